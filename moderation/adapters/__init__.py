@@ -1,0 +1,1 @@
+"""The outside world, one thing a module; none of them knows another."""

@@ -1,0 +1,194 @@
+"""From scores to a decision with its reasons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.core.errors import FailureCode, InvalidRequest
+from moderation.core.policy import Action, Mode, Policy, Thresholds
+from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, Side
+
+SHOWN_PHRASES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseMatch:
+    """A phrase and its cosine similarity to the content, -1..1."""
+
+    text: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One policy's outcome for one content."""
+
+    policy: Policy
+    action: Action
+    score: float
+    raw_score: float
+    thresholds: Thresholds
+    calibrated: bool
+    frame: int
+    phrases: tuple[PhraseMatch, ...]
+    contrast: tuple[PhraseMatch, ...]
+
+    @property
+    def margin(self) -> float:
+        """How far the score is from the threshold that decided; negative below `review`."""
+        return self.thresholds.margin_of(self.score)
+
+    @property
+    def acts(self) -> bool:
+        """Whether the verdict counts towards the decision."""
+        return self.policy.mode is Mode.ENFORCE
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why content could not be judged."""
+
+    code: FailureCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one request went, in seconds."""
+
+    decode_s: float = 0.0
+    queue_s: float = 0.0
+    encode_s: float = 0.0
+    score_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to judge by, and how much to answer."""
+
+    profile: str = ""
+    policy_ids: frozenset[str] = frozenset()
+    """Empty means all policies of the profile."""
+    include_all_verdicts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the policies say of one content."""
+
+    action: Action
+    deciding: Verdict | None
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one request, with everything needed to check or appeal it."""
+
+    decision_id: str
+    content_id: str
+    action: Action
+    profile: str
+    policy_set_version: str
+    encoder_id: str
+    decided_at: datetime
+    verdicts: tuple[Verdict, ...] = ()
+    deciding_policy_id: str = ""
+    timings: Timings = field(default_factory=Timings)
+    failure: Failure | None = None
+    frames_judged: int = 0
+
+
+def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> NDArray[np.bool_]:
+    """The policies a request is judged by, bool[policies].
+
+    Raises InvalidRequest if it names one that is unknown, off, or outside the profile.
+    """
+    if not options.policy_ids:
+        return cuts.selected
+    compiled.policy_set.require_policies(options.policy_ids)
+    chosen = np.zeros(len(compiled.policies), dtype=np.bool_)
+    for policy_id in sorted(options.policy_ids):
+        position = compiled.positions.get(policy_id)
+        if position is None:
+            raise InvalidRequest("options.policy_ids", f"policy {policy_id!r} is off")
+        if not cuts.selected[position]:
+            problem = f"policy {policy_id!r} is not in profile {cuts.profile.id!r}"
+            raise InvalidRequest("options.policy_ids", problem)
+        chosen[position] = True
+    return chosen
+
+
+def decide(
+    scores: Scores,
+    compiled: CompiledPolicies,
+    cuts: ProfileCuts,
+    options: Options,
+) -> Outcome:
+    """Compare the scores with the profile's thresholds; raises InvalidRequest as `select` does."""
+    selected = select(compiled, cuts, options)
+    actions = 1 + (scores.score >= cuts.review).astype(int) + (scores.score >= cuts.block)
+    margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
+    order = np.lexsort((-margins, -actions))
+    ranked = [int(position) for position in order[selected[order]]]
+    acting = [position for position in ranked if compiled.enforced[position]]
+    shown = [
+        position
+        for position in ranked
+        if options.include_all_verdicts or actions[position] > Action.ALLOW
+    ]
+    # What came nearest explains an ALLOW as a passed threshold explains a BLOCK.
+    shown = shown or acting[:1] or ranked[:1]
+    verdict_by_position = {
+        position: _verdict(position, Action(int(actions[position])), scores, compiled, cuts)
+        for position in shown
+    }
+    action = Action(int(actions[acting[0]])) if acting else Action.ALLOW
+    return Outcome(
+        action=action,
+        deciding=verdict_by_position[acting[0]] if action > Action.ALLOW else None,
+        verdicts=tuple(verdict_by_position.values()),
+    )
+
+
+def _verdict(
+    position: int,
+    action: Action,
+    scores: Scores,
+    compiled: CompiledPolicies,
+    cuts: ProfileCuts,
+) -> Verdict:
+    frame = int(scores.frame[position])
+    return Verdict(
+        policy=compiled.policies[position],
+        action=action,
+        score=float(scores.score[position]),
+        raw_score=float(scores.raw[position]),
+        thresholds=cuts.thresholds[position],
+        calibrated=bool(compiled.calibrated[position]),
+        frame=frame,
+        phrases=_nearest(compiled.phrases, position, scores.phrase_similarities[frame]),
+        contrast=_nearest(compiled.contrast, position, scores.contrast_similarities[frame]),
+    )
+
+
+def _nearest(
+    side: Side, position: int, similarities: NDArray[np.float32]
+) -> tuple[PhraseMatch, ...]:
+    span = side.spans.get(position)
+    if span is None:
+        return ()
+    return _matches(side, range(span.start, span.stop), similarities)
+
+
+def _matches(
+    side: Side, columns: Sequence[int], similarities: NDArray[np.float32]
+) -> tuple[PhraseMatch, ...]:
+    best = sorted(columns, key=lambda column: -similarities[column])[:SHOWN_PHRASES]
+    return tuple(
+        PhraseMatch(side.phrases[column].text, float(similarities[column])) for column in best
+    )

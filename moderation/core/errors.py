@@ -1,0 +1,104 @@
+"""Everything that can go wrong, as one tree that knows nothing of gRPC.
+
+ModerationError
+├── InvalidRequest         the caller asked for something wrong; names the field
+│   └── UnknownName        a profile or policy that the active set does not have
+├── UnjudgeableContent     the content cannot be judged; becomes a Decision with a failure
+├── Overloaded             no room now; says when to try again
+├── DeadlineExceeded       the caller's time was up before there was an answer
+├── NotReady               warming up, draining, or no valid policy set
+├── EncodingFailed         the encoder gave no usable answer
+├── PolicySetRejected      policy files that cannot be used; every problem with its place
+└── BundleRejected         encoder files that cannot be used
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ModerationError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class InvalidRequest(ModerationError):
+    """The request is wrong in a way that only its sender can mend."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class UnknownName(InvalidRequest):
+    """The request names a profile or a policy that the active policy set does not have."""
+
+
+class FailureCode(StrEnum):
+    """Why content could not be judged; a small closed set, safe as a metric label."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    FORMAT_NOT_ALLOWED = "format_not_allowed"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    BAD_DIMENSIONS = "bad_dimensions"
+    TOO_COSTLY = "too_costly"
+    ENCODER_FAILED = "encoder_failed"
+
+
+class UnjudgeableContent(ModerationError):
+    """The content cannot be judged: a fact about the upload, not about the request."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Overloaded(ModerationError):
+    """There is no room for the request now."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(ModerationError):
+    """The caller's deadline passed before the answer was ready."""
+
+
+class NotReady(ModerationError):
+    """The service cannot answer yet, or no longer."""
+
+
+class EncodingFailed(ModerationError):
+    """The encoder failed on this input, or answered with something that is no embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a policy file; line and column count from 1, 0 means the whole file."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """The form that editors and terminals can jump to."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}"
+
+
+class PolicySetRejected(ModerationError):
+    """The policy files cannot be used; carries every problem found, not only the first."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class BundleRejected(ModerationError):
+    """The encoder's files are missing, altered or inconsistent."""

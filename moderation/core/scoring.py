@@ -1,0 +1,272 @@
+"""From an embedding to one score for each policy: matrix products and grouped reductions.
+
+    raw   = scale * (aggregate(similarities to phrases) - aggregate(similarities to contrast))
+    score = 1 / (1 + exp(-(raw - bias) / temperature))
+
+Each policy stands on its own: adding a policy never changes another one's score,
+which a softmax over all labels could not promise (Radford et al. 2021, section 7.1).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities
+from moderation.core.content import Embedding, Embeddings
+from moderation.core.policy import Mode, Phrase, Policy, PolicySet, Profile, Thresholds
+
+NO_CALIBRATIONS: Mapping[str, "Calibration"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns a policy's raw score into a probability: Platt's logistic fit (Platt 1999)."""
+
+    bias: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        """Refuse a fit that would turn the scale around or divide by zero."""
+        if not (np.isfinite(self.bias) and 0.0 < self.temperature < np.inf):
+            raise ValueError(f"{self} needs a finite bias and a finite temperature above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """How an encoder's similarities become scores where no calibration exists."""
+
+    scale: float
+    default: Calibration
+    contrast_aggregation: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that would turn the order of similarities around."""
+        if not 0.0 < self.scale < np.inf:
+            raise ValueError(f"scale {self.scale} must be finite and above 0")
+        if self.contrast_aggregation not in AGGREGATIONS:
+            raise ValueError(f"unknown contrast aggregation {self.contrast_aggregation!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Policies that are reduced in the same way: where they stand, and their phrases' columns."""
+
+    aggregation: str
+    policies: NDArray[np.intp]
+    columns: slice
+    groups: Groups
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The phrases, or the contrast phrases, of all policies as one matrix."""
+
+    matrix: Embeddings
+    phrases: tuple[Phrase, ...]
+    spans: Mapping[int, slice]
+    """Columns by position of the policy; a policy without such phrases is missing."""
+    blocks: tuple[Block, ...]
+
+    def aggregate(
+        self, embeddings: Embeddings, n_policies: int
+    ) -> tuple[Similarities, Similarities]:
+        """Similarities float32[n, m], and one number for each policy, 0 without phrases."""
+        similarities: Similarities = embeddings @ self.matrix.T
+        reduced = np.zeros((len(embeddings), n_policies), dtype=np.float32)
+        for block in self.blocks:
+            aggregation = AGGREGATIONS[block.aggregation]
+            reduced[:, block.policies] = aggregation(similarities[:, block.columns], block.groups)
+        return similarities, reduced
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCuts:
+    """A profile's view of the compiled policies, as arrays over their positions."""
+
+    profile: Profile
+    thresholds: tuple[Thresholds, ...]
+    review: NDArray[np.float64]
+    block: NDArray[np.float64]
+    """Infinite where a policy never blocks."""
+    selected: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicies:
+    """A policy set made ready for one encoder; immutable, so a request can hold on to it."""
+
+    policy_set: PolicySet
+    encoder_id: str
+    policies: tuple[Policy, ...]
+    """Those that are not off; arrays over policies follow this order."""
+    positions: Mapping[str, int]
+    scale: float
+    bias: NDArray[np.float64]
+    temperature: NDArray[np.float64]
+    calibrated: NDArray[np.bool_]
+    enforced: NDArray[np.bool_]
+    phrases: Side
+    contrast: Side
+    cuts: Mapping[str, ProfileCuts]
+    """By profile id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one content scored; for an animation, the highest frame of each policy counts."""
+
+    score: NDArray[np.float64]
+    """float64[policies], 0..1."""
+    raw: NDArray[np.float64]
+    """float64[policies], before calibration."""
+    frame: NDArray[np.intp]
+    """int[policies], the frame that gave the score."""
+    phrase_similarities: Similarities = field(repr=False)
+    contrast_similarities: Similarities = field(repr=False)
+
+
+def texts_of(phrase: Phrase, templates: Sequence[str]) -> tuple[str, ...]:
+    """The phrase under each template, as the text encoder is to see it."""
+    return tuple(template.replace("{}", phrase.text) for template in templates)
+
+
+def texts_to_embed(policy_set: PolicySet) -> frozenset[str]:
+    """Every text whose embedding `compile_policies` needs."""
+    return frozenset(
+        text
+        for policy in policy_set.policies
+        if policy.mode is not Mode.OFF
+        for phrase in (*policy.phrases, *policy.contrast)
+        for text in texts_of(phrase, policy.templates)
+    )
+
+
+def ensemble(embeddings: Embeddings) -> Embedding:
+    """The normalised mean of one phrase's unit vectors under several templates.
+
+    Prompt ensembling in embedding space (Radford et al. 2021, section 3.1.4).
+    """
+    mean = embeddings.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+
+def compile_policies(
+    policy_set: PolicySet,
+    *,
+    encoder_id: str,
+    scale: ScoreScale,
+    embedding_by_text: Mapping[str, Embedding],
+    calibrations: Mapping[str, Calibration] = NO_CALIBRATIONS,
+) -> CompiledPolicies:
+    """Make a policy set ready for scoring; raises KeyError if a text was not embedded."""
+    # Policies that are reduced alike stand side by side, so that one call serves them all.
+    active = tuple(
+        sorted(
+            (policy for policy in policy_set.policies if policy.mode is not Mode.OFF),
+            key=lambda policy: (policy.aggregation, policy.id),
+        )
+    )
+    fits = [calibrations.get(policy.id, scale.default) for policy in active]
+    dim = next(iter(embedding_by_text.values())).size if embedding_by_text else 0
+    phrases_by_policy = [policy.phrases for policy in active]
+    contrast_by_policy = [policy.contrast for policy in active]
+    return CompiledPolicies(
+        policy_set=policy_set,
+        encoder_id=encoder_id,
+        policies=active,
+        positions={policy.id: position for position, policy in enumerate(active)},
+        scale=scale.scale,
+        bias=np.array([fit.bias for fit in fits]),
+        temperature=np.array([fit.temperature for fit in fits]),
+        calibrated=np.array([policy.id in calibrations for policy in active], dtype=np.bool_),
+        enforced=np.array([policy.mode is Mode.ENFORCE for policy in active], dtype=np.bool_),
+        phrases=_side(
+            active,
+            phrases_by_policy,
+            [policy.aggregation for policy in active],
+            embedding_by_text,
+            dim,
+        ),
+        contrast=_side(
+            active,
+            contrast_by_policy,
+            [scale.contrast_aggregation] * len(active),
+            embedding_by_text,
+            dim,
+        ),
+        cuts={name: _cuts(profile, active) for name, profile in policy_set.profiles.items()},
+    )
+
+
+def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
+    """Score one content, given as unit vectors float32[frames, dim], against every policy."""
+    n_policies = len(compiled.policies)
+    phrase_similarities, towards = compiled.phrases.aggregate(embeddings, n_policies)
+    contrast_similarities, away = compiled.contrast.aggregate(embeddings, n_policies)
+    raw = compiled.scale * (towards - away).astype(np.float64)
+    frame = raw.argmax(axis=0)
+    worst = raw[frame, np.arange(n_policies)]
+    return Scores(
+        score=_sigmoid((worst - compiled.bias) / compiled.temperature),
+        raw=worst,
+        frame=frame,
+        phrase_similarities=phrase_similarities,
+        contrast_similarities=contrast_similarities,
+    )
+
+
+def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Half a tanh cannot overflow, unlike exp of a large negative logit.
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+
+
+def _side(
+    policies: Sequence[Policy],
+    phrases_by_policy: Sequence[tuple[Phrase, ...]],
+    aggregations: Sequence[str],
+    embedding_by_text: Mapping[str, Embedding],
+    dim: int,
+) -> Side:
+    spans: dict[int, slice] = {}
+    rows: list[Embedding] = []
+    for position, (policy, phrases) in enumerate(zip(policies, phrases_by_policy, strict=True)):
+        if phrases:
+            spans[position] = slice(len(rows), len(rows) + len(phrases))
+        for phrase in phrases:
+            texts = texts_of(phrase, policy.templates)
+            rows.append(ensemble(np.stack([embedding_by_text[text] for text in texts])))
+    return Side(
+        matrix=np.stack(rows) if rows else np.zeros((0, dim), dtype=np.float32),
+        phrases=tuple(phrase for phrases in phrases_by_policy for phrase in phrases),
+        spans=spans,
+        blocks=tuple(_blocks(spans, phrases_by_policy, aggregations)),
+    )
+
+
+def _blocks(
+    spans: Mapping[int, slice],
+    phrases_by_policy: Sequence[tuple[Phrase, ...]],
+    aggregations: Sequence[str],
+) -> list[Block]:
+    blocks = []
+    for aggregation, run in groupby(spans, key=lambda position: aggregations[position]):
+        positions = list(run)
+        weights = [[phrase.weight for phrase in phrases_by_policy[p]] for p in positions]
+        columns = slice(spans[positions[0]].start, spans[positions[-1]].stop)
+        groups = Groups.from_weights(weights)
+        blocks.append(Block(aggregation, np.array(positions, dtype=np.intp), columns, groups))
+    return blocks
+
+
+def _cuts(profile: Profile, policies: Sequence[Policy]) -> ProfileCuts:
+    thresholds = tuple(profile.thresholds.get(policy.id, policy.thresholds) for policy in policies)
+    return ProfileCuts(
+        profile=profile,
+        thresholds=thresholds,
+        review=np.array([cut.review for cut in thresholds]),
+        block=np.array([np.inf if cut.block is None else cut.block for cut in thresholds]),
+        selected=np.array([profile.selects(policy.id) for policy in policies], dtype=np.bool_),
+    )

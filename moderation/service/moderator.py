@@ -1,0 +1,146 @@
+"""Judges one content: the main job."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from moderation.core.content import Content
+from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
+from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
+from moderation.core.scoring import CompiledPolicies, ProfileCuts, score
+from moderation.service.encoding import ContentEncoder, EncodedContent
+from moderation.service.policy_store import PolicyStore
+from moderation.service.ports import Telemetry
+
+RETRY_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be under way at once, and for how long."""
+
+    max_in_flight: int
+    max_in_flight_bytes: int
+    max_request_s: float
+
+
+class Moderator:
+    """Decides on content by the active policies."""
+
+    def __init__(
+        self,
+        *,
+        policies: PolicyStore,
+        encoder: ContentEncoder,
+        telemetry: Telemetry,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._policies = policies
+        self._encoder = encoder
+        self._telemetry = telemetry
+        self._limits = limits
+        self._clock = clock
+        self._new_id = new_id
+        self._in_flight = 0
+        self._in_flight_bytes = 0
+
+    async def moderate(
+        self, content: Content, options: Options, *, within_s: float | None = None
+    ) -> Decision:
+        """Judge one content, within so many seconds if the caller set a deadline.
+
+        Content that cannot be judged is answered with the profile's posture, never
+        with an ALLOW by accident. Raises InvalidRequest, Overloaded, DeadlineExceeded
+        or NotReady.
+        """
+        compiled = self._policies.current  # once: a reload must not split a request
+        cuts = compiled.cuts[compiled.policy_set.profile(options.profile).id]
+        select(compiled, cuts, options)  # a wrong request must not cost an encoding
+        allowed_s = min(self._limits.max_request_s, within_s or self._limits.max_request_s)
+        if within_s is not None and within_s <= 0:
+            raise DeadlineExceeded("the deadline had passed when the request arrived")
+        with self._admitted(len(content.image)):
+            try:
+                async with asyncio.timeout(allowed_s):
+                    decision = await self._judge(content, options, compiled, cuts)
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
+        self._telemetry.decided(decision)
+        return decision
+
+    @contextmanager
+    def _admitted(self, n_bytes: int) -> Iterator[None]:
+        if self._in_flight >= self._limits.max_in_flight:
+            self._shed("in_flight", f"{self._in_flight} requests are under way")
+        # An image alone is always let in; its own size is the decoder's limit to keep.
+        full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
+        if self._in_flight and full:
+            self._shed("in_flight_bytes", f"{self._in_flight_bytes} bytes are under way")
+        self._in_flight += 1
+        self._in_flight_bytes += n_bytes
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._in_flight_bytes -= n_bytes
+
+    def _shed(self, reason: str, message: str) -> None:
+        self._telemetry.shed(reason)
+        raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
+
+    async def _judge(
+        self,
+        content: Content,
+        options: Options,
+        compiled: CompiledPolicies,
+        cuts: ProfileCuts,
+    ) -> Decision:
+        started = asyncio.get_running_loop().time()
+        blank = Decision(
+            decision_id=self._new_id(),
+            content_id=content.content_id,
+            action=cuts.profile.on_unjudgeable,
+            profile=cuts.profile.id,
+            policy_set_version=compiled.policy_set.version,
+            encoder_id=compiled.encoder_id,
+            decided_at=self._clock(),
+        )
+        try:
+            encoded = await self._encoder.encode(content.image)
+        except UnjudgeableContent as error:
+            total_s = asyncio.get_running_loop().time() - started
+            failure = Failure(error.code, error.message)
+            return replace(blank, failure=failure, timings=Timings(total_s=total_s))
+        return _decided(blank, encoded, options, compiled, cuts, started)
+
+
+def _decided(
+    blank: Decision,
+    encoded: EncodedContent,
+    options: Options,
+    compiled: CompiledPolicies,
+    cuts: ProfileCuts,
+    started: float,
+) -> Decision:
+    loop = asyncio.get_running_loop()
+    scoring = loop.time()
+    outcome = decide(score(encoded.embeddings, compiled), compiled, cuts, options)
+    ended = loop.time()
+    return replace(
+        blank,
+        action=outcome.action,
+        verdicts=outcome.verdicts,
+        deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
+        frames_judged=len(encoded.embeddings),
+        timings=Timings(
+            decode_s=encoded.decode_s,
+            queue_s=encoded.queue_s,
+            encode_s=encoded.encode_s,
+            score_s=ended - scoring,
+            total_s=ended - started,
+        ),
+    )

@@ -1,0 +1,83 @@
+"""What the use cases need from the outside world, as protocols; adapters fulfil them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from moderation.core.content import Embeddings, Pixels
+from moderation.core.decision import Decision
+from moderation.core.errors import Problem
+from moderation.core.policy import PolicySet
+
+
+class ImageDecoder(Protocol):
+    """Turns hostile bytes into pixels. Called from worker threads, several at a time."""
+
+    def decode(self, image: bytes) -> Pixels:
+        """RGB frames, uint8[frames, size, size, 3]; raises UnjudgeableContent."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """Turns pixels into embeddings. Called from one inference thread a batch in flight."""
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """One unit row for each frame, float32[n, dim]; may raise anything."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Turns texts into embeddings in the same space as the images'."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """One unit row for each text, float32[n, dim]."""
+        ...
+
+
+class PolicySource(Protocol):
+    """Where policies come from."""
+
+    def load(self) -> PolicySet:
+        """Read everything anew; raises PolicySetRejected with every problem found."""
+        ...
+
+
+class ChangeFeed(Protocol):
+    """Tells that the policies' source may have changed."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """One item for each burst of changes; ends when it is closed."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What operators get to see; must not raise and must not block."""
+
+    def decided(self, decision: Decision) -> None:
+        """A request was answered with a decision."""
+        ...
+
+    def shed(self, reason: str) -> None:
+        """A request was turned away; reasons are a small closed set."""
+        ...
+
+    def queue_changed(self, depth: int) -> None:
+        """So many frames wait for the encoder now."""
+        ...
+
+    def batch_encoded(self, size: int, seconds: float) -> None:
+        """A batch of so many frames went through the encoder."""
+        ...
+
+    def policies_loaded(
+        self, *, version: str, policies: int, embedded: int, seconds: float
+    ) -> None:
+        """A policy set became the active one; `embedded` texts had to be embedded for it."""
+        ...
+
+    def policies_unchanged(self, *, version: str) -> None:
+        """The source was read again and means the same."""
+        ...
+
+    def policies_rejected(self, problems: Sequence[Problem]) -> None:
+        """The source cannot be used; the last good set stays."""
+        ...

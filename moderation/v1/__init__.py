@@ -1,0 +1,1 @@
+"""Generated from protos/moderation/v1; never edited."""

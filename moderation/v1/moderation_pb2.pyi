@@ -1,0 +1,364 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTION_UNSPECIFIED: _ClassVar[Action]
+    ACTION_ALLOW: _ClassVar[Action]
+    ACTION_REVIEW: _ClassVar[Action]
+    ACTION_BLOCK: _ClassVar[Action]
+
+class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODE_UNSPECIFIED: _ClassVar[Mode]
+    MODE_ENFORCE: _ClassVar[Mode]
+    MODE_SHADOW: _ClassVar[Mode]
+
+class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEVERITY_UNSPECIFIED: _ClassVar[Severity]
+    SEVERITY_LOW: _ClassVar[Severity]
+    SEVERITY_MEDIUM: _ClassVar[Severity]
+    SEVERITY_HIGH: _ClassVar[Severity]
+    SEVERITY_CRITICAL: _ClassVar[Severity]
+
+class FailureCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FAILURE_CODE_UNSPECIFIED: _ClassVar[FailureCode]
+    FAILURE_CODE_NOT_AN_IMAGE: _ClassVar[FailureCode]
+    FAILURE_CODE_FORMAT_NOT_ALLOWED: _ClassVar[FailureCode]
+    FAILURE_CODE_TRUNCATED: _ClassVar[FailureCode]
+    FAILURE_CODE_CORRUPT: _ClassVar[FailureCode]
+    FAILURE_CODE_TOO_MANY_BYTES: _ClassVar[FailureCode]
+    FAILURE_CODE_TOO_MANY_PIXELS: _ClassVar[FailureCode]
+    FAILURE_CODE_TOO_MANY_FRAMES: _ClassVar[FailureCode]
+    FAILURE_CODE_BAD_DIMENSIONS: _ClassVar[FailureCode]
+    FAILURE_CODE_TOO_COSTLY: _ClassVar[FailureCode]
+    FAILURE_CODE_ENCODER_FAILED: _ClassVar[FailureCode]
+ACTION_UNSPECIFIED: Action
+ACTION_ALLOW: Action
+ACTION_REVIEW: Action
+ACTION_BLOCK: Action
+MODE_UNSPECIFIED: Mode
+MODE_ENFORCE: Mode
+MODE_SHADOW: Mode
+SEVERITY_UNSPECIFIED: Severity
+SEVERITY_LOW: Severity
+SEVERITY_MEDIUM: Severity
+SEVERITY_HIGH: Severity
+SEVERITY_CRITICAL: Severity
+FAILURE_CODE_UNSPECIFIED: FailureCode
+FAILURE_CODE_NOT_AN_IMAGE: FailureCode
+FAILURE_CODE_FORMAT_NOT_ALLOWED: FailureCode
+FAILURE_CODE_TRUNCATED: FailureCode
+FAILURE_CODE_CORRUPT: FailureCode
+FAILURE_CODE_TOO_MANY_BYTES: FailureCode
+FAILURE_CODE_TOO_MANY_PIXELS: FailureCode
+FAILURE_CODE_TOO_MANY_FRAMES: FailureCode
+FAILURE_CODE_BAD_DIMENSIONS: FailureCode
+FAILURE_CODE_TOO_COSTLY: FailureCode
+FAILURE_CODE_ENCODER_FAILED: FailureCode
+
+class Content(_message.Message):
+    __slots__ = ("image", "content_id")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    content_id: str
+    def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ...) -> None: ...
+
+class ModerateOptions(_message.Message):
+    __slots__ = ("profile", "policy_ids", "include_all_verdicts")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_IDS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_ALL_VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    policy_ids: _containers.RepeatedScalarFieldContainer[str]
+    include_all_verdicts: bool
+    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., include_all_verdicts: _Optional[bool] = ...) -> None: ...
+
+class ModerateRequest(_message.Message):
+    __slots__ = ("content", "options")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    content: Content
+    options: ModerateOptions
+    def __init__(self, content: _Optional[_Union[Content, _Mapping]] = ..., options: _Optional[_Union[ModerateOptions, _Mapping]] = ...) -> None: ...
+
+class ModerateResponse(_message.Message):
+    __slots__ = ("decision",)
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    decision: Decision
+    def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class ModerateBatchRequest(_message.Message):
+    __slots__ = ("contents", "options")
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    contents: _containers.RepeatedCompositeFieldContainer[Content]
+    options: ModerateOptions
+    def __init__(self, contents: _Optional[_Iterable[_Union[Content, _Mapping]]] = ..., options: _Optional[_Union[ModerateOptions, _Mapping]] = ...) -> None: ...
+
+class ModerateBatchResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ItemResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[ItemResult, _Mapping]]] = ...) -> None: ...
+
+class ModerateStreamRequest(_message.Message):
+    __slots__ = ("content", "options")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    content: Content
+    options: ModerateOptions
+    def __init__(self, content: _Optional[_Union[Content, _Mapping]] = ..., options: _Optional[_Union[ModerateOptions, _Mapping]] = ...) -> None: ...
+
+class ModerateStreamResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: ItemResult
+    def __init__(self, result: _Optional[_Union[ItemResult, _Mapping]] = ...) -> None: ...
+
+class ItemResult(_message.Message):
+    __slots__ = ("content_id", "decision", "error")
+    CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    content_id: str
+    decision: Decision
+    error: ItemError
+    def __init__(self, content_id: _Optional[str] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+
+class ItemError(_message.Message):
+    __slots__ = ("code", "message", "field", "retry_after")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    field: str
+    retry_after: _duration_pb2.Duration
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECIDING_POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_SET_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_ID_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_JUDGED_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    content_id: str
+    action: Action
+    deciding_policy_id: str
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    profile: str
+    policy_set_version: str
+    encoder_id: str
+    decided_at: _timestamp_pb2.Timestamp
+    timings: Timings
+    failure: Failure
+    frames_judged: int
+    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("policy_id", "action", "score", "review_threshold", "block_threshold", "margin", "raw_score", "calibrated", "mode", "phrases", "contrast_phrases", "frame", "category", "severity")
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    RAW_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATED_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    PHRASES_FIELD_NUMBER: _ClassVar[int]
+    CONTRAST_PHRASES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    action: Action
+    score: float
+    review_threshold: float
+    block_threshold: float
+    margin: float
+    raw_score: float
+    calibrated: bool
+    mode: Mode
+    phrases: _containers.RepeatedCompositeFieldContainer[PhraseMatch]
+    contrast_phrases: _containers.RepeatedCompositeFieldContainer[PhraseMatch]
+    frame: int
+    category: str
+    severity: Severity
+    def __init__(self, policy_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., score: _Optional[float] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., margin: _Optional[float] = ..., raw_score: _Optional[float] = ..., calibrated: _Optional[bool] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., frame: _Optional[int] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ...) -> None: ...
+
+class PhraseMatch(_message.Message):
+    __slots__ = ("text", "similarity")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    similarity: float
+    def __init__(self, text: _Optional[str] = ..., similarity: _Optional[float] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: FailureCode
+    message: str
+    def __init__(self, code: _Optional[_Union[FailureCode, str]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Timings(_message.Message):
+    __slots__ = ("decode", "queue", "encode", "score", "total")
+    DECODE_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ENCODE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    decode: _duration_pb2.Duration
+    queue: _duration_pb2.Duration
+    encode: _duration_pb2.Duration
+    score: _duration_pb2.Duration
+    total: _duration_pb2.Duration
+    def __init__(self, decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., encode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., score: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., total: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ListPoliciesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPoliciesResponse(_message.Message):
+    __slots__ = ("policy_set_version", "policies", "profiles")
+    POLICY_SET_VERSION_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    policy_set_version: str
+    policies: _containers.RepeatedCompositeFieldContainer[Policy]
+    profiles: _containers.RepeatedCompositeFieldContainer[Profile]
+    def __init__(self, policy_set_version: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., profiles: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("policy_id", "title", "description", "category", "severity", "mode", "phrases", "contrast_phrases", "templates", "aggregation", "review_threshold", "block_threshold", "needs_clip")
+    POLICY_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    PHRASES_FIELD_NUMBER: _ClassVar[int]
+    CONTRAST_PHRASES_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_CLIP_FIELD_NUMBER: _ClassVar[int]
+    policy_id: str
+    title: str
+    description: str
+    category: str
+    severity: Severity
+    mode: Mode
+    phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
+    contrast_phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
+    templates: _containers.RepeatedScalarFieldContainer[str]
+    aggregation: str
+    review_threshold: float
+    block_threshold: float
+    needs_clip: bool
+    def __init__(self, policy_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., templates: _Optional[_Iterable[str]] = ..., aggregation: _Optional[str] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., needs_clip: _Optional[bool] = ...) -> None: ...
+
+class Phrase(_message.Message):
+    __slots__ = ("text", "weight")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    weight: float
+    def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class Profile(_message.Message):
+    __slots__ = ("profile", "policy_ids", "on_unjudgeable")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_IDS_FIELD_NUMBER: _ClassVar[int]
+    ON_UNJUDGEABLE_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    policy_ids: _containers.RepeatedScalarFieldContainer[str]
+    on_unjudgeable: Action
+    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., on_unjudgeable: _Optional[_Union[Action, str]] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at")
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    POLICY_SET_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    serving: bool
+    policy_set: PolicySetStatus
+    encoder: EncoderStatus
+    build: BuildInfo
+    started_at: _timestamp_pb2.Timestamp
+    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PolicySetStatus(_message.Message):
+    __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    LOADED_AT_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_RELOAD_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RELOAD_AT_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    policies: int
+    loaded_at: _timestamp_pb2.Timestamp
+    age: _duration_pb2.Duration
+    last_reload_errors: _containers.RepeatedScalarFieldContainer[str]
+    last_reload_at: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[str] = ..., policies: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_reload_errors: _Optional[_Iterable[str]] = ..., last_reload_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EncoderStatus(_message.Message):
+    __slots__ = ("encoder_id", "name", "family", "dimensions", "device", "notice")
+    ENCODER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    encoder_id: str
+    name: str
+    family: str
+    dimensions: int
+    device: str
+    notice: str
+    def __init__(self, encoder_id: _Optional[str] = ..., name: _Optional[str] = ..., family: _Optional[str] = ..., dimensions: _Optional[int] = ..., device: _Optional[str] = ..., notice: _Optional[str] = ...) -> None: ...
+
+class BuildInfo(_message.Message):
+    __slots__ = ("version", "python_version", "onnxruntime_version")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PYTHON_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ONNXRUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    python_version: str
+    onnxruntime_version: str
+    def __init__(self, version: _Optional[str] = ..., python_version: _Optional[str] = ..., onnxruntime_version: _Optional[str] = ...) -> None: ...
