@@ -45,6 +45,7 @@ class FailureCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_CODE_BAD_DIMENSIONS: _ClassVar[FailureCode]
     FAILURE_CODE_TOO_COSTLY: _ClassVar[FailureCode]
     FAILURE_CODE_ENCODER_FAILED: _ClassVar[FailureCode]
+    FAILURE_CODE_SERVICE_UNAVAILABLE: _ClassVar[FailureCode]
 ACTION_UNSPECIFIED: Action
 ACTION_ALLOW: Action
 ACTION_REVIEW: Action
@@ -68,6 +69,7 @@ FAILURE_CODE_TOO_MANY_FRAMES: FailureCode
 FAILURE_CODE_BAD_DIMENSIONS: FailureCode
 FAILURE_CODE_TOO_COSTLY: FailureCode
 FAILURE_CODE_ENCODER_FAILED: FailureCode
+FAILURE_CODE_SERVICE_UNAVAILABLE: FailureCode
 
 class Content(_message.Message):
     __slots__ = ("image", "content_id")

@@ -1,0 +1,91 @@
+"""What the log shows: one line an event, JSON for machines or colours for people.
+
+Never a phrase of a caller, a byte of an image, or a vector.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import structlog
+
+from moderation.core.decision import Decision
+from moderation.core.errors import Problem
+
+LogFormat = Literal["json", "pretty"]
+
+
+def configure_logging(log_format: LogFormat, level: str) -> None:
+    """Set up structlog for the whole process, on standard error."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+class LogTelemetry:
+    """Logs what an operator wants to read afterwards; the rest is left to metrics."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("moderation")
+
+    def decided(self, decision: Decision) -> None:
+        """See Telemetry."""
+        self._log.debug(
+            "decided",
+            decision_id=decision.decision_id,
+            action=decision.action.name,
+            deciding_policy=decision.deciding_policy_id,
+            failure=decision.failure.code.value if decision.failure else None,
+            total_s=round(decision.timings.total_s, 4),
+        )
+
+    def shed(self, reason: str) -> None:
+        """See Telemetry."""
+        self._log.debug("request_shed", reason=reason)
+
+    def queue_changed(self, depth: int) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def batch_encoded(self, size: int, seconds: float) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def policies_loaded(
+        self, *, version: str, policies: int, embedded: int, seconds: float
+    ) -> None:
+        """See Telemetry."""
+        self._log.info(
+            "policies_loaded",
+            version=version[:12],
+            policies=policies,
+            texts_embedded=embedded,
+            seconds=round(seconds, 3),
+        )
+
+    def policies_unchanged(self, *, version: str) -> None:
+        """See Telemetry."""
+        self._log.debug("policies_unchanged", version=version[:12])
+
+    def policies_rejected(self, problems: Sequence[Problem]) -> None:
+        """See Telemetry."""
+        for problem in problems:
+            self._log.error("policies_rejected", problem=str(problem))
+
+    def bug(self, incident_id: str, error: BaseException) -> None:
+        """Log a bug once, with its traceback, under the id that the caller was given."""
+        self._log.error("bug", incident_id=incident_id, exc_info=error)

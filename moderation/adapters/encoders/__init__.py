@@ -1,0 +1,1 @@
+"""Encoders: a bundle on disk becomes two ONNX sessions that share one space."""

@@ -1,0 +1,41 @@
+"""Finds a bundle by name or path, checks every file's digest, and only then loads it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
+from moderation.adapters.encoders.onnx_session import Device
+from moderation.core.errors import BundleRejected
+
+
+def bundled_names() -> list[str]:
+    """The names of the encoders that come with the package."""
+    return sorted(path.name for path in _bundled().iterdir() if path.is_dir())
+
+
+def find_bundle(name_or_path: str) -> Path:
+    """The directory of a bundle; raises BundleRejected with the names that there are."""
+    for directory in (_bundled() / name_or_path, Path(name_or_path)):
+        if (directory / MANIFEST_NAME).is_file():
+            return directory
+    known = ", ".join(bundled_names())
+    raise BundleRejected(
+        f"{name_or_path}: no bundle has this name, and no {MANIFEST_NAME} is in such a "
+        f"directory; bundled: {known}"
+    )
+
+
+def load_encoder(name_or_path: str, *, device: Device, threads: int) -> OnnxDualEncoder:
+    """Verify and load a bundle; raises BundleRejected."""
+    directory = find_bundle(name_or_path)
+    try:
+        manifest = Manifest.load(directory)
+        manifest.verify_files(directory)
+    except ManifestError as error:
+        raise BundleRejected(str(error)) from error
+    return OnnxDualEncoder(directory, manifest, device=device, threads=threads)
+
+
+def _bundled() -> Path:
+    return Path(str(files("moderation") / "bundles"))

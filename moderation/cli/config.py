@@ -1,0 +1,59 @@
+"""`moderation config`: every setting with its value and its environment variable."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from moderation.cli.flags import Config
+from moderation.settings import Settings, load_settings, setting_names, variable_of
+
+
+def config(
+    config: Config = None,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="As a settings file to start from.")
+    ] = False,
+) -> int:
+    """Show every setting: name, value, environment variable and meaning."""
+    settings = load_settings({}, config)
+    if as_toml:
+        print(_toml(settings))
+        return 0
+    table = Table("setting", "value", "environment variable", "meaning", box=None)
+    for name in setting_names():
+        table.add_row(name, str(value_of(settings, name)), variable_of(name), meaning_of(name))
+    Console().print(table)
+    return 0
+
+
+def value_of(settings: Settings, name: str) -> object:
+    """The value of the setting `section.name`."""
+    section, field = name.split(".")
+    return getattr(getattr(settings, section), field)
+
+
+def meaning_of(name: str) -> str:
+    """The one-line description of the setting `section.name`."""
+    section, field = name.split(".")
+    model = type(Settings.model_fields[section].default)
+    return model.model_fields[field].description or ""
+
+
+def _toml(settings: Settings) -> str:
+    lines: list[str] = []
+    last_section = ""
+    for name in setting_names():
+        section, field = name.split(".")
+        if section != last_section:
+            lines += ["", f"[{section}]"]
+            last_section = section
+        lines += [f"# {meaning_of(name)}", f"{field} = {_toml_value(value_of(settings, name))}"]
+    return "\n".join(lines).strip()
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else f'"{value}"'

@@ -1,0 +1,34 @@
+"""Exit codes that scripts can rely on, and errors told in a line instead of a traceback."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from moderation.core.policy import Action
+
+
+class Exit(IntEnum):
+    """0 to 2 are answers; what cannot be answered starts where sysexits.h does."""
+
+    ALLOW = 0
+    REVIEW = 1
+    BLOCK = 2
+    USAGE = 64
+    NO_INPUT = 66
+    UNAVAILABLE = 69
+    SOFTWARE = 70
+    CONFIG = 78
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """Ends a command with a message and an exit code."""
+
+    def __init__(self, message: str, exit_code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def exit_for(actions: Iterable[Action]) -> Exit:
+    """The strictest action decides; nothing judged counts as no input."""
+    strictest = max(actions, default=None)
+    return Exit.NO_INPUT if strictest is None else Exit(strictest - 1)

@@ -1,0 +1,34 @@
+"""Options that several subcommands share, and how flags become settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file, TOML or YAML.", show_default=False)
+]
+Policies = Annotated[Path | None, typer.Option("--policies", help="Directory of the policy files.")]
+Bundle = Annotated[
+    str | None, typer.Option("--encoder", help="Name of a bundled encoder, or a bundle directory.")
+]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
+Profile = Annotated[str, typer.Option("--profile", help="Profile to judge by.")]
+AllVerdicts = Annotated[
+    bool, typer.Option("--all", help="Show every policy's verdict, not only the deciding one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a picture and line.")]
+Pictures = Annotated[
+    list[Path], typer.Argument(help="Pictures, or folders of pictures.", show_default=False)
+]
+
+
+def nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Flags as `section.name` to values, as sections; a flag that was not given is left out."""
+    sections: dict[str, dict[str, Any]] = {}
+    for setting, value in flags.items():
+        if value is not None:
+            section, name = setting.split(".")
+            sections.setdefault(section, {})[name] = value
+    return sections

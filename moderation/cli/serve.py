@@ -1,0 +1,60 @@
+"""`moderation serve`: run the server until it is told to stop."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from moderation.adapters.console import configure_logging
+from moderation.cli.exits import CommandError, Exit
+from moderation.cli.flags import Bundle, Config, Device, Policies, nested
+from moderation.settings import Settings, is_reachable_from_outside, load_settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0: any free.")] = None,
+    policies: Policies = None,
+    encoder: Bundle = None,
+    device: Device = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Allow plain text on an address others can reach."),
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or pretty.")] = None,
+    config: Config = None,
+) -> int:
+    """Serve decisions over gRPC, and metrics over HTTP, until SIGTERM or SIGINT."""
+    flags: dict[str, Any] = {
+        "server.host": host,
+        "server.port": port,
+        "server.insecure": insecure,
+        "metrics.port": metrics_port,
+        "policies.directory": policies,
+        "encoder.bundle": encoder,
+        "encoder.device": device,
+        "log.format": log_format,
+    }
+    settings = load_settings(nested(flags), config)
+    _refuse_open_plain_text(settings)
+    configure_logging(settings.log.format, settings.log.level)
+    from moderation.app import serve_until_stopped  # noqa: PLC0415 - `--help` must not load numpy
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_until_stopped(settings))
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
+    return Exit.ALLOW
+
+
+def _refuse_open_plain_text(settings: Settings) -> None:
+    if is_reachable_from_outside(settings.server.host) and not settings.server.insecure:
+        raise CommandError(
+            f"server.host {settings.server.host} can be reached by other machines, and this "
+            "server speaks plain text; put it behind a TLS proxy and pass --insecure, or "
+            "listen on 127.0.0.1",
+            Exit.CONFIG,
+        )

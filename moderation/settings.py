@@ -1,0 +1,229 @@
+"""Every setting of the service: the only reader of the environment and the config file.
+
+A value comes from, in this order: a flag of the command line, an environment
+variable (`MODERATION_SERVER__PORT`), the file named by `--config` or
+`MODERATION_CONFIG` (TOML or YAML), the default.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+    YamlConfigSettingsSource,
+)
+
+PREFIX = "MODERATION_"
+DELIMITER = "__"
+CONFIG_VARIABLE = "MODERATION_CONFIG"
+COMPLETION_VARIABLE = "_MODERATION_COMPLETE"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it and where it came from."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Section):
+    """The gRPC server."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(50051, description="Port to listen on; 0 takes a free one.")
+    insecure: bool = Field(
+        False, description="Allow plain text on an address that other machines can reach."
+    )
+    reflection: bool = Field(True, description="Answer gRPC reflection, for grpcurl and its like.")
+    max_message_bytes: Count = Field(64 * 2**20, description="Largest message, a batch included.")
+    max_batch_contents: Count = Field(256, description="Most images in one ModerateBatch.")
+    stream_in_flight: Count = Field(32, description="Most images under way on one stream.")
+    grace_s: Seconds = Field(20.0, description="Time for running requests to end at a stop.")
+
+
+class MetricsSettings(_Section):
+    """The metrics endpoint."""
+
+    host: str = Field("127.0.0.1", description="Address of the metrics endpoint.")
+    port: Port = Field(9464, description="Port of /metrics; 0 takes a free one.")
+
+
+class EncoderSettings(_Section):
+    """The encoder."""
+
+    bundle: str = Field("starter", description="Name of a bundled encoder, or a bundle directory.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to run; `cuda` refuses to start without a usable GPU."
+    )
+    threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes every core.")
+
+
+class PolicySettings(_Section):
+    """The policy files."""
+
+    directory: Path = Field(Path("policies"), description="Directory of the policy files.")
+    recheck_s: Seconds = Field(
+        30.0, description="How often to look for edits that the kernel did not tell of."
+    )
+
+
+class DecodeSettings(_Section):
+    """What an image may cost."""
+
+    threads: Count = Field(2, description="Images decoded at once.")
+    max_image_bytes: Count = Field(20 * 2**20, description="Largest image file.")
+    max_pixels: Count = Field(25_000_000, description="Most pixels of one frame.")
+    max_frames: Count = Field(1000, description="Most frames of an animation.")
+    max_frames_judged: Count = Field(8, description="Frames looked at, evenly spaced.")
+    max_aspect_ratio: float = Field(100.0, ge=1, description="Longer side over the shorter one.")
+
+
+class BatchingSettings(_Section):
+    """Batches for the encoder."""
+
+    max_batch_size: Count = Field(8, description="Most frames in one batch.")
+    max_queue_size: Count = Field(256, description="Most frames that wait.")
+    batches_in_flight: Count = Field(1, description="Batches that run at once.")
+
+
+class LimitSettings(_Section):
+    """How much may be under way at once."""
+
+    max_in_flight: Count = Field(256, description="Most requests under way.")
+    max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
+    max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
+
+
+class LogSettings(_Section):
+    """The log."""
+
+    format: Literal["json", "pretty"] = Field(
+        "pretty", description="One JSON object a line, or text."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+
+
+class Settings(BaseSettings):
+    """All settings; build one with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True
+    )
+
+    server: ServerSettings = ServerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    policies: PolicySettings = PolicySettings()
+    decode: DecodeSettings = DecodeSettings()
+    batching: BatchingSettings = BatchingSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_settings(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
+    """Settings from flags (a nested mapping), environment and file; raises SettingsError."""
+    path = config or _config_from_environment()
+    try:
+        _refuse_unknown_variables(os.environ)
+        return _with_file(path)(**flags)
+    except ValidationError as error:
+        lines = [_explain(one, path) for one in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def is_reachable_from_outside(host: str) -> bool:
+    """Whether other machines can connect to this address."""
+    if host == "localhost":
+        return False
+    try:
+        return not ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return True
+
+
+def setting_names() -> Iterator[str]:
+    """Every setting as `section.name`."""
+    for section, field in Settings.model_fields.items():
+        for name in field.default.__class__.model_fields:
+            yield f"{section}.{name}"
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting: `server.port` -> `MODERATION_SERVER__PORT`."""
+    return PREFIX + setting.replace(".", DELIMITER).upper()
+
+
+def _config_from_environment() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    return Path(named) if named else None
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {variable_of(setting) for setting in setting_names()} | {CONFIG_VARIABLE}
+    for variable in sorted(environment):
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            near = difflib.get_close_matches(variable.upper(), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{variable}: there is no such setting{hint}")
+
+
+def _with_file(path: Path | None) -> type[Settings]:
+    if path is None:
+        return Settings
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such file (from --config or {CONFIG_VARIABLE})")
+    sources: dict[str, type[TomlConfigSettingsSource | YamlConfigSettingsSource]] = {
+        ".toml": TomlConfigSettingsSource,
+        ".yaml": YamlConfigSettingsSource,
+        ".yml": YamlConfigSettingsSource,
+    }
+    source = sources.get(path.suffix)
+    if source is None:
+        raise SettingsError(f"{path}: a config file must end in {', '.join(sources)}")
+
+    class FileSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            try:
+                return init_settings, env_settings, source(settings_cls, path)
+            except (ValueError, OSError) as error:
+                raise SettingsError(f"{path}: {error}") from error
+
+    return FileSettings
+
+
+def _explain(error: ErrorDetails, path: Path | None) -> str:
+    setting = ".".join(str(part) for part in error["loc"])
+    variable = variable_of(setting)
+    if os.environ.get(variable) is not None:
+        place = f"from {variable}"
+    elif path is not None:
+        place = f"from a flag or {path}"
+    else:
+        place = "from a flag"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(setting, list(setting_names()), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{setting}: there is no such setting{hint} ({place})"
+    return f"{setting}: {error['msg']}, got {error['input']!r} ({place})"
