@@ -6,18 +6,30 @@ the batches, close.
 """
 
 import asyncio
+import platform
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
+from moderation import __version__
+from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.encoders.registry import load_encoder
+from moderation.adapters.grpc.convert import BuildInfo
+from moderation.adapters.grpc.interceptors import EdgeInterceptor
+from moderation.adapters.grpc.reports import Reports
+from moderation.adapters.grpc.server import GrpcServer, ServerLimits
+from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.service.batching import Batcher
@@ -25,6 +37,7 @@ from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
+from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
 
@@ -45,6 +58,37 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """A random id for a decision: 32 hexadecimal digits."""
     return uuid4().hex
+
+
+async def serve_until_stopped(settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT; raises BundleRejected, or OSError on a taken port.
+
+    Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
+    """
+    log = LogTelemetry()
+    metrics = PrometheusTelemetry()
+    stop = _stop_signals()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(
+            running_engine(settings, FanOutTelemetry(metrics, log))
+        )
+        build = _build_info()
+        metrics.describe(build=asdict(build), encoder=engine.encoder)
+        metrics.watch(policy_age_s=engine.policies.age_s, ready=engine.policies.activated.is_set)
+        metrics_server = stack.enter_context(
+            MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
+        )
+        server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
+        watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
+        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server))
+        stack.push_async_callback(_cancelled, following)
+        log.listening(
+            address=f"{settings.server.host}:{server.port}",
+            metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
+            encoder=engine.encoder,
+        )
+        await stop.wait()
+        log.stopping()
 
 
 @asynccontextmanager
@@ -117,3 +161,59 @@ def _decode_limits(settings: Settings) -> DecodeLimits:
         max_frames_judged=decode.max_frames_judged,
         max_aspect_ratio=decode.max_aspect_ratio,
     )
+
+
+def _server(
+    settings: Settings,
+    engine: Engine,
+    build: BuildInfo,
+    metrics: PrometheusTelemetry,
+    log: LogTelemetry,
+) -> GrpcServer:
+    def report_bug(error: BaseException) -> str:
+        incident_id = new_id()
+        log.bug(incident_id, error)
+        return incident_id
+
+    server = settings.server
+    servicer = ModerationServicer(
+        moderator=engine.moderator,
+        reports=Reports(engine.policies, engine.encoder, build, utc_now()),
+        limits=RequestLimits(server.max_batch_contents, server.items_in_flight),
+        report_bug=report_bug,
+        new_id=new_id,
+    )
+    return GrpcServer(
+        servicer,
+        interceptor=EdgeInterceptor(metrics, report_bug),
+        address=f"{server.host}:{server.port}",
+        limits=ServerLimits(server.max_message_bytes, server.max_streams_per_connection),
+        with_reflection=server.reflection,
+        grace_s=server.grace_s,
+    )
+
+
+async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer) -> None:
+    """Load the policies, say SERVING once there are any, and follow every edit."""
+    async with asyncio.TaskGroup() as tasks:
+        # The watcher starts first: an edit made while the first load runs is not missed.
+        tasks.create_task(policies.follow(watcher))
+        await policies.reload()
+        await policies.activated.wait()
+        await server.announce_serving()
+
+
+def _build_info() -> BuildInfo:
+    return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
+
+
+def _stop_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

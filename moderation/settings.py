@@ -51,7 +51,12 @@ class ServerSettings(_Section):
     reflection: bool = Field(True, description="Answer gRPC reflection, for grpcurl and its like.")
     max_message_bytes: Count = Field(64 * 2**20, description="Largest message, a batch included.")
     max_batch_contents: Count = Field(256, description="Most images in one ModerateBatch.")
-    stream_in_flight: Count = Field(32, description="Most images under way on one stream.")
+    items_in_flight: Count = Field(
+        32, description="Most images of one batch or stream under way at once."
+    )
+    max_streams_per_connection: Count = Field(
+        256, description="Most RPCs under way on one connection."
+    )
     grace_s: Seconds = Field(20.0, description="Time for running requests to end at a stop.")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import structlog
 
 from moderation.core.decision import Decision
+from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 
 LogFormat = Literal["json", "pretty"]
@@ -85,6 +86,27 @@ class LogTelemetry:
         """See Telemetry."""
         for problem in problems:
             self._log.error("policies_rejected", problem=str(problem))
+
+    def listening(self, *, address: str, metrics: str, encoder: EncoderInfo) -> None:
+        """Say where requests go, and what the encoder cannot see, if that must be known."""
+        self._log.info(
+            "listening",
+            address=address,
+            metrics=metrics,
+            encoder=encoder.name,
+            encoder_id=encoder.encoder_id[:12],
+            device=encoder.device,
+        )
+        if encoder.notice:
+            self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
+
+    def serving(self) -> None:
+        """Say that requests are answered from now on."""
+        self._log.info("serving")
+
+    def stopping(self) -> None:
+        """Say that no more requests are taken."""
+        self._log.info("stopping")
 
     def bug(self, incident_id: str, error: BaseException) -> None:
         """Log a bug once, with its traceback, under the id that the caller was given."""

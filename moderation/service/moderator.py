@@ -72,6 +72,11 @@ class Moderator:
         self._telemetry.decided(decision)
         return decision
 
+    def require(self, options: Options) -> None:
+        """Raise InvalidRequest if no content could be judged by these options; or NotReady."""
+        compiled = self._policies.current
+        select(compiled, compiled.cuts[compiled.policy_set.profile(options.profile).id], options)
+
     @contextmanager
     def _admitted(self, n_bytes: int) -> Iterator[None]:
         if self._in_flight >= self._limits.max_in_flight:

@@ -52,6 +52,8 @@ class PolicyStore:
         self._status = PolicyStatus()
         self._embedding_by_text: dict[str, Embedding] = {}
         self._one_at_a_time = asyncio.Lock()
+        self.activated = asyncio.Event()
+        """Set once there is a valid policy set; there will be one from then on."""
 
     @property
     def status(self) -> PolicyStatus:
@@ -65,6 +67,11 @@ class PolicyStore:
         if active is None:
             raise NotReady("there is no valid policy set; see GetStatus for the problems")
         return active
+
+    def age_s(self) -> float:
+        """How long the active set has been active, in seconds; 0 while there is none."""
+        loaded_at = self._status.loaded_at
+        return 0.0 if loaded_at is None else (self._clock() - loaded_at).total_seconds()
 
     async def reload(self) -> bool:
         """Read the source anew; whether the set that it holds is active afterwards."""
@@ -120,6 +127,7 @@ class PolicyStore:
             self._telemetry.policies_unchanged(version=version)
             return
         self._status = PolicyStatus(compiled, now, now)
+        self.activated.set()
         self._telemetry.policies_loaded(
             version=version,
             policies=len(compiled.policies),

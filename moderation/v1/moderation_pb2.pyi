@@ -23,6 +23,7 @@ class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODE_UNSPECIFIED: _ClassVar[Mode]
     MODE_ENFORCE: _ClassVar[Mode]
     MODE_SHADOW: _ClassVar[Mode]
+    MODE_OFF: _ClassVar[Mode]
 
 class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +54,7 @@ ACTION_BLOCK: Action
 MODE_UNSPECIFIED: Mode
 MODE_ENFORCE: Mode
 MODE_SHADOW: Mode
+MODE_OFF: Mode
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_LOW: Severity
 SEVERITY_MEDIUM: Severity

@@ -1,0 +1,1 @@
+"""The way in from the network: protobuf in, use cases called, protobuf out."""

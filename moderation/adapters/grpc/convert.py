@@ -1,0 +1,192 @@
+"""Between protobuf messages and the values of the core, a pair of functions a message."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from moderation.adapters.grpc.status import duration_from_s
+from moderation.core.content import Content
+from moderation.core.decision import Decision, Failure, Options, PhraseMatch, Timings, Verdict
+from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import Action, Mode, Phrase, Policy, PolicySet, Profile, Severity
+from moderation.service.policy_store import PolicyStatus
+from moderation.v1 import moderation_pb2 as pb
+
+ACTION: Mapping[Action, pb.Action] = {
+    Action.ALLOW: pb.ACTION_ALLOW,
+    Action.REVIEW: pb.ACTION_REVIEW,
+    Action.BLOCK: pb.ACTION_BLOCK,
+}
+MODE: Mapping[Mode, pb.Mode] = {
+    Mode.ENFORCE: pb.MODE_ENFORCE,
+    Mode.SHADOW: pb.MODE_SHADOW,
+    Mode.OFF: pb.MODE_OFF,
+}
+SEVERITY: Mapping[Severity, pb.Severity] = {
+    Severity.LOW: pb.SEVERITY_LOW,
+    Severity.MEDIUM: pb.SEVERITY_MEDIUM,
+    Severity.HIGH: pb.SEVERITY_HIGH,
+    Severity.CRITICAL: pb.SEVERITY_CRITICAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
+    """What is running."""
+
+    version: str
+    python_version: str
+    onnxruntime_version: str
+
+
+def content_from_proto(content: pb.Content, new_id: Callable[[], str]) -> Content:
+    """Raises InvalidRequest; a content without an id gets a new one."""
+    return Content(content.image, content.content_id or new_id())
+
+
+def options_from_proto(options: pb.ModerateOptions) -> Options:
+    """Whether the names exist is for the active policy set to say."""
+    return Options(
+        profile=options.profile,
+        policy_ids=frozenset(options.policy_ids),
+        include_all_verdicts=options.include_all_verdicts,
+    )
+
+
+def decision_to_proto(decision: Decision) -> pb.Decision:
+    """The whole decision, with its reasons."""
+    return pb.Decision(
+        decision_id=decision.decision_id,
+        content_id=decision.content_id,
+        action=ACTION[decision.action],
+        deciding_policy_id=decision.deciding_policy_id,
+        verdicts=[_verdict_to_proto(verdict) for verdict in decision.verdicts],
+        profile=decision.profile,
+        policy_set_version=decision.policy_set_version,
+        encoder_id=decision.encoder_id,
+        decided_at=timestamp(decision.decided_at),
+        timings=_timings_to_proto(decision.timings),
+        failure=_failure_to_proto(decision.failure) if decision.failure else None,
+        frames_judged=decision.frames_judged,
+    )
+
+
+def policies_to_proto(policy_set: PolicySet) -> pb.ListPoliciesResponse:
+    """Policies, those that are off included, and profiles."""
+    return pb.ListPoliciesResponse(
+        policy_set_version=policy_set.version,
+        policies=[_policy_to_proto(policy) for policy in policy_set.policies],
+        profiles=[
+            _profile_to_proto(profile, policy_set) for profile in policy_set.profiles.values()
+        ],
+    )
+
+
+def policy_status_to_proto(status: PolicyStatus, age_s: float) -> pb.PolicySetStatus:
+    """The active set, its age in seconds, and what was wrong at the last reload."""
+    answer = pb.PolicySetStatus(last_reload_errors=[str(problem) for problem in status.problems])
+    if status.active is not None:
+        answer.version = status.active.policy_set.version
+        answer.policies = len(status.active.policies)
+    if status.loaded_at is not None:
+        answer.loaded_at.CopyFrom(timestamp(status.loaded_at))
+        answer.age.CopyFrom(duration_from_s(age_s))
+    if status.reloaded_at is not None:
+        answer.last_reload_at.CopyFrom(timestamp(status.reloaded_at))
+    return answer
+
+
+def encoder_to_proto(encoder: EncoderInfo) -> pb.EncoderStatus:
+    """What the encoder says of itself."""
+    return pb.EncoderStatus(
+        encoder_id=encoder.encoder_id,
+        name=encoder.name,
+        family=encoder.family,
+        dimensions=encoder.dim,
+        device=encoder.device,
+        notice=encoder.notice,
+    )
+
+
+def build_to_proto(build: BuildInfo) -> pb.BuildInfo:
+    """What is running."""
+    return pb.BuildInfo(
+        version=build.version,
+        python_version=build.python_version,
+        onnxruntime_version=build.onnxruntime_version,
+    )
+
+
+def _verdict_to_proto(verdict: Verdict) -> pb.Verdict:
+    return pb.Verdict(
+        policy_id=verdict.policy.id,
+        action=ACTION[verdict.action],
+        score=verdict.score,
+        review_threshold=verdict.thresholds.review,
+        block_threshold=verdict.thresholds.block,
+        margin=verdict.margin,
+        raw_score=verdict.raw_score,
+        calibrated=verdict.calibrated,
+        mode=MODE[verdict.policy.mode],
+        phrases=[_match_to_proto(match) for match in verdict.phrases],
+        contrast_phrases=[_match_to_proto(match) for match in verdict.contrast],
+        frame=verdict.frame,
+        category=verdict.policy.category,
+        severity=SEVERITY[verdict.policy.severity],
+    )
+
+
+def _match_to_proto(match: PhraseMatch) -> pb.PhraseMatch:
+    return pb.PhraseMatch(text=match.text, similarity=match.similarity)
+
+
+def _failure_to_proto(failure: Failure) -> pb.Failure:
+    return pb.Failure(code=f"FAILURE_CODE_{failure.code.name}", message=failure.message)
+
+
+def _timings_to_proto(timings: Timings) -> pb.Timings:
+    return pb.Timings(
+        decode=duration_from_s(timings.decode_s),
+        queue=duration_from_s(timings.queue_s),
+        encode=duration_from_s(timings.encode_s),
+        score=duration_from_s(timings.score_s),
+        total=duration_from_s(timings.total_s),
+    )
+
+
+def _policy_to_proto(policy: Policy) -> pb.Policy:
+    return pb.Policy(
+        policy_id=policy.id,
+        title=policy.title,
+        description=policy.description,
+        category=policy.category,
+        severity=SEVERITY[policy.severity],
+        mode=MODE[policy.mode],
+        phrases=[_phrase_to_proto(phrase) for phrase in policy.phrases],
+        contrast_phrases=[_phrase_to_proto(phrase) for phrase in policy.contrast],
+        templates=policy.templates,
+        aggregation=policy.aggregation,
+        review_threshold=policy.thresholds.review,
+        block_threshold=policy.thresholds.block,
+        needs_clip=policy.needs_clip,
+    )
+
+
+def _phrase_to_proto(phrase: Phrase) -> pb.Phrase:
+    return pb.Phrase(text=phrase.text, weight=phrase.weight)
+
+
+def _profile_to_proto(profile: Profile, policy_set: PolicySet) -> pb.Profile:
+    selected = [policy.id for policy in policy_set.policies if profile.selects(policy.id)]
+    return pb.Profile(
+        profile=profile.id, policy_ids=selected, on_unjudgeable=ACTION[profile.on_unjudgeable]
+    )
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment that knows its time zone, as protobuf wants it."""
+    answer = Timestamp()
+    answer.FromDatetime(moment)
+    return answer

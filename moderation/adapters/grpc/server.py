@@ -1,0 +1,99 @@
+"""The server: its port, its limits, health and reflection, and the order in which it stops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from moderation.adapters.grpc.interceptors import EdgeInterceptor
+from moderation.v1 import moderation_pb2, moderation_pb2_grpc
+
+SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
+HEALTH_NAMES = ("", SERVICE)
+"""Under which names health is asked for: the whole server, and the one service."""
+
+MAX_METADATA_BYTES = 16 * 1024
+KEEPALIVE_TIME_MS = 60_000
+KEEPALIVE_TIMEOUT_MS = 20_000
+MIN_PING_INTERVAL_MS = 10_000
+MAX_PING_STRIKES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one connection may ask for."""
+
+    max_message_bytes: int
+    max_streams_per_connection: int
+
+
+class GrpcServer:
+    """Listens from the start, and says NOT_SERVING until `announce_serving`."""
+
+    def __init__(
+        self,
+        servicer: moderation_pb2_grpc.ModerationServiceServicer,
+        *,
+        interceptor: EdgeInterceptor,
+        address: str,
+        limits: ServerLimits,
+        with_reflection: bool,
+        grace_s: float,
+    ) -> None:
+        self._address = address
+        self._grace_s = grace_s
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
+        moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if with_reflection:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        """Bind and listen; raises OSError if the address is taken or no address."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        try:
+            self.port = self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._address}: is the port taken?") from error
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Say NOT_SERVING, take no more RPCs, and give those under way their time."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._grace_s)
+
+    async def announce_serving(self) -> None:
+        """Tell health checks that requests are answered from now on."""
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in HEALTH_NAMES:
+            await self._health.set(name, status)
+
+
+def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
+    return (
+        # A second server on the same port would otherwise share its traffic silently.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        ("grpc.max_concurrent_streams", limits.max_streams_per_connection),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
+        ("grpc.http2.max_ping_strikes", MAX_PING_STRIKES),
+    )

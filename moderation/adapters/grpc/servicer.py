@@ -1,0 +1,132 @@
+"""The five RPCs: each converts, calls a use case, converts back."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from moderation.adapters.grpc.convert import (
+    content_from_proto,
+    decision_to_proto,
+    options_from_proto,
+)
+from moderation.adapters.grpc.interceptors import Context
+from moderation.adapters.grpc.reports import Reports
+from moderation.adapters.grpc.status import ReportBug, refusal_for
+from moderation.adapters.grpc.streaming import map_unordered
+from moderation.core.errors import InvalidRequest
+from moderation.service.moderator import Moderator
+from moderation.v1 import moderation_pb2 as pb
+from moderation.v1 import moderation_pb2_grpc
+
+ItemRequest = pb.ModerateRequest | pb.ModerateStreamRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How much one RPC may carry."""
+
+    max_batch_contents: int
+    items_in_flight: int
+    """Images of one batch or stream that are under way at once."""
+
+
+class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
+    """Fulfils ModerationService; errors are left to the interceptor, but for single items."""
+
+    def __init__(
+        self,
+        *,
+        moderator: Moderator,
+        reports: Reports,
+        limits: RequestLimits,
+        report_bug: ReportBug,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._moderator = moderator
+        self._reports = reports
+        self._limits = limits
+        self._report_bug = report_bug
+        self._new_id = new_id
+
+    async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
+        """Judge one image."""
+        decision = await self._decide(request, context)
+        return pb.ModerateResponse(decision=decision)
+
+    async def ModerateBatch(
+        self, request: pb.ModerateBatchRequest, context: Context
+    ) -> pb.ModerateBatchResponse:
+        """Judge several images; the results are in the order of the contents."""
+        count = len(request.contents)
+        if not 1 <= count <= self._limits.max_batch_contents:
+            problem = f"has {count} images; send 1 to {self._limits.max_batch_contents}"
+            raise InvalidRequest("contents", problem)
+        self._moderator.require(options_from_proto(request.options))
+        results = [pb.ItemResult() for _ in request.contents]
+
+        async def judge(position: int) -> None:
+            content = request.contents[position]
+            item = pb.ModerateRequest(content=content, options=request.options)
+            results[position] = await self._answer_item(item, context)
+
+        # Not all at once: a large batch must not be turned away for being in its own way.
+        judged = map_unordered(_counted(count), judge, limit=self._limits.items_in_flight)
+        async with aclosing(judged):
+            async for _ in judged:
+                pass
+        return pb.ModerateBatchResponse(results=results)
+
+    async def ModerateStream(
+        self,
+        request_iterator: AsyncIterator[pb.ModerateStreamRequest | InvalidRequest],
+        context: Context,
+    ) -> AsyncGenerator[pb.ModerateStreamResponse, None]:
+        """Judge images as they come, and answer as they are judged."""
+        results = map_unordered(
+            aiter(request_iterator),
+            lambda item: self._answer_item(item, context),
+            limit=self._limits.items_in_flight,
+        )
+        async with aclosing(results):
+            async for result in results:
+                yield pb.ModerateStreamResponse(result=result)
+
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        """The active policy set."""
+        return self._reports.list_policies()
+
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        """What is running, and how the last reload went."""
+        return self._reports.status()
+
+    async def _decide(self, request: ItemRequest, context: Context) -> pb.Decision:
+        decision = await self._moderator.moderate(
+            content_from_proto(request.content, self._new_id),
+            options_from_proto(request.options),
+            within_s=context.time_remaining(),
+        )
+        return decision_to_proto(decision)
+
+    async def _answer_item(
+        self, item: ItemRequest | InvalidRequest, context: Context
+    ) -> pb.ItemResult:
+        result = pb.ItemResult()
+        try:
+            if isinstance(item, InvalidRequest):  # its bytes could not be parsed
+                raise item
+            item.content.content_id = item.content.content_id or self._new_id()
+            result.content_id = item.content.content_id
+            result.decision.CopyFrom(await self._decide(item, context))
+        except Exception as error:  # one item must not end the batch or stream it is in
+            refusal = refusal_for(error, self._report_bug)
+            result.error.CopyFrom(refusal.to_item_error())
+        return result
+
+
+async def _counted(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
