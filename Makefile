@@ -1,0 +1,66 @@
+# Two commands do all the set-up: `make demo` and `make test`. Python 3.11 with venv is all they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+ARGS ?=
+SOURCES := moderation export tests samples
+
+.PHONY: demo test format lint types contracts generated tests proto lock bundle-test clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/python samples/demo.py $(ARGS)
+
+test: format lint types contracts generated tests
+
+format: $(VENV)/.development
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+
+types: $(VENV)/.development
+	$(BIN)/mypy
+
+contracts: $(VENV)/.development
+	$(BIN)/lint-imports
+
+# Generates into a scratch folder and compares, so that a check never changes the checkout.
+generated: $(VENV)/.development
+	cd protos && ../$(BIN)/buf lint
+	rm -rf $(VENV)/generated && mkdir $(VENV)/generated
+	$(call protoc,$(VENV)/generated)
+	diff -r -x __init__.py -x __pycache__ $(VENV)/generated/moderation/v1 moderation/v1
+
+tests: $(VENV)/.development
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --fail-under=100 --include='moderation/core/*,moderation/service/*'
+
+proto: $(VENV)/.development
+	$(call protoc,.)
+
+define protoc
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --pyi_out=$(1) protos/moderation/v1/moderation.proto
+endef
+
+# The lock files pin everything by hash; edit pyproject.toml, then run this.
+lock:
+	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout pyproject.toml -o requirements/cpu.lock
+	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra dev pyproject.toml -o requirements/dev.lock
+
+$(VENV)/.runtime: requirements/cpu.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/cpu.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.development: requirements/dev.lock $(VENV)/.runtime
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) var
