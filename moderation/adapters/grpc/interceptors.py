@@ -9,7 +9,7 @@ import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,8 +19,10 @@ from grpc_status.rpc_status import to_status
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for
 from moderation.core.errors import InvalidRequest
 
-Handler = grpc.RpcMethodHandler[Any, Any]
-Context = ServicerContext[Any, Any]
+# Generic in the stubs only, hence the quotes.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Context: TypeAlias = "ServicerContext[Any, Any]"
 Deserializer = Callable[[bytes], object]
 Answer = Callable[[Any, Context], Awaitable[object]]
 AnswerStream = Callable[[Any, Context], AsyncGenerator[object, None]]
@@ -34,7 +36,7 @@ class RpcTelemetry(Protocol):
         ...
 
 
-class EdgeInterceptor(ServerInterceptor[Any, Any]):
+class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     """Translates errors, and counts and times RPCs, for every service on the server."""
 
     def __init__(self, telemetry: RpcTelemetry, report_bug: ReportBug) -> None:
@@ -43,9 +45,9 @@ class EdgeInterceptor(ServerInterceptor[Any, Any]):
 
     async def intercept_service(  # type: ignore[override]  # the stub forgets unknown methods
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> MaybeHandler:
         """Wrap the handler of a method; an unknown method has none, and grpcio says so."""
         handler = await continuation(handler_call_details)
         if handler is None:
