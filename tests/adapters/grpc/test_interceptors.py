@@ -6,7 +6,6 @@ Run against a real server on a loopback port.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc
 import pytest
@@ -81,11 +80,10 @@ async def serving(servicer: Scripted, recorder: Recorder) -> AsyncIterator[grpc.
         await server.stop(None)
 
 
-def raw(channel: grpc.aio.Channel, method: str) -> Any:
-    """A call that sends and receives bytes as they are."""
-    same = bytes
+def raw(channel: grpc.aio.Channel, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+    """A method that sends and receives bytes as they are."""
     return channel.unary_unary(
-        f"{SERVICE}/{method}", request_serializer=same, response_deserializer=same
+        f"{SERVICE}/{method}", request_serializer=bytes, response_deserializer=bytes
     )
 
 
@@ -164,7 +162,8 @@ async def test_an_overload_carries_retry_info_and_pushback_over_the_wire() -> No
     retry = error_details_pb2.RetryInfo()
     assert rich.details[0].Unpack(retry)
     assert retry.retry_delay.ToMilliseconds() == 250
-    assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "250"
+    metadata = {str(key): value for key, value in error.trailing_metadata()}
+    assert metadata["grpc-retry-pushback-ms"] == "250"
 
 
 async def test_an_unknown_method_is_unimplemented_under_one_label() -> None:
