@@ -162,8 +162,7 @@ async def test_an_overload_carries_retry_info_and_pushback_over_the_wire() -> No
     retry = error_details_pb2.RetryInfo()
     assert rich.details[0].Unpack(retry)
     assert retry.retry_delay.ToMilliseconds() == 250
-    metadata = {str(key): value for key, value in error.trailing_metadata()}
-    assert metadata["grpc-retry-pushback-ms"] == "250"
+    assert "('grpc-retry-pushback-ms', '250')" in repr(error.trailing_metadata())
 
 
 async def test_an_unknown_method_is_unimplemented_under_one_label() -> None:
