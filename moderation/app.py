@@ -80,7 +80,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
         watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
-        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server))
+        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -201,6 +201,7 @@ async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: 
         await policies.reload()
         await policies.activated.wait()
         await server.announce_serving()
+        log.serving()
 
 
 def _build_info() -> BuildInfo:
