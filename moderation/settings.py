@@ -215,11 +215,11 @@ def _is_service_link(name: str, value: str) -> bool:
     return is_address or SERVICE_LINK.fullmatch(name) is not None
 
 
-def _load_yaml(text: str) -> Any:
+def _load_yaml(text: str) -> object:
     return YAML(typ="safe", pure=True).load(text)
 
 
-READERS: Mapping[str, Callable[[str], Any]] = {
+READERS: Mapping[str, Callable[[str], object]] = {
     ".toml": tomllib.loads,
     ".yaml": _load_yaml,
     ".yml": _load_yaml,
