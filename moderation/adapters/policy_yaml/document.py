@@ -47,6 +47,7 @@ _CONSTANTS: Mapping[str, bool | None] = {
 _NUMBER = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _HINTS: Mapping[str, str] = {
     r"found character '\t'": "indent with spaces, not with tabs",
     "mapping values are not allowed": "put a text that contains ': ' in quotes",
@@ -67,6 +68,11 @@ class Document:
 
 def read_document(text: str) -> Document:
     """The tree of a text, or what is wrong with it; raises nothing."""
+    directive = _DIRECTIVE.search(text)
+    if directive:
+        place = Place(text.count("\n", 0, directive.start()) + 1, 1)
+        message = "a line must not start with %: YAML directives are not allowed"
+        return Document(None, (Flaw(place, message),))
     builder = _TreeBuilder()
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -77,10 +83,10 @@ def read_document(text: str) -> Document:
     except MarkedYAMLError as error:
         return Document(None, (*builder.flaws, _syntax_flaw(error)))
     except (YAMLError, ValueError, OverflowError) as error:
-        # Raised without a mark, such as by an escape that is no character: "\UFFFFFFFF".
-        reader = yaml.reader
-        flaw = Flaw(Place(reader.line + 1, reader.column + 1), f"is not valid YAML: {error}"[:200])
-        return Document(None, (*builder.flaws, flaw))
+        # The parser gives no mark for these: an escape beyond Unicode, such as "\U00110000".
+        place = Place(yaml.reader.line + 1, yaml.reader.column + 1)
+        message = f"is not valid YAML: an escape stands for no character ({error})"
+        return Document(None, (*builder.flaws, Flaw(place, message[:200])))
     return Document(builder.root, tuple(builder.flaws))
 
 
@@ -127,8 +133,6 @@ class _TreeBuilder:
         if self._documents > 1:
             message = "a second document starts here; write one policy in each file"
             raise Flawed(Flaw(place, message))
-        if event.version or event.tags:
-            self.flaws.append(Flaw(place, "directives (%) are not allowed; remove the line above"))
 
     def _scalar(self, event: ScalarEvent) -> None:
         place = self._checked_place(event)

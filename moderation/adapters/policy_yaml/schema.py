@@ -66,7 +66,9 @@ def _all_or_ids(value: object) -> list[str] | None:
         return None
     if value == []:
         raise PydanticCustomError("empty", "must not be empty: this profile would judge nothing")
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            raise PydanticCustomError("ids", "every item must be the id of a policy, as a text")
         return value
     raise PydanticCustomError("selection", "must be all, or a list of policy ids")
 

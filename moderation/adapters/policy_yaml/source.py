@@ -21,7 +21,7 @@ from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Policy, PolicySet, Profile
 
 PROFILES = "profiles"
-MAX_FLAWS_PER_FILE = 100
+MAX_FLAWS_PER_FILE = 50
 
 PoliciesByName: TypeAlias = Mapping[str, PolicyFile]
 ProfilesByName: TypeAlias = Mapping[str, ProfilesFile]
@@ -113,12 +113,10 @@ def _id_flaws(shown: str, policies: PoliciesByName) -> FlawsByName:
         first = first_by_id.setdefault(policy_id, name)
         if first != name:
             message = f"id: {quoted(policy_id)} is already the id of {shown}/{shown_name(first)}"
-            here.append(Flaw(place, f"{message}; give one of them another"))
+            here.append(Flaw(place, f"{message}; remove one of the files"))
         if policy_id != stem_of(name):
-            message = f"id: {quoted(policy_id)} is not the file's name"
-            here.append(
-                Flaw(place, f"{message}; make the id and the name (without its ending) equal")
-            )
+            message = f"id: must be the file's name without its ending, {quoted(stem_of(name))}"
+            here.append(Flaw(place, f"{message}, got {quoted(policy_id)}; change one of them"))
     return flaws
 
 

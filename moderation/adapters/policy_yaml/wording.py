@@ -95,7 +95,7 @@ def _unknown_key(location: Location, model: type[BaseModel], root: Node) -> Flaw
     parent, key = find(root, location[:-1]), str(location[-1])
     known = _keys_at(model, location[:-1])
     hint = did_you_mean(key, known)
-    message = f"unknown key {quoted(key)}{hint}; known keys: {', '.join(known)}"
+    message = f"unknown key {quoted(key)}{hint} (known keys: {', '.join(known)})"
     place = find(root, location).key_place or parent.node.place
     return Flaw(place, _told(parent.path, message))
 
@@ -150,7 +150,9 @@ _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "one_of": _one_of,
     "phrase": _phrase,
     "empty": lambda _, error: error["msg"],
+    "ids": lambda _, error: error["msg"],
     "unreadable": lambda _, error: error["msg"],
+    "string_unicode": lambda node, _: f"must not contain half of a character, got {node}",
     "bool_type": lambda node, _: f"must be true or false, got {node}",
     "list_type": lambda node, _: f"must be a list, got {node}; start each item with '- '",
     "dict_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
@@ -159,7 +161,7 @@ _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "string_too_long": lambda node, error: (
         f"must have at most {error['ctx']['max_length']} characters, got {len(str(plain(node)))}"
     ),
-    "too_short": lambda _, error: f"must have at least {error['ctx']['min_length']} item",
+    "too_short": lambda _, __: "must not be empty",
     "too_long": lambda _, error: (
         f"must have at most {error['ctx']['max_length']} items, got {error['ctx']['actual_length']}"
     ),
