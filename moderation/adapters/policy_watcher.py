@@ -16,7 +16,7 @@ from typing import Self, TypeAlias
 
 from watchfiles import Change, awatch
 
-CHECK_S = 0.5
+CHECK_S = 0.25
 DEBOUNCE_MS = 50
 """Longest time over which one burst is gathered; an edit is told about 30 ms after it."""
 STEP_MS = 20
@@ -24,6 +24,7 @@ CONFIG_MAP_PREFIX = ".."
 """Of the names by which Kubernetes swaps the whole content of a mounted ConfigMap."""
 SUFFIXES = (".yaml", ".yml")
 
+_Burst: TypeAlias = set[tuple[Change, str]]
 _Identity: TypeAlias = tuple[int, int] | None
 
 
@@ -35,7 +36,7 @@ class PolicyWatcher:
     """
 
     def __init__(self, directory: Path, *, recheck_s: float) -> None:
-        self._directory = directory
+        self._directory = directory.absolute()
         self._recheck_s = recheck_s
         self._closed = asyncio.Event()
 
@@ -75,27 +76,28 @@ class PolicyWatcher:
         now = asyncio.get_running_loop().time
         due_at = now()
         async with aclosing(self._wakings()) as wakings:
-            async for is_changed in wakings:
+            async for burst in wakings:
                 is_same = identity == await asyncio.to_thread(_identity, self._directory)
-                if is_changed or not is_same or now() >= due_at:
+                if burst or not is_same or now() >= due_at:
                     due_at = now() + self._recheck_s
                     yield
-                if not is_same:
+                # A directory made anew may get the old one's inode number.
+                if not is_same or any(path == str(self._directory) for _, path in burst):
                     return
 
-    async def _wakings(self) -> AsyncGenerator[bool, None]:
-        """Whether something relevant has changed, at the latest every `CHECK_S`."""
+    async def _wakings(self) -> AsyncGenerator[_Burst, None]:
+        """What has changed, or nothing if nothing has for `CHECK_S`."""
         while not self._closed.is_set():
             try:
                 async with aclosing(self._bursts()) as bursts:
                     async for burst in bursts:
-                        yield bool(burst)
+                        yield burst
             except (OSError, RuntimeError):
                 # Gone meanwhile, or the kernel has no watch left to give: the clock must do.
                 await self._pause()
-                yield False
+                yield set()
 
-    def _bursts(self) -> AsyncGenerator[set[tuple[Change, str]], None]:
+    def _bursts(self) -> AsyncGenerator[_Burst, None]:
         return awatch(
             self._directory,
             watch_filter=self._is_relevant,
