@@ -143,7 +143,7 @@ class _TreeBuilder:
         place = _place(event.start_mark)
         message = f"the alias *{event.anchor[:40]} is not allowed; write the value out"
         self.flaws.append(Flaw(place, message))
-        self._attach(ScalarNode(place, None, ""))
+        self._attach(ScalarNode(place, None, f"*{event.anchor}"))
 
     def _start_list(self, event: SequenceStartEvent) -> None:
         self._start(ListNode(self._checked_place(event)))

@@ -1,6 +1,6 @@
 """One policy file: from its text to a Policy, with all that is wrong in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from moderation.adapters.policy_yaml.document import read_document
@@ -25,7 +25,7 @@ class PolicyFile:
 
     policy: Policy | None
     claimed_id: tuple[str, Place] | None
-    """The id that it gives itself, where it is readable, whatever else is wrong."""
+    """The id that it gives itself, if that much is right, whatever else is wrong."""
     flaws: tuple[Flaw, ...]
 
 
@@ -36,16 +36,19 @@ def parse_policy(text: str) -> PolicyFile:
     if root is None:
         return PolicyFile(None, None, document.flaws or (Flaw(None, "the file is empty"),))
     written, flaws = check(PolicySchema, root)
-    flaws += [*threshold_flaws("thresholds", node_at(root, "thresholds")), *_repeats(root)]
-    flaws = merged(document.flaws, flaws)
+    order = threshold_flaws("thresholds", node_at(root, "thresholds"))
+    flaws = merged(document.flaws, flaws, [*order, *_repeats(root)])
     policy = _policy(written) if written is not None and not flaws else None
-    return PolicyFile(policy, _claimed_id(root), tuple(flaws))
+    return PolicyFile(policy, _claimed_id(root, flaws), tuple(flaws))
 
 
-def merged(structural: tuple[Flaw, ...], found: list[Flaw]) -> list[Flaw]:
-    """Both, less what only follows from a flaw in the structure at the same place."""
-    told = {flaw.place for flaw in structural}
-    return [*structural, *(flaw for flaw in found if flaw.place not in told)]
+def merged(*passes: Iterable[Flaw]) -> list[Flaw]:
+    """What several passes found, less what a later one adds at a place told by an earlier one."""
+    flaws: list[Flaw] = []
+    for found in passes:
+        told = {flaw.place for flaw in flaws}
+        flaws += [flaw for flaw in found if flaw.place not in told]
+    return flaws
 
 
 def thresholds_from(written: ThresholdsSchema) -> Thresholds:
@@ -85,11 +88,12 @@ def _phrases(written: list[PhraseSchema]) -> tuple[Phrase, ...]:
     return tuple(Phrase(one.text, one.weight) for one in written)
 
 
-def _claimed_id(root: Node) -> tuple[str, Place] | None:
+def _claimed_id(root: Node, flaws: Iterable[Flaw]) -> tuple[str, Place] | None:
     node = node_at(root, "id")
-    if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        return node.value, node.place
-    return None
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        return None
+    is_flawed = any(flaw.place == node.place for flaw in flaws)
+    return None if is_flawed else (node.value, node.place)
 
 
 def _repeats(root: Node) -> Iterator[Flaw]:
