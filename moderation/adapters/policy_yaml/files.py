@@ -57,24 +57,16 @@ def stem_of(name: str) -> str:
 def read_policy_file(directory: Path, name: str) -> bytes:
     """A policy file's bytes; raises Flawed."""
     try:
-        descriptor = _open_inside(directory, name)
+        return _read_inside(directory, name)
     except FileNotFoundError as error:
         message = "is a link to a file that does not exist"
         if not os.path.islink(directory / name):
             message = "was deleted while it was being read"
         raise Flawed(Flaw(None, message)) from error
+    except IsADirectoryError as error:
+        raise _not_a_file() from error
     except OSError as error:
         raise Flawed(Flaw(None, f"cannot be read: {error.strerror}")) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Flawed(Flaw(None, "is not a file; a policy is one YAML file"))
-        if status.st_size > MAX_FILE_BYTES:
-            raise _too_large(status.st_size)
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:  # it grew after it was measured
-        raise _too_large(len(content))
-    return content
 
 
 def decode(content: bytes) -> str:
@@ -92,13 +84,30 @@ def decode(content: bytes) -> str:
     return text
 
 
-def _open_inside(directory: Path, name: str) -> int:
+def _read_inside(directory: Path, name: str) -> bytes:
     root = os.path.realpath(directory, strict=True)
     path = os.path.realpath(directory / name, strict=True)
     if os.path.commonpath([root, path]) != root:
         raise Flawed(Flaw(None, "is a link that leads out of the directory; copy the file instead"))
+    with open(path, "rb", opener=_opener) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_a_file()
+        if status.st_size > MAX_FILE_BYTES:
+            raise _too_large(status.st_size)
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:  # it grew after it was measured
+        raise _too_large(len(content))
+    return content
+
+
+def _opener(path: str, flags: int) -> int:
     # Not following a link that was put there since; not waiting for a named pipe's writer.
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _not_a_file() -> Flawed:
+    return Flawed(Flaw(None, "is not a file; a policy is one YAML file"))
 
 
 def _too_large(size: int) -> Flawed:

@@ -62,24 +62,6 @@ def parse_profiles(text: str) -> ProfilesFile:
         meant += [*_name_flaws(name, entry.place), *_profile_flaws(name, entry.node)]
         references += _references(name, entry.node)
     flaws = merged(document.flaws, flaws, meant)
-    profiles: Mapping[str, Profile] | None
-    references: tuple[Reference, ...]
-    flaws: tuple[Flaw, ...]
-
-
-def parse_profiles(text: str) -> ProfilesFile:
-    """Read the profiles; raises nothing."""
-    document = read_document(text)
-    root = document.root
-    if root is None:
-        return ProfilesFile(None, (), document.flaws or (Flaw(None, "the file is empty"),))
-    written, flaws = check(ProfilesSchema, root)
-    references: list[Reference] = []
-    for name, entry in _entries(node_at(root, "profiles")):
-        flaws += [*_name_flaws(name, entry.place), *_profile_flaws(name, entry.node)]
-        references += _references(name, entry.node)
-    flaws += _missing_default(root)
-    flaws = merged(document.flaws, flaws)
     profiles: Mapping[str, Profile] | None = None
     if written is not None and not flaws:
         profiles = MappingProxyType(

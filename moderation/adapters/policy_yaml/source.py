@@ -18,7 +18,7 @@ from moderation.adapters.policy_yaml.policies import PolicyFile, parse_policy
 from moderation.adapters.policy_yaml.profiles import ProfilesFile, parse_profiles, reference_flaws
 from moderation.adapters.policy_yaml.tree import Flaw, Flawed, quoted
 from moderation.core.errors import PolicySetRejected, Problem
-from moderation.core.policy import DEFAULT_PROFILE, Policy, PolicySet, Profile
+from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Profile
 
 PROFILES = "profiles"
 MAX_FLAWS_PER_FILE = 50
@@ -80,13 +80,14 @@ def _assemble(shown: str, meaning: Mapping[str, PolicyFile | ProfilesFile]) -> P
         *_problems(shown, _id_flaws(shown, policies)),
         *_problems(shown, _profile_flaws(shown, profiles, policies)),
     ]
-    if not policies:
-        message = "there is no policy file in it, only profiles; a set needs one policy"
+    usable = [file.policy for file in policies.values() if file.policy is not None]
+    if not problems and all(policy.mode is Mode.OFF for policy in usable):
+        missing = "no policy that is not off" if usable else "no policy, only profiles"
+        message = f"there is {missing}; nothing would be judged"
         problems.append(Problem(shown, 0, 0, message))
     if problems:
         ordered = sorted(problems, key=lambda one: (one.file, one.line, one.column))
         raise PolicySetRejected(tuple(ordered))
-    usable = (file.policy for file in policies.values() if file.policy is not None)
     return PolicySet(tuple(sorted(usable, key=_id)), _profiles(profiles))
 
 

@@ -33,7 +33,7 @@ def another(policy_id: str) -> str:
 def write(tmp_path: Path, **content_by_stem: str | bytes) -> Path:
     """A directory called policies with these files; `__` in a name stands for a hyphen."""
     directory = tmp_path / "policies"
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for stem, content in content_by_stem.items():
         path = directory / f"{stem.replace('__', '-')}.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
