@@ -193,7 +193,9 @@ def _server(
     )
 
 
-async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer) -> None:
+async def _keep_policies(
+    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+) -> None:
     """Load the policies, say SERVING once there are any, and follow every edit."""
     async with asyncio.TaskGroup() as tasks:
         # The watcher starts first: an edit made while the first load runs is not missed.
