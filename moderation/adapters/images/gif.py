@@ -9,16 +9,19 @@ SCREEN = struct.Struct("<HHBxx")
 FRAME = struct.Struct("<HHHHB")
 EXTENSION, PICTURE = b"!", b","
 HAS_PALETTE = 0x80
+BYTES_PER_FURTHER_BLOCK = 128
+"""A block of a GIF holds 255 bytes at the most."""
 
 
 def survey_gif(data: bytes) -> Survey:
     """Walk over every block without inflating any; raises UnjudgeableContent."""
-    cursor = Cursor(data, Format.GIF)
+    cursor = Cursor(data, Format.GIF, BYTES_PER_FURTHER_BLOCK)
     cursor.skip(len(SIGNATURES[0]))
     width, height, flags = cursor.unpack(SCREEN)
     _skip_palette(cursor, flags)
     frames = 0
-    # Many GIFs lack the byte that ends them. Viewers show the frames that are there.
+    # Many GIFs lack the byte that ends them, or have rubbish in its place. Browsers show
+    # the frames before it, and so do we: what nobody gets to see need not be judged.
     while not cursor.at_end and (kind := cursor.take(1)) in {EXTENSION, PICTURE}:
         cursor.count_blocks()
         if kind == EXTENSION:

@@ -18,10 +18,10 @@ class DecodeLimits:
     max_aspect_ratio: float = 100.0
     min_side_px: int = 8
     """Below this there is nothing to recognise, only a colour."""
-    max_scans: int = 100
+    max_scans: int = 50
     """Of a progressive JPEG; encoders write about ten."""
-    max_decoded_pixels: int = 500_000_000
-    """Pixels passed over in all frames of an animation or all scans of a JPEG together."""
+    max_animation_pixels: int = 200_000_000
+    """Of all frames together: to judge the last, every one before it has to be decoded."""
 
     def check_bytes(self, size: int) -> None:
         """Judge the size of the file, before anything reads it."""
@@ -67,10 +67,10 @@ class DecodeLimits:
                 f"the {survey.format} has {survey.scans} scans; "
                 f"at most {self.max_scans} are allowed",
             )
-        decoded = survey.width * survey.height * max(survey.frames, survey.scans)
-        if decoded > self.max_decoded_pixels:
+        in_all = survey.width * survey.height * survey.frames
+        if survey.frames > 1 and in_all > self.max_animation_pixels:
             raise UnjudgeableContent(
                 FailureCode.TOO_COSTLY,
-                f"decoding every frame or scan of the {survey.format} would pass over {decoded} "
-                f"pixels; at most {self.max_decoded_pixels} are allowed",
+                f"the frames of the {survey.format} have {in_all} pixels in all; "
+                f"at most {self.max_animation_pixels} are allowed",
             )

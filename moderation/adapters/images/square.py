@@ -43,7 +43,13 @@ TURNS: Mapping[int, Callable[[Frame], Frame]] = {
 
 
 def least_side(spec: PixelSpec) -> int:
-    """The shorter side from which the square can still be made without enlarging."""
+    """The shorter side from which the square can still be made without enlarging.
+
+    JPEGs are decoded at the smallest scale that has it. On 81 photographs and drawings that
+    moved a pixel by 0.3 of 255 on average and the starter encoder's embedding to a cosine of
+    .9999 in the median, .9951 at worst. Asking for twice the side: 0.01, 1.0 and .9998, for
+    1.4 to 2 times the time.
+    """
     return math.ceil(spec.size_px / _fraction(spec))
 
 

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from moderation.core.errors import FailureCode, UnjudgeableContent
 
-BLOCKS_ALWAYS_ALLOWED = 10_000
-BYTES_PER_FURTHER_BLOCK = 32
-"""Encoders write blocks of 255 bytes and more. A file of empty ones costs a step in Python
-for every few bytes, here and again in Pillow."""
+BLOCKS_ALWAYS_ALLOWED = 50_000
+BYTES_PER_FURTHER_BLOCK = 1024
+"""Encoders write blocks of kilobytes. A file of empty ones costs a step in Python for every
+few bytes, here and again in Pillow."""
 
 
 class Format(StrEnum):
@@ -54,11 +54,16 @@ class Cursor:
 
     __slots__ = ("_blocks_left", "_format", "data", "position")
 
-    def __init__(self, data: bytes, image_format: Format) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        image_format: Format,
+        bytes_per_further_block: int = BYTES_PER_FURTHER_BLOCK,
+    ) -> None:
         self.data = data
         self.position = 0
         self._format = image_format
-        self._blocks_left = BLOCKS_ALWAYS_ALLOWED + len(data) // BYTES_PER_FURTHER_BLOCK
+        self._blocks_left = BLOCKS_ALWAYS_ALLOWED + len(data) // bytes_per_further_block
 
     @property
     def at_end(self) -> bool:
@@ -92,12 +97,15 @@ class Cursor:
 
     def skip_sub_blocks(self) -> None:
         """Pass over GIF data: pieces led by their length, ended by an empty one."""
-        data, position, blocks = self.data, self.position, 0
+        data, position = self.data, self.position
         try:
-            while size := data[position]:
+            for blocks in range(self._blocks_left + 1):
+                size = data[position]
                 position += size + 1
-                blocks += 1
+                if not size:
+                    self.position = position
+                    self._blocks_left -= blocks
+                    return
         except IndexError as error:
             raise truncated(self._format) from error
-        self.position = position + 1
-        self.count_blocks(blocks)
+        self.count_blocks(self._blocks_left + 1)
