@@ -237,3 +237,35 @@ def webp_of_lying_size() -> bytes:
     """A WebP that promises more bytes than there are."""
     whole = a_webp()
     return whole[:4] + struct.pack("<I", len(whole) + 1000) + whole[8:]
+
+
+def jpeg_with(segment: bytes) -> bytes:
+    """An ordinary JPEG with a segment put in before its frame header."""
+    whole = a_jpeg()
+    frame = whole.index(b"\xff\xc0")
+    return whole[:frame] + segment + whole[frame:]
+
+
+def webp_chunk(kind: bytes, body: bytes) -> bytes:
+    """One chunk of a WebP."""
+    return kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+def webp_of(*chunks: bytes) -> bytes:
+    """A WebP of these chunks."""
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def webp_of_frames_without_a_flag() -> bytes:
+    """A WebP that says it is a still picture, with an animation's frames in it."""
+    canvas = struct.pack("<B3x", 0) + (63).to_bytes(3, "little") * 2
+    return webp_of(webp_chunk(b"VP8X", canvas), webp_chunk(b"ANMF", bytes(40)))
+
+
+def webp_of_odd_length() -> bytes:
+    """A WebP whose picture has an odd number of bytes, so that a byte fills the gap after it."""
+    whole = a_webp()
+    picture = whole[20:].rstrip(b"\0") + b"\0"
+    picture += b"\0" * (len(picture) % 2 == 0)
+    return webp_of(webp_chunk(b"VP8L", picture), webp_chunk(b"XMP ", b"<x/>"))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from moderation.core.errors import FailureCode
 from tests.picture_builders import (
+    PNG_SIGNATURE,
     TURNED_AWAY,
     a_gif,
     a_jpeg,
@@ -31,6 +32,7 @@ from tests.picture_builders import (
     huge_text,
     international_text_bomb,
     iso_media,
+    jpeg_with,
     palette_with_transparency,
     png_bomb,
     png_header,
@@ -40,7 +42,11 @@ from tests.picture_builders import (
     some_frames,
     text_bomb,
     turned,
+    webp_chunk,
+    webp_of,
+    webp_of_frames_without_a_flag,
     webp_of_lying_size,
+    webp_of_odd_length,
     ycck,
 )
 
@@ -61,6 +67,7 @@ JUDGEABLE: Mapping[str, Builder] = {
     "png of 16-bit colours": colour_of_16_bits,
     "webp": a_webp,
     "lossy webp": lambda: a_webp(lossless=False),
+    "webp of odd length": webp_of_odd_length,
     "gif": a_gif,
     "animated gif": lambda: animated("GIF", some_frames(5)),
     "animated png": lambda: animated("PNG", some_frames(5)),
@@ -95,6 +102,34 @@ UNJUDGEABLE: Mapping[str, tuple[Builder, FailureCode]] = {
     "png without pixels": (lambda: png_header(64, 64) + chunk(b"IEND"), FailureCode.CORRUPT),
     "png of two headers": (lambda: png_with(png_header(9, 9)[8:]), FailureCode.CORRUPT),
     "jpeg without a scan": (lambda: b"\xff\xd8\xff\xd9", FailureCode.CORRUPT),
+    "jpeg of two frame headers": (
+        lambda: jpeg_with(b"\xff\xc0\0\x0b\x08\0\x40\0\x40\x01\x01\x11\0"),
+        FailureCode.CORRUPT,
+    ),
+    "jpeg of a short frame header": (
+        lambda: b"\xff\xd8\xff\xc0\0\x04\0\0",
+        FailureCode.CORRUPT,
+    ),
+    "jpeg without a frame header": (
+        lambda: b"\xff\xd8\xff\xda\0\x04\0\0\xff\xd9",
+        FailureCode.CORRUPT,
+    ),
+    "jpeg of an impossible segment": (lambda: jpeg_with(b"\xff\xe5\0\1"), FailureCode.CORRUPT),
+    "png that begins with pixels": (
+        lambda: PNG_SIGNATURE + chunk(b"IDAT", b"x"),
+        FailureCode.CORRUPT,
+    ),
+    "webp of frames without a flag": (webp_of_frames_without_a_flag, FailureCode.CORRUPT),
+    "webp of a false start": (
+        lambda: webp_of(webp_chunk(b"VP8 ", bytes(20))),
+        FailureCode.CORRUPT,
+    ),
+    "webp of a false lossless start": (
+        lambda: webp_of(webp_chunk(b"VP8L", bytes(20))),
+        FailureCode.CORRUPT,
+    ),
+    "webp of a short header": (lambda: webp_of(webp_chunk(b"VP8L", b"/")), FailureCode.CORRUPT),
+    "webp of nothing": (webp_of, FailureCode.CORRUPT),
     "gif without a frame": (lambda: gif_of_dots(0), FailureCode.CORRUPT),
     "png bomb": (png_bomb, FailureCode.TOO_MANY_PIXELS),
     "png bomb of one bit": (lambda: png_bomb(60_000, 40_000, 1), FailureCode.TOO_MANY_PIXELS),
@@ -110,6 +145,10 @@ UNJUDGEABLE: Mapping[str, tuple[Builder, FailureCode]] = {
     "gif of large frames": (lambda: gif_of_dots(900, 4000, 4000), FailureCode.TOO_COSTLY),
     "gif of empty pieces": (
         lambda: gif_header(16, 16) + b"!\xfe\0" * 60_000,
+        FailureCode.TOO_COSTLY,
+    ),
+    "gif of one-byte pieces": (
+        lambda: gif_header(16, 16) + b"!\xfe" + b"\1x" * 60_000,
         FailureCode.TOO_COSTLY,
     ),
     "huge text": (huge_text, FailureCode.TOO_COSTLY),

@@ -27,8 +27,9 @@ def survey_webp(data: bytes) -> Survey:
     cursor = Cursor(data, Format.WEBP)
     cursor.skip(RIFF.size)
     frames, orientation = 0, UPRIGHT
-    first, header = next(_chunks(cursor), (b"", b""))
-    for kind, body in _chunks(cursor):
+    chunks = _chunks(cursor)
+    first, header = next(chunks, (b"", b""))
+    for kind, body in chunks:
         frames += kind == FRAME
         if kind == EXIF and orientation == UPRIGHT:
             orientation = orientation_of(body)
@@ -50,9 +51,9 @@ def _chunks(cursor: Cursor) -> Iterator[tuple[bytes, bytes]]:
         cursor.count_blocks()
         kind, size = CHUNK.unpack(cursor.take(CHUNK.size))
         body = cursor.take(size)
-        yield kind, body
         if size % 2 and not cursor.at_end:
             cursor.skip(1)
+        yield kind, body
 
 
 def _canvas(kind: bytes, header: bytes) -> tuple[bool, int, int]:
