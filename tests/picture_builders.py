@@ -109,11 +109,12 @@ def png_bomb(width: int = 13_000, height: int = 13_000, depth: int = 8) -> bytes
     return header + chunk(b"IDAT", pixels) + chunk(b"IEND")
 
 
-def exif(orientation: int) -> bytes:
+def exif(orientation: int, order: str = ">") -> bytes:
     """EXIF data that says how the picture is to be turned, and nothing else."""
-    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
-    directory = struct.pack(">H", 1) + entry + struct.pack(">I", 0)
-    return b"Exif\0\0" + b"MM\0*" + struct.pack(">I", 8) + directory
+    start = {">": b"MM\0*", "<": b"II*\0"}[order]
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    directory = struct.pack(order + "H", 1) + entry + bytes(4)
+    return b"Exif\0\0" + start + struct.pack(order + "I", 8) + directory
 
 
 TURNED_AWAY = {
@@ -155,6 +156,12 @@ GIF_FRAME = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
 def gif_of_dots(frames: int, width: int = 16, height: int = 16) -> bytes:
     """A GIF of so many frames, a few bytes each."""
     return gif_header(width, height) + GIF_FRAME * frames + b";"
+
+
+def gif_beyond_its_canvas() -> bytes:
+    """A GIF of 16 x 16 dots whose frame lies far outside."""
+    frame = b"," + struct.pack("<HHHHB", 60_000, 60_000, 1, 1, 0) + GIF_FRAME[10:]
+    return gif_header(16, 16) + GIF_FRAME + frame + b";"
 
 
 def cmyk() -> bytes:

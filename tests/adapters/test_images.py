@@ -24,6 +24,7 @@ from tests.picture_builders import (
     cmyk,
     colour_of_16_bits,
     encoded,
+    exif,
     gif_of_dots,
     grey_of_16_bits,
     half_transparent,
@@ -142,12 +143,16 @@ def test_exif_orientation_of_a_jpeg_is_undone(orientation: int) -> None:
     assert distance(frames[0], reference(a_picture())) < 3
 
 
+def test_exif_is_read_in_both_byte_orders() -> None:
+    big, little = (decode(a_jpeg(exif=exif(3, order))) for order in "><")
+
+    assert np.array_equal(big, little)
+    assert not np.array_equal(big, decode(a_jpeg()))
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_impossible_orientation_means_upright(orientation: int) -> None:
-    entry = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01"
-    exif = b"Exif\0\0" + entry + orientation.to_bytes(2, "big") + bytes(6)
-
-    assert np.array_equal(decode(a_jpeg(exif=exif)), decode(a_jpeg()))
+    assert np.array_equal(decode(a_jpeg(exif=exif(orientation))), decode(a_jpeg()))
 
 
 def test_colours_for_print_are_turned_into_colours_for_screens() -> None:
