@@ -2,7 +2,8 @@
 
     async with AsyncModerationClient("127.0.0.1:50051") as client:
         decision = await client.moderate(image)
-        if decision.action == Action.ALLOW: ...
+        if Action(decision.action) is Action.ALLOW:
+            publish(image)
 
 `ModerationClient` is the same without asyncio. Answers are the wire's own messages,
 `moderation.v1.moderation_pb2.Decision` and its like, described in the proto file.

@@ -14,7 +14,7 @@ from moderation.v1 import moderation_pb2 as pb
 
 
 class Action(IntEnum):
-    """The wire's actions, from lenient to strict; compare them with `Decision.action`."""
+    """The wire's actions, from lenient to strict: `Action(decision.action)`."""
 
     ALLOW = 1
     REVIEW = 2
