@@ -34,7 +34,7 @@ async def check_pictures(
     """Load encoder and policies, judge, report; raises CommandError or BundleRejected."""
     options = Options(profile=profile, include_all_verdicts=all_verdicts)
     async with running_engine(settings, NOBODY_LISTENS) as engine:
-        await _load_policies(engine)
+        await load_policies(engine)
         if engine.encoder.notice and sys.stderr.isatty():
             print(printable(engine.encoder.notice), file=sys.stderr)
         async with aclosing(judged_by_engine(engine, pictures, options, settings)) as judged:
@@ -53,7 +53,8 @@ async def judged_by_engine(
             yield outcome
 
 
-async def _load_policies(engine: Engine) -> None:
+async def load_policies(engine: Engine) -> None:
+    """Load the policies; raises CommandError with every problem found."""
     if not await engine.policies.reload():
         problems = "\n".join(str(problem) for problem in engine.policies.status.problems)
         raise CommandError(problems, Exit.CONFIG)

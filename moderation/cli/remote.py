@@ -7,13 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable, say, say_table
 from moderation.cli.pictures import read_picture
-from moderation.cli.report import Judged, report
+from moderation.cli.report import Judged, as_dict, report
 from moderation.client import (
     Action,
     AsyncModerationClient,
@@ -93,7 +92,7 @@ async def show_status(connection: Connection, *, as_json: bool) -> Exit:
         except ClientError as error:
             raise _command_error(error) from error
     if as_json:
-        say(json.dumps(MessageToDict(answer, preserving_proto_field_name=True)))
+        say(json.dumps(as_dict(answer)))
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, value in status_rows(answer):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -66,12 +67,15 @@ def json_line(judged: Judged, picture: Path) -> str:
     if judged.decision is None:
         line["error"] = judged.problem
     else:
-        line |= MessageToDict(
-            judged.decision,
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
+        line |= as_dict(judged.decision)
     return json.dumps(line)
+
+
+def as_dict(message: Message) -> dict[str, object]:
+    """The message under the names of the proto file, fields that are zero or empty included."""
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def rows(judged: Judged, picture: Path, *, all_verdicts: bool) -> Iterator[tuple[str, ...]]:
