@@ -1,6 +1,7 @@
 """`moderation`: one entry point, one subcommand a file."""
 
 import sys
+import traceback
 
 import typer
 
@@ -70,6 +71,9 @@ def _exit_code() -> int:
     except tuple(EXIT_BY_ERROR) as error:
         exits = (code for kind, code in EXIT_BY_ERROR.items() if isinstance(error, kind))
         return _tell(str(error), next(exits))
+    except Exception:  # a bug must not end with Python's own 1, which would read as REVIEW
+        traceback.print_exc()
+        return Exit.SOFTWARE
 
 
 def _tell(message: str, exit_code: Exit) -> Exit:

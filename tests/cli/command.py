@@ -3,9 +3,12 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+PYTHONPATH = os.pathsep.join(sys.path)
 
 
 @dataclass(frozen=True)
@@ -18,23 +21,46 @@ class Ended:
 
 
 async def moderation(
-    *arguments: str | Path,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    options: tuple[str, ...] = (),
+    *arguments: str | Path, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
 ) -> Ended:
-    """Run `moderation` with these arguments; the loop goes on meanwhile."""
-    process = await asyncio.create_subprocess_exec(
+    """Run `moderation` with these arguments to its end; `options` are the interpreter's."""
+    process = await started(*arguments, env=env, options=options)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def started(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
+) -> Process:
+    """Start `moderation` with these arguments."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *options,
         "-m",
         "moderation",
         *map(str, arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
-        cwd=cwd,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, **(env or {})},
+    )
+
+
+async def shell(script: str) -> Ended:
+    """Run a bash script in which `$MODERATION` is the command."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        script,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={
+            **os.environ,
+            "PYTHONPATH": PYTHONPATH,
+            "MODERATION": f"{sys.executable} -m moderation",
+        },
     )
     out, err = await process.communicate()
     assert process.returncode is not None

@@ -1,15 +1,12 @@
 """The command as a shell sees it: exit codes, and what goes to which stream."""
 
-import asyncio
-import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from moderation import __version__
 from moderation.cli.exits import MEANING
-from tests.cli.command import moderation
+from tests.cli.command import PYTHONPATH, moderation, shell
 
 HEAVY = {"numpy", "grpc", "onnxruntime", "google.protobuf", "PIL", "uvloop", "structlog"}
 
@@ -95,29 +92,35 @@ async def test_a_shell_completes_commands() -> None:
 
 
 async def test_completion_is_shown_for_the_shell_it_runs_in() -> None:
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-c",
-        f"{sys.executable} -m moderation --show-completion; exit $?",
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    out, _ = await process.communicate()
+    ended = await shell("$MODERATION --show-completion; exit $?")
 
-    assert process.returncode == 0
-    assert b"_MODERATION_COMPLETE=complete_bash" in out
+    assert ended.exit_code == 0
+    assert "_MODERATION_COMPLETE=complete_bash" in ended.out
+    assert "complete -o default -F _moderation_completion moderation" in ended.out
+
+
+async def test_completion_installs_itself(tmp_path: Path) -> None:
+    ended = await shell(f"HOME={tmp_path} $MODERATION --install-completion; exit $?")
+
+    assert ended.exit_code == 0
+    (script,) = (path for path in tmp_path.rglob("*moderation*") if path.is_file())
+    assert str(script) in (tmp_path / ".bashrc").read_text()
 
 
 async def test_a_reader_that_leaves_is_no_decision() -> None:
-    command = f"{sys.executable} -m moderation config; exit $?"
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-c",
-        f"set -o pipefail; ({command}) | true",
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    _, err = await process.communicate()
+    ended = await shell("set -o pipefail; $MODERATION config | true")
 
-    assert process.returncode == 141
-    assert err == b""
+    assert ended.exit_code == 141
+    assert ended.err == ""
+
+
+async def test_a_bug_is_no_decision(tmp_path: Path) -> None:
+    picture = tmp_path / "photo.jpg"
+    picture.touch()
+    broken = tmp_path / "rich.py"
+    broken.write_text("raise RuntimeError('scripted')")
+
+    ended = await moderation("status", env={"PYTHONPATH": f"{tmp_path}:{PYTHONPATH}"})
+
+    assert ended.exit_code == 70
+    assert "RuntimeError: scripted" in ended.err

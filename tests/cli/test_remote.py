@@ -1,6 +1,8 @@
 """`moderation client` and `moderation status` against a real server with scripted answers."""
 
+import asyncio
 import json
+import signal
 from pathlib import Path
 
 import grpc
@@ -10,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from moderation.cli.remote import judged_by_server
 from moderation.client import AsyncModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.cli.command import moderation
+from tests.cli.command import moderation, started
 from tests.client.scripted import Context, ScriptedService, dead_address, serving
 from tests.client.test_streaming import Requests, Responses, StreamingService, answer_error
 
@@ -134,6 +136,26 @@ async def test_without_a_server_the_posture_decides(
 
     assert ended.exit_code == exit_code
     assert "service_unavailable" in ended.out
+
+
+async def test_an_interrupted_command_is_no_decision(tmp_path: Path) -> None:
+    picture = a_folder(tmp_path, a="allow") / "a.jpg"
+    asked = asyncio.Event()
+
+    async def never(requests: Requests, context: Context) -> Responses:
+        async for request in requests:
+            asked.set()
+            await asyncio.Event().wait()
+            yield answer_error(request.content.content_id, EMPTY)
+
+    async with serving(StreamingService(never)) as address:
+        process = await started("client", "--address", address, picture)
+        await asyncio.wait_for(asked.wait(), 30)
+        process.send_signal(signal.SIGINT)
+        out, _ = await process.communicate()
+
+    assert process.returncode == 130
+    assert out == b""
 
 
 class ReportingService(ScriptedService):
