@@ -31,7 +31,10 @@ async def moderation(
 
 
 async def started(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+    stderr: int = PIPE,
 ) -> Process:
     """Start `moderation` with these arguments."""
     return await asyncio.create_subprocess_exec(
@@ -42,7 +45,7 @@ async def started(
         *map(str, arguments),
         stdin=DEVNULL,
         stdout=PIPE,
-        stderr=PIPE,
+        stderr=stderr,
         env={**os.environ, "PYTHONPATH": PYTHONPATH, **(env or {})},
     )
 

@@ -23,6 +23,10 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+def cut_short(picture: Path, copy: Path) -> None:
+    copy.write_bytes(picture.read_bytes()[:300])
+
+
 def policies(tmp_path: Path, *, review: float, block: float) -> Path:
     directory = tmp_path / "policies"
     directory.mkdir()
@@ -51,8 +55,7 @@ async def test_the_decision_is_shown_and_is_the_exit_code(
 
 
 async def test_a_broken_file_is_told_and_the_rest_is_judged(tmp_path: Path, photo: Path) -> None:
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(photo.read_bytes()[:300])
+    cut_short(photo, tmp_path / "broken.png")
     directory = policies(tmp_path, review=1.0, block=1.0)
 
     ended = await check(directory, "--json", "--all", tmp_path)

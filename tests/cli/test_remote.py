@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -136,6 +137,22 @@ async def test_without_a_server_the_posture_decides(
 
     assert ended.exit_code == exit_code
     assert "service_unavailable" in ended.out
+
+
+async def test_a_terminal_sees_the_progress_and_a_pipe_does_not(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, a="allow", b="allow")
+    reading, terminal = os.openpty()
+
+    async with serving(StreamingService(by_content)) as address:
+        process = await started("client", "--address", address, folder, stderr=terminal)
+        out, _ = await process.communicate()
+    seen = os.read(reading, 10_000)
+    os.close(terminal)
+    os.close(reading)
+
+    assert b"judging" in seen
+    assert b"2/2" in seen
+    assert b"judging" not in out
 
 
 async def test_an_interrupted_command_is_no_decision(tmp_path: Path) -> None:
