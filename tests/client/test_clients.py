@@ -15,6 +15,7 @@ from moderation.client import (
     ModerationClient,
     ServiceUnavailable,
 )
+from moderation.client.errors import error_from_item
 from moderation.v1 import moderation_pb2 as pb
 from tests.client.scripted import (
     Connect,
@@ -240,6 +241,14 @@ async def test_a_wrong_request_is_raised_without_a_field_too(connect: Connect) -
         await answered(connect, failing(grpc.StatusCode.INVALID_ARGUMENT, "no image"))
 
     assert raised.value.field == ""
+
+
+def test_a_field_that_the_message_names_is_not_named_twice() -> None:
+    named = error_from_item(pb.ItemError(code=3, message="content.image: is empty"))
+    both = error_from_item(pb.ItemError(code=3, message="a.b: is empty", field="a.b"))
+
+    assert str(named) == "INVALID_ARGUMENT: content.image: is empty"
+    assert str(both) == "a.b: is empty"
 
 
 @pytest.mark.parametrize(
