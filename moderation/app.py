@@ -160,6 +160,9 @@ def _decode_limits(settings: Settings) -> DecodeLimits:
         max_frames=decode.max_frames,
         max_frames_judged=decode.max_frames_judged,
         max_aspect_ratio=decode.max_aspect_ratio,
+        min_side_px=decode.min_side_px,
+        max_scans=decode.max_scans,
+        max_animation_pixels=decode.max_animation_pixels,
     )
 
 
@@ -193,7 +196,9 @@ def _server(
     )
 
 
-async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer) -> None:
+async def _keep_policies(
+    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+) -> None:
     """Load the policies, say SERVING once there are any, and follow every edit."""
     async with asyncio.TaskGroup() as tasks:
         # The watcher starts first: an edit made while the first load runs is not missed.

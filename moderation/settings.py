@@ -99,7 +99,12 @@ class DecodeSettings(_Section):
     threads: Count = Field(2, description="Images decoded at once.")
     max_image_bytes: Count = Field(20 * 2**20, description="Largest image file.")
     max_pixels: Count = Field(25_000_000, description="Most pixels of one frame.")
+    min_side_px: Count = Field(8, description="Shortest side; less shows only a colour.")
+    max_scans: Count = Field(50, description="Most scans of a progressive JPEG.")
     max_frames: Count = Field(1000, description="Most frames of an animation.")
+    max_animation_pixels: Count = Field(
+        200_000_000, description="Most pixels of all frames of an animation together."
+    )
     max_frames_judged: Count = Field(8, description="Frames looked at, evenly spaced.")
     max_aspect_ratio: float = Field(
         100.0, ge=1, allow_inf_nan=False, description="Longer side over the shorter one."
@@ -266,5 +271,5 @@ def _place(setting: str, flags: Mapping[str, Any], path: Path | None) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else ""

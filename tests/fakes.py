@@ -134,9 +134,14 @@ class FakeChangeFeed:
     def close(self) -> None:
         self._news.put_nowait(False)
 
+    async def handled(self) -> None:
+        """Return once whoever follows has dealt with all that was told."""
+        await self._news.join()
+
     async def changes(self) -> AsyncIterator[None]:
         while await self._news.get():
             yield
+            self._news.task_done()
 
 
 class RecordingTelemetry:

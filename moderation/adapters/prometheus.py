@@ -18,6 +18,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
@@ -135,6 +136,8 @@ class PrometheusTelemetry:
     """
 
     def __init__(self) -> None:
+        # It would add a second series for every counter, which nothing here reads.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -104,7 +104,9 @@ class Batcher(Generic[Item, Result]):
             )
         loop = asyncio.get_running_loop()
         now = loop.time()
-        entries = [_Entry[Item, Result](item, loop.create_future(), now) for item in items]
+        entries: list[_Entry[Item, Result]] = [
+            _Entry(item, loop.create_future(), now) for item in items
+        ]
         self._waiting.extend(entries)
         self._changed.set()
         self._telemetry.queue_changed(len(self._waiting))

@@ -71,7 +71,10 @@ class PolicyStore:
     def age_s(self) -> float:
         """How long the active set has been active, in seconds; 0 while there is none."""
         loaded_at = self._status.loaded_at
-        return 0.0 if loaded_at is None else (self._clock() - loaded_at).total_seconds()
+        if loaded_at is None:
+            return 0.0
+        # The wall clock may have been set back since.
+        return max(0.0, (self._clock() - loaded_at).total_seconds())
 
     async def reload(self) -> bool:
         """Read the source anew; whether the set that it holds is active afterwards."""
