@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import nan
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ async def test_options_choose_profile_policies_and_how_much_is_told() -> None:
 async def test_what_cannot_be_judged_is_answered_with_the_profile_s_posture(
     image: bytes, code: FailureCode, profile: str, posture: Action
 ) -> None:
-    images = FakeEncoder(nan_on=["nan"], fails_on=["crash"])
+    images = FakeEncoder(spoiled={"nan": nan}, fails_on=["crash"])
 
     async with running_engine(a_policy_set(profiles=[KIDS, LENIENT]), images=images) as engine:
         decision = await engine.moderator.moderate(a_content(image), Options(profile))
@@ -98,7 +99,7 @@ async def test_what_cannot_be_judged_is_answered_with_the_profile_s_posture(
 
 
 async def test_one_bad_picture_does_not_spoil_those_judged_beside_it() -> None:
-    images = FakeEncoder(nan_on=["nan"], fails_on=["crash"])
+    images = FakeEncoder(spoiled={"nan": nan}, fails_on=["crash"])
     pictures = [b"a gun", b"nan", b"a kitten", b"broken", b"crash", b"a gun"]
 
     async with running_engine(images=images) as engine:
@@ -293,10 +294,12 @@ async def _hit_by_a_bug(engine: Engine) -> None:
 async def test_however_a_request_ends_its_place_is_free_again(
     end: Callable[[Engine], Awaitable[None]],
 ) -> None:
-    async with running_engine(limits=limits(max_in_flight=1, max_in_flight_bytes=8)) as engine:
+    roomy_for_two = limits(max_in_flight=2, max_in_flight_bytes=20)
+    async with running_engine(limits=roomy_for_two) as engine:
         await end(engine)
 
-        decision = await engine.moderator.moderate(a_content(b"a kitten"), Options())
+        again = [engine.moderator.moderate(a_content(b"a kitten"), Options()) for _ in range(2)]
+        decisions = await asyncio.gather(*again)
 
-    assert decision.action is Action.ALLOW
+    assert [decision.action for decision in decisions] == [Action.ALLOW, Action.ALLOW]
     assert engine.telemetry.sheds == []
