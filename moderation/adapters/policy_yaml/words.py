@@ -134,16 +134,23 @@ def _all_or_ids(value: object) -> list[str] | None:
     raise PydanticCustomError("selection", "must be all, or a list of policy ids")
 
 
+_SAYS_SOMETHING = {"pattern": "\\S"}
 Id = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=f"^{ID_PATTERN}$")]
-Title = Annotated[str, Field(max_length=120), AfterValidator(_readable)]
-Description = Annotated[str, Field(max_length=2000), AfterValidator(_readable)]
-LegalGround = Annotated[str, Field(max_length=300), AfterValidator(_readable)]
+Title = Annotated[
+    str, Field(max_length=120, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
+]
+Description = Annotated[
+    str, Field(max_length=2000, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
+]
+LegalGround = Annotated[
+    str, Field(max_length=300, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
+]
 Url = Annotated[
-    str, Field(max_length=500, json_schema_extra={"format": "uri"}), AfterValidator(_url)
+    str,
+    Field(max_length=500, json_schema_extra={"format": "uri", "pattern": "^https?://"}),
+    AfterValidator(_url),
 ]
-PhraseText = Annotated[
-    str, Field(max_length=MAX_PHRASE_CHARACTERS, min_length=0), AfterValidator(_readable)
-]
+PhraseText = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_readable)]
 Template = Annotated[
     str,
     Field(max_length=200, json_schema_extra={"pattern": "\\{\\}"}),
