@@ -44,7 +44,7 @@ WHOLE = replace(
     },
     calibrations={
         "guns": a_calibration(GUNS, solved=SOLVED),
-        "reworded": replace(a_calibration(GUNS), policy_id="reworded"),
+        "reworded": a_calibration(a_policy("reworded", phrases=["a rifle"])),
     },
 )
 
