@@ -80,7 +80,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
         watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
-        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server))
+        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -160,6 +160,9 @@ def _decode_limits(settings: Settings) -> DecodeLimits:
         max_frames=decode.max_frames,
         max_frames_judged=decode.max_frames_judged,
         max_aspect_ratio=decode.max_aspect_ratio,
+        min_side_px=decode.min_side_px,
+        max_scans=decode.max_scans,
+        max_animation_pixels=decode.max_animation_pixels,
     )
 
 
@@ -193,7 +196,9 @@ def _server(
     )
 
 
-async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer) -> None:
+async def _keep_policies(
+    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+) -> None:
     """Load the policies, say SERVING once there are any, and follow every edit."""
     async with asyncio.TaskGroup() as tasks:
         # The watcher starts first: an edit made while the first load runs is not missed.
@@ -201,6 +206,7 @@ async def _keep_policies(policies: PolicyStore, watcher: PolicyWatcher, server: 
         await policies.reload()
         await policies.activated.wait()
         await server.announce_serving()
+        log.serving()
 
 
 def _build_info() -> BuildInfo:

@@ -7,7 +7,9 @@ variable (`MODERATION_SERVER__PORT`), the file named by `--config` or
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,20 +18,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
-    YamlConfigSettingsSource,
 )
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
 CONFIG_VARIABLE = "MODERATION_CONFIG"
-COMPLETION_VARIABLE = "_MODERATION_COMPLETE"
+
+SERVICE_LINK = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+)
+"""What Kubernetes puts into every pod beside a service whose name starts with `moderation`."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -92,9 +99,16 @@ class DecodeSettings(_Section):
     threads: Count = Field(2, description="Images decoded at once.")
     max_image_bytes: Count = Field(20 * 2**20, description="Largest image file.")
     max_pixels: Count = Field(25_000_000, description="Most pixels of one frame.")
+    min_side_px: Count = Field(8, description="Shortest side; less shows only a colour.")
+    max_scans: Count = Field(50, description="Most scans of a progressive JPEG.")
     max_frames: Count = Field(1000, description="Most frames of an animation.")
+    max_animation_pixels: Count = Field(
+        200_000_000, description="Most pixels of all frames of an animation together."
+    )
     max_frames_judged: Count = Field(8, description="Frames looked at, evenly spaced.")
-    max_aspect_ratio: float = Field(100.0, ge=1, description="Longer side over the shorter one.")
+    max_aspect_ratio: float = Field(
+        100.0, ge=1, allow_inf_nan=False, description="Longer side over the shorter one."
+    )
 
 
 class BatchingSettings(_Section):
@@ -142,11 +156,25 @@ class Settings(BaseSettings):
 def load_settings(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
     """Settings from flags (a nested mapping), environment and file; raises SettingsError."""
     path = config or _config_from_environment()
+    _refuse_unknown_variables(os.environ)
+    in_file = {} if path is None else _read(path)
+
+    class SettingsWithFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, in_file)
+
     try:
-        _refuse_unknown_variables(os.environ)
-        return _with_file(path)(**flags)
+        return SettingsWithFile(**flags)
     except ValidationError as error:
-        lines = [_explain(one, path) for one in error.errors()]
+        lines = [_explain(one, flags, path) for one in error.errors()]
         raise SettingsError("\n".join(lines)) from error
 
 
@@ -180,55 +208,68 @@ def _config_from_environment() -> Path | None:
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {variable_of(setting) for setting in setting_names()} | {CONFIG_VARIABLE}
     for variable in sorted(environment):
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
-            near = difflib.get_close_matches(variable.upper(), known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{variable}: there is no such setting{hint}")
+        name = variable.upper()
+        if not name.startswith(PREFIX) or _is_service_link(name, environment[variable]):
+            continue
+        if name not in known:
+            raise SettingsError(f"{variable}: there is no such setting{_nearest(name, known)}")
 
 
-def _with_file(path: Path | None) -> type[Settings]:
-    if path is None:
-        return Settings
-    if not path.is_file():
-        raise SettingsError(f"{path}: there is no such file (from --config or {CONFIG_VARIABLE})")
-    sources: dict[str, type[TomlConfigSettingsSource | YamlConfigSettingsSource]] = {
-        ".toml": TomlConfigSettingsSource,
-        ".yaml": YamlConfigSettingsSource,
-        ".yml": YamlConfigSettingsSource,
-    }
-    source = sources.get(path.suffix)
-    if source is None:
-        raise SettingsError(f"{path}: a config file must end in {', '.join(sources)}")
-
-    class FileSettings(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            try:
-                return init_settings, env_settings, source(settings_cls, path)
-            except (ValueError, OSError) as error:
-                raise SettingsError(f"{path}: {error}") from error
-
-    return FileSettings
+def _is_service_link(name: str, value: str) -> bool:
+    is_address = name.endswith("_PORT") and "://" in value
+    return is_address or SERVICE_LINK.fullmatch(name) is not None
 
 
-def _explain(error: ErrorDetails, path: Path | None) -> str:
+def _load_yaml(text: str) -> object:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+READERS: Mapping[str, Callable[[str], object]] = {
+    ".toml": tomllib.loads,
+    ".yaml": _load_yaml,
+    ".yml": _load_yaml,
+}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    read = READERS.get(path.suffix)
+    if read is None:
+        raise SettingsError(f"{path}: a config file must end in {', '.join(READERS)}")
+    try:
+        values = read(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        origin = f"(from --config or {CONFIG_VARIABLE})"
+        raise SettingsError(f"{path}: there is no such file {origin}") from error
+    except (OSError, ValueError, YAMLError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        kind = type(values).__name__
+        raise SettingsError(f"{path}: must hold sections such as `server`, not a {kind}")
+    return values
+
+
+def _explain(error: ErrorDetails, flags: Mapping[str, Any], path: Path | None) -> str:
     setting = ".".join(str(part) for part in error["loc"])
-    variable = variable_of(setting)
-    if os.environ.get(variable) is not None:
-        place = f"from {variable}"
-    elif path is not None:
-        place = f"from a flag or {path}"
-    else:
-        place = "from a flag"
+    place = _place(setting, flags, path)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(setting, list(setting_names()), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{setting}: there is no such setting{hint} ({place})"
+        known = {*setting_names(), *Settings.model_fields}
+        return f"{setting}: there is no such setting{_nearest(setting, known)} ({place})"
     return f"{setting}: {error['msg']}, got {error['input']!r} ({place})"
+
+
+def _place(setting: str, flags: Mapping[str, Any], path: Path | None) -> str:
+    """Where a value came from, asked in the order of precedence."""
+    section, _, name = setting.partition(".")
+    if section in flags and (not name or name in flags[section]):
+        return "from a flag"
+    variables = {variable.upper(): variable for variable in os.environ}
+    if variable := variables.get(variable_of(setting)):
+        return f"from {variable}"
+    return f"from {path}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -13,6 +13,7 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
+from moderation.service.ports import ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -22,7 +23,10 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Rich tracebacks would show local variables, and with them the bytes of an image.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -56,9 +60,9 @@ class LogTelemetry:
             total_s=round(decision.timings.total_s, 4),
         )
 
-    def shed(self, reason: str) -> None:
+    def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
-        self._log.debug("request_shed", reason=reason)
+        self._log.debug("request_shed", reason=reason.value)
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry; too frequent for a log."""

@@ -6,6 +6,7 @@ label has a small closed set of values; none carries an id or a text of a caller
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
+from typing import Self
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
@@ -17,184 +18,206 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action
+from moderation.core.policy import DEFAULT_PROFILE, Action
+from moderation.service.ports import ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-SHED_REASONS = ("queue_full", "in_flight", "in_flight_bytes")
+RELOAD_RESULTS = ("loaded", "unchanged", "rejected")
 STAGES = ("decode", "queue", "encode", "score")
 
 
-class PrometheusTelemetry:
-    """Fulfils the service's and the gRPC adapter's telemetry with metrics in its own registry."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        registry = self.registry
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        self._rpcs = Counter(
+class _RequestMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rpcs = Counter(
             "moderation_rpcs",
             "RPCs answered, by method and gRPC status code.",
             ["method", "code"],
             registry=registry,
         )
-        self._rpc_seconds = Histogram(
+        self.rpc_seconds = Histogram(
             "moderation_rpc_duration_seconds",
             "Time to answer an RPC; for streams, the life of the stream.",
             ["method"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._decisions = Counter(
+        self.decisions = Counter(
             "moderation_decisions",
             "Decisions, by action and profile.",
             ["action", "profile"],
             registry=registry,
         )
-        self._failures = Counter(
+        self.unjudgeable = Counter(
             "moderation_unjudgeable",
             "Decisions on content that could not be judged, by failure code.",
             ["code"],
             registry=registry,
         )
-        self._verdicts = Counter(
+        self.verdicts = Counter(
             "moderation_verdicts",
             "Verdicts above ALLOW, by policy, action and mode; shadow verdicts never acted.",
             ["policy", "action", "mode"],
             registry=registry,
         )
-        self._stage_seconds = Histogram(
+        self.shed = Counter(
+            "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
+        )
+
+
+class _EncodingMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.stage_seconds = Histogram(
             "moderation_stage_duration_seconds",
             "Time that decided content spent in each stage.",
             ["stage"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._queue_depth = Gauge(
+        self.queue_depth = Gauge(
             "moderation_queue_depth", "Frames that wait for the encoder.", registry=registry
         )
-        self._batch_size = Histogram(
+        self.batch_size = Histogram(
             "moderation_batch_size",
             "Frames encoded together.",
             buckets=BATCH_SIZES,
             registry=registry,
         )
-        self._batch_seconds = Histogram(
+        self.batch_seconds = Histogram(
             "moderation_batch_duration_seconds",
             "Time that the encoder took for a batch.",
             buckets=SECONDS,
             registry=registry,
         )
-        self._shed = Counter(
-            "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
-        )
-        self._reloads = Counter(
+
+
+class _PolicyMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.reloads = Counter(
             "moderation_policy_reloads",
             "Policy reloads, by result: loaded, unchanged or rejected.",
             ["result"],
             registry=registry,
         )
-        self._reload_failed = Gauge(
+        self.reload_failed = Gauge(
             "moderation_policy_reload_failed",
             "1 while the policy files cannot be used and the last good set is served.",
             registry=registry,
         )
-        self._reload_seconds = Histogram(
+        self.reload_seconds = Histogram(
             "moderation_policy_reload_duration_seconds",
             "Time from reading the policy files to their being active.",
             buckets=SECONDS,
             registry=registry,
         )
-        self._policies = Gauge(
-            "moderation_policies", "Policies in the active set.", registry=registry
-        )
-        self._policy_set = Info(
+        self.active = Gauge("moderation_policies", "Policies in the active set.", registry=registry)
+        self.policy_set = Info(
             "moderation_policy_set", "Version of the active policy set.", registry=registry
         )
-        self._policy_age = Gauge(
+        self.age_seconds = Gauge(
             "moderation_policy_set_age_seconds",
             "Time since the active policy set became active.",
             registry=registry,
         )
+
+
+class PrometheusTelemetry:
+    """Fulfils the service's and the gRPC adapter's telemetry with metrics in its own registry.
+
+    The labels `policy` and `profile` hold names from the policy files, never
+    from requests. A removed policy's series stay, as its counts still happened.
+    """
+
+    def __init__(self) -> None:
+        # It would add a second series for every counter, which nothing here reads.
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = _RequestMetrics(self.registry)
+        self._encoding = _EncodingMetrics(self.registry)
+        self._policies = _PolicyMetrics(self.registry)
         self._ready = Gauge(
-            "moderation_ready", "1 while the service answers requests.", registry=registry
+            "moderation_ready", "1 while the service answers requests.", registry=self.registry
         )
-        self._build = Info("moderation_build", "What is running.", registry=registry)
-        self._encoder = Info("moderation_encoder", "The encoder in use.", registry=registry)
+        self._build = Info("moderation_build", "What is running.", registry=self.registry)
+        self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
         self._show_zeros()
 
     def _show_zeros(self) -> None:
         """Make closed label sets visible from the start: a rate needs a first value."""
-        for reason in SHED_REASONS:
-            self._shed.labels(reason)
+        for action in Action:
+            self._requests.decisions.labels(action.name.lower(), DEFAULT_PROFILE)
+        for reason in ShedReason:
+            self._requests.shed.labels(reason.value)
         for code in FailureCode:
-            self._failures.labels(code.value)
-        for result in ("loaded", "unchanged", "rejected"):
-            self._reloads.labels(result)
+            self._requests.unjudgeable.labels(code.value)
+        for result in RELOAD_RESULTS:
+            self._policies.reloads.labels(result)
         for stage in STAGES:
-            self._stage_seconds.labels(stage)
+            self._encoding.stage_seconds.labels(stage)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         """Count an RPC that was answered; `method` and `code` are closed sets."""
-        self._rpcs.labels(method, code).inc()
-        self._rpc_seconds.labels(method).observe(seconds)
+        self._requests.rpcs.labels(method, code).inc()
+        self._requests.rpc_seconds.labels(method).observe(seconds)
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
-        self._decisions.labels(decision.action.name.lower(), decision.profile).inc()
+        self._requests.decisions.labels(decision.action.name.lower(), decision.profile).inc()
         if decision.failure is not None:
-            self._failures.labels(decision.failure.code.value).inc()
+            self._requests.unjudgeable.labels(decision.failure.code.value).inc()
             return
         for verdict in decision.verdicts:
             if verdict.action > Action.ALLOW:
                 policy = verdict.policy
                 action = verdict.action.name.lower()
-                self._verdicts.labels(policy.id, action, policy.mode.value).inc()
+                self._requests.verdicts.labels(policy.id, action, policy.mode.value).inc()
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
-            self._stage_seconds.labels(stage).observe(seconds)
+            self._encoding.stage_seconds.labels(stage).observe(seconds)
 
-    def shed(self, reason: str) -> None:
+    def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
-        self._shed.labels(reason).inc()
+        self._requests.shed.labels(reason.value).inc()
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
-        self._queue_depth.set(depth)
+        self._encoding.queue_depth.set(depth)
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry."""
-        self._batch_size.observe(size)
-        self._batch_seconds.observe(seconds)
+        self._encoding.batch_size.observe(size)
+        self._encoding.batch_seconds.observe(seconds)
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float
     ) -> None:
         """See Telemetry."""
-        self._reloads.labels("loaded").inc()
-        self._reload_failed.set(0)
-        self._reload_seconds.observe(seconds)
-        self._policies.set(policies)
-        self._policy_set.info({"version": version})
+        self._policies.reloads.labels("loaded").inc()
+        self._policies.reload_failed.set(0)
+        self._policies.reload_seconds.observe(seconds)
+        self._policies.active.set(policies)
+        self._policies.policy_set.info({"version": version})
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
-        self._reloads.labels("unchanged").inc()
-        self._reload_failed.set(0)
+        self._policies.reloads.labels("unchanged").inc()
+        self._policies.reload_failed.set(0)
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""
-        self._reloads.labels("rejected").inc()
-        self._reload_failed.set(1)
+        self._policies.reloads.labels("rejected").inc()
+        self._policies.reload_failed.set(1)
 
     def describe(self, *, build: Mapping[str, str], encoder: EncoderInfo) -> None:
         """Say once what is running."""
@@ -210,7 +233,7 @@ class PrometheusTelemetry:
 
     def watch(self, *, policy_age_s: Callable[[], float], ready: Callable[[], bool]) -> None:
         """Ask for these two at every scrape, rather than when they last changed."""
-        self._policy_age.set_function(policy_age_s)
+        self._policies.age_seconds.set_function(policy_age_s)
         self._ready.set_function(lambda: float(ready()))
 
 
@@ -224,7 +247,7 @@ class MetricsServer:
         self._server: WSGIServer | None = None
         self._thread: Thread | None = None
 
-    def __enter__(self) -> "MetricsServer":
+    def __enter__(self) -> Self:
         """Bind the port; raises OSError if it is taken."""
         self._server, self._thread = start_http_server(
             self._port, addr=self._host, registry=self._registry

@@ -1,12 +1,13 @@
 """`moderation config`: every setting with its value and its environment variable."""
 
+import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from moderation.cli.flags import Config
+from moderation.cli.output import say, say_table
 from moderation.settings import Settings, load_settings, setting_names, variable_of
 
 
@@ -19,12 +20,12 @@ def config(
     """Show every setting: name, value, environment variable and meaning."""
     settings = load_settings({}, config)
     if as_toml:
-        print(_toml(settings))
+        say(_toml(settings))
         return 0
     table = Table("setting", "value", "environment variable", "meaning", box=None)
     for name in setting_names():
         table.add_row(name, str(value_of(settings, name)), variable_of(name), meaning_of(name))
-    Console().print(table)
+    say_table(table)
     return 0
 
 
@@ -56,4 +57,5 @@ def _toml(settings: Settings) -> str:
 def _toml_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int | float) else f'"{value}"'
+    # A JSON string is a TOML string.
+    return str(value) if isinstance(value, int | float) else json.dumps(str(value))

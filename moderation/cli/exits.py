@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
-from moderation.core.policy import Action
-
 
 class Exit(IntEnum):
     """0 to 2 are answers; what cannot be answered starts where sysexits.h does."""
@@ -16,8 +14,25 @@ class Exit(IntEnum):
     NO_INPUT = 66
     UNAVAILABLE = 69
     SOFTWARE = 70
+    NO_PERMISSION = 77
     CONFIG = 78
     INTERRUPTED = 130
+    NOBODY_READS = 141
+
+
+MEANING: dict[Exit, str] = {
+    Exit.ALLOW: "allow",
+    Exit.REVIEW: "review",
+    Exit.BLOCK: "block",
+    Exit.USAGE: "the command line or the request is wrong",
+    Exit.NO_INPUT: "a picture could not be read, or there is none",
+    Exit.UNAVAILABLE: "the service does not answer, or cannot start",
+    Exit.SOFTWARE: "something failed inside",
+    Exit.NO_PERMISSION: "the service refuses this caller",
+    Exit.CONFIG: "settings, policies or encoder cannot be used",
+    Exit.INTERRUPTED: "interrupted",
+    Exit.NOBODY_READS: "the reader of the output went away",
+}
 
 
 class CommandError(Exception):
@@ -28,7 +43,7 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
-def exit_for(actions: Iterable[Action]) -> Exit:
+def exit_for(actions: Iterable[int]) -> Exit:
     """The strictest action decides; nothing judged counts as no input."""
     strictest = max(actions, default=None)
     return Exit.NO_INPUT if strictest is None else Exit(strictest - 1)

@@ -14,11 +14,17 @@ Bundle = Annotated[
     str | None, typer.Option("--encoder", help="Name of a bundled encoder, or a bundle directory.")
 ]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
-Profile = Annotated[str, typer.Option("--profile", help="Profile to judge by.")]
+Profile = Annotated[
+    str, typer.Option("--profile", help="Profile to judge by.", show_default="default")
+]
 AllVerdicts = Annotated[
     bool, typer.Option("--all", help="Show every policy's verdict, not only the deciding one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a picture and line.")]
+Address = Annotated[str, typer.Option("--address", help="Where the server listens, host:port.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.001, help="Seconds for one answer, retries included.")
+]
 Pictures = Annotated[
     list[Path], typer.Argument(help="Pictures, or folders of pictures.", show_default=False)
 ]

@@ -1,20 +1,22 @@
 """`moderation`: one entry point, one subcommand a file."""
 
 import sys
+import traceback
 
-import click
 import typer
 
 from moderation import __version__
 from moderation.cli import check, client, config, serve, status
-from moderation.cli.exits import CommandError, Exit
+from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, ModerationError
 from moderation.settings import SettingsError
 
-HELP = """Decide whether an image may be published.
+EXIT_CODES = "\n".join(f"  {code.value:3}  {meaning}" for code, meaning in MEANING.items())
+HELP = f"""Decide whether an image may be published.
 
-Exit codes: 0 allow, 1 review, 2 block (the strictest, when there are several
-pictures); 64 and above are errors.
+\b
+Exit codes (of several pictures, the strictest decides):
+{EXIT_CODES}
 """
 
 EXIT_BY_ERROR: dict[type[Exception], Exit] = {
@@ -24,7 +26,7 @@ EXIT_BY_ERROR: dict[type[Exception], Exit] = {
     ModerationError: Exit.SOFTWARE,
 }
 
-cli = typer.Typer(name="moderation", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+cli = typer.Typer(name="moderation", help=HELP, rich_markup_mode=None)
 cli.command("serve")(serve.serve)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
@@ -38,13 +40,17 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@cli.callback()
+@cli.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version."
     ),
 ) -> None:
     """Options that stand before the subcommand."""
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(Exit.USAGE)
 
 
 def run() -> None:
@@ -54,19 +60,23 @@ def run() -> None:
 
 def _exit_code() -> int:
     try:
-        return int(cli(standalone_mode=False) or Exit.ALLOW)
-    except click.UsageError as error:
-        error.show()
-        return Exit.USAGE  # click's own 2 would read as BLOCK
-    except (click.Abort, KeyboardInterrupt):
+        return int(cli(standalone_mode=False, prog_name="moderation") or Exit.ALLOW)
+    except typer.TyperException as error:
+        # Its own code for a wrong command line is 2, which would read as BLOCK.
+        return _tell(f"{error.format_message()}; `moderation --help` shows the way", Exit.USAGE)
+    except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except CommandError as error:
-        return _tell(error, error.exit_code)
+        return _tell(str(error), error.exit_code)
     except tuple(EXIT_BY_ERROR) as error:
         exits = (code for kind, code in EXIT_BY_ERROR.items() if isinstance(error, kind))
-        return _tell(error, next(exits))
+        return _tell(str(error), next(exits))
+    except Exception:  # a bug must not end with Python's own 1, which would read as REVIEW
+        traceback.print_exc()
+        return Exit.SOFTWARE
 
 
-def _tell(error: Exception, exit_code: Exit) -> Exit:
-    print(f"moderation: {error}", file=sys.stderr)
+def _tell(message: str, exit_code: Exit) -> Exit:
+    if message:
+        print(f"moderation: {message}", file=sys.stderr)
     return exit_code

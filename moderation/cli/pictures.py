@@ -22,6 +22,15 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+def read_picture(path: Path, *, max_bytes: int) -> bytes:
+    """The file's bytes, and of a larger file just enough to see that it is too large.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        return file.read(max_bytes + 1)
+
+
 def _below(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path

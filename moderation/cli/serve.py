@@ -4,9 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
-import uvloop
 
-from moderation.adapters.console import configure_logging
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Bundle, Config, Device, Policies, nested
 from moderation.settings import Settings, is_reachable_from_outside, load_settings
@@ -39,9 +37,12 @@ def serve(
     }
     settings = load_settings(nested(flags), config)
     _refuse_open_plain_text(settings)
-    configure_logging(settings.log.format, settings.log.level)
-    from moderation.app import serve_until_stopped  # noqa: PLC0415 - `--help` must not load numpy
+    import uvloop
 
+    from moderation.adapters.console import configure_logging
+    from moderation.app import serve_until_stopped
+
+    configure_logging(settings.log.format, settings.log.level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_until_stopped(settings))

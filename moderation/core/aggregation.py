@@ -22,6 +22,9 @@ SHARPNESS = 50.0
 
 TOP_K = 3
 
+LEAST_WEIGHT = float(np.finfo(np.float32).tiny)
+"""A weight that underflowed to 0 would make the logarithm of a sum infinite."""
+
 Similarities: TypeAlias = NDArray[np.float32]
 Weights: TypeAlias = NDArray[np.float32]
 
@@ -41,9 +44,9 @@ class Groups:
         lengths = np.array([len(weights) for weights in weights_by_group], dtype=np.intp)
         if not lengths.size or not lengths.all():
             raise ValueError("every group needs at least one phrase")
-        weights = [weight / max(group) for group in weights_by_group for weight in group]
+        relative = [weight / max(group) for group in weights_by_group for weight in group]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp)
-        return cls(starts, lengths, np.array(weights, dtype=np.float32))
+        return cls(starts, lengths, np.maximum(relative, LEAST_WEIGHT).astype(np.float32))
 
 
 Aggregation = Callable[[Similarities, Groups], Similarities]
@@ -79,9 +82,7 @@ def logsumexp(values: Similarities, groups: Groups) -> Similarities:
     shifted = np.exp(SHARPNESS * (values - np.repeat(peak, groups.lengths, axis=1)))
     total = np.add.reduceat(shifted * groups.weights, groups.starts, axis=1)
     weight = np.add.reduceat(groups.weights, groups.starts)
-    with np.errstate(divide="ignore"):  # a light peak far above the rest underflows to log 0
-        soft = peak + np.log(total / weight) / SHARPNESS
-    return _within(soft, values, groups)
+    return _within(peak + (np.log(total) - np.log(weight)) / SHARPNESS, values, groups)
 
 
 AGGREGATIONS: Mapping[str, Aggregation] = MappingProxyType(
@@ -93,7 +94,8 @@ def _weighted(values: Similarities, groups: Groups) -> Similarities:
     if (groups.weights == 1.0).all():
         return values
     lowest = np.repeat(np.minimum.reduceat(values, groups.starts, axis=1), groups.lengths, axis=1)
-    return np.asarray(lowest + groups.weights * (values - lowest), dtype=np.float32)
+    drawn = lowest + groups.weights * (values - lowest)
+    return np.asarray(np.minimum(drawn, values), dtype=np.float32)  # rounding may pass a value
 
 
 def _within(

@@ -1,6 +1,5 @@
 """What is judged: the bytes of one upload, and how an encoder wants its pixels."""
 
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -72,7 +71,7 @@ class Content:
 def _content_id_problem(content_id: str) -> str | None:
     if not 1 <= len(content_id) <= MAX_CONTENT_ID_LENGTH:
         return f"has {len(content_id)} characters; 1 to {MAX_CONTENT_ID_LENGTH} are allowed"
-    if any(unicodedata.category(character)[0] == "C" for character in content_id):
+    if not content_id.isprintable():  # also false for line separators, bidi marks, zero width
         return "has control or invisible characters; use printable text"
     if ".." in content_id.replace("\\", "/").split("/") or content_id.startswith(("/", "\\")):
         return "looks like a path out of a directory; use a plain identifier"

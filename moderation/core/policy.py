@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -127,6 +127,11 @@ class Profile:
     """By policy id, instead of the policy's own."""
     on_unjudgeable: Action = Action.REVIEW
 
+    @property
+    def named_policies(self) -> frozenset[str]:
+        """Every policy that the profile mentions."""
+        return (self.policy_ids or frozenset()) | self.thresholds.keys()
+
     def selects(self, policy_id: str) -> bool:
         """Whether the policy applies under this profile."""
         return self.policy_ids is None or policy_id in self.policy_ids
@@ -134,7 +139,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class PolicySet:
-    """All policies that are loaded together, in the order of their ids, and the profiles."""
+    """All policies that are loaded together, and the profiles by their ids."""
 
     policies: tuple[Policy, ...]
     profiles: Mapping[str, Profile] = field(
@@ -142,27 +147,32 @@ class PolicySet:
     )
 
     def __post_init__(self) -> None:
-        """Refuse a set with no policy, with one id twice, or with dangling references."""
+        """Refuse a set that judges nothing, has one id twice, or a profile that dangles."""
         ids = [policy.id for policy in self.policies]
-        if not ids:
-            raise ValueError("a policy set needs at least one policy")
+        if all(policy.mode is Mode.OFF for policy in self.policies):
+            raise ValueError("a policy set needs at least one policy that is not off")
         if len(set(ids)) != len(ids):
             raise ValueError(f"policy ids must be unique: {sorted(ids)}")
         if DEFAULT_PROFILE not in self.profiles:
             raise ValueError(f"a policy set needs a profile called {DEFAULT_PROFILE!r}")
+        for name, profile in self.profiles.items():
+            if profile.id != name:
+                raise ValueError(f"profile {profile.id!r} is filed under {name!r}")
+            for policy_id in sorted(profile.named_policies.difference(ids)):
+                raise ValueError(f"profile {name!r} names policy {policy_id!r}; there is none")
 
     @cached_property
     def version(self) -> str:
-        """sha256 of the canonical form, in hex: equal meaning, equal version."""
-        policies = sorted((asdict(policy) for policy in self.policies), key=lambda p: p["id"])
-        profiles = [_canonical_profile(self.profiles[name]) for name in sorted(self.profiles)]
-        canonical = json.dumps(
-            {"policies": policies, "profiles": profiles},
-            sort_keys=True,
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """sha256 of the canonical form, in hex: equal meaning, equal version.
+
+        What a reader of a decision sees counts, such as a title; the order of
+        policies, phrases and templates does not, and neither does 1 instead of 1.0.
+        """
+        canonical = {
+            "policies": sorted(map(_canonical_policy, self.policies), key=lambda p: str(p["id"])),
+            "profiles": {name: _canonical_profile(one) for name, one in self.profiles.items()},
+        }
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
     def profile(self, name: str) -> Profile:
         """The profile of that name; an empty name means the default one.
@@ -187,10 +197,26 @@ def _unknown(name: str, known: Mapping[str, object]) -> str:
     return f"unknown name {name[:64]!r}; known: {', '.join(names[:SHOWN_NAMES])}{more}"
 
 
+def _canonical_policy(policy: Policy) -> dict[str, object]:
+    return {
+        # By name, so that a field added later counts without a line here.
+        **{one.name: getattr(policy, one.name) for one in fields(policy)},
+        "phrases": sorted((phrase.text, float(phrase.weight)) for phrase in policy.phrases),
+        "contrast": sorted((phrase.text, float(phrase.weight)) for phrase in policy.contrast),
+        "templates": sorted(policy.templates),
+        "thresholds": _canonical_thresholds(policy.thresholds),
+    }
+
+
 def _canonical_profile(profile: Profile) -> dict[str, object]:
     return {
-        "id": profile.id,
+        **{one.name: getattr(profile, one.name) for one in fields(profile)},
         "policy_ids": None if profile.policy_ids is None else sorted(profile.policy_ids),
-        "thresholds": {key: asdict(value) for key, value in profile.thresholds.items()},
-        "on_unjudgeable": int(profile.on_unjudgeable),
+        "thresholds": {
+            policy_id: _canonical_thresholds(cuts) for policy_id, cuts in profile.thresholds.items()
+        },
     }
+
+
+def _canonical_thresholds(cuts: Thresholds) -> tuple[float, float | None]:
+    return float(cuts.review), None if cuts.block is None else float(cuts.block)

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities
 from moderation.core.content import Embedding, Embeddings
+from moderation.core.errors import EncodingFailed
 from moderation.core.policy import Mode, Phrase, Policy, PolicySet, Profile, Thresholds
+
+LEAST_NORM = 1e-6
+"""Of a mean of unit vectors; what is shorter points nowhere in particular."""
 
 NO_CALIBRATIONS: Mapping[str, "Calibration"] = {}
 
@@ -144,13 +148,17 @@ def texts_to_embed(policy_set: PolicySet) -> frozenset[str]:
     )
 
 
-def ensemble(embeddings: Embeddings) -> Embedding:
-    """The normalised mean of one phrase's unit vectors under several templates.
+def ensemble(embeddings: NDArray[np.float32]) -> Embeddings:
+    """The normalised mean of each phrase's unit vectors, float32[phrases, templates, dim].
 
     Prompt ensembling in embedding space (Radford et al. 2021, section 3.1.4).
+    Raises EncodingFailed if a phrase's vectors cancel each other out.
     """
-    mean = embeddings.mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+    means = embeddings.mean(axis=1)
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    if not np.all(norms > LEAST_NORM):
+        raise EncodingFailed("the embeddings of a phrase under its templates cancel out")
+    return np.asarray(means / norms, dtype=np.float32)
 
 
 def compile_policies(
@@ -161,7 +169,10 @@ def compile_policies(
     embedding_by_text: Mapping[str, Embedding],
     calibrations: Mapping[str, Calibration] = NO_CALIBRATIONS,
 ) -> CompiledPolicies:
-    """Make a policy set ready for scoring; raises KeyError if a text was not embedded."""
+    """Make a policy set ready for scoring.
+
+    Raises KeyError if a text was not embedded, EncodingFailed as `ensemble` does.
+    """
     # Policies that are reduced alike stand side by side, so that one call serves them all.
     active = tuple(
         sorted(
@@ -170,7 +181,6 @@ def compile_policies(
         )
     )
     fits = [calibrations.get(policy.id, scale.default) for policy in active]
-    dim = next(iter(embedding_by_text.values())).size if embedding_by_text else 0
     phrases_by_policy = [policy.phrases for policy in active]
     contrast_by_policy = [policy.contrast for policy in active]
     return CompiledPolicies(
@@ -188,14 +198,12 @@ def compile_policies(
             phrases_by_policy,
             [policy.aggregation for policy in active],
             embedding_by_text,
-            dim,
         ),
         contrast=_side(
             active,
             contrast_by_policy,
             [scale.contrast_aggregation] * len(active),
             embedding_by_text,
-            dim,
         ),
         cuts={name: _cuts(profile, active) for name, profile in policy_set.profiles.items()},
     )
@@ -228,18 +236,25 @@ def _side(
     phrases_by_policy: Sequence[tuple[Phrase, ...]],
     aggregations: Sequence[str],
     embedding_by_text: Mapping[str, Embedding],
-    dim: int,
 ) -> Side:
     spans: dict[int, slice] = {}
-    rows: list[Embedding] = []
+    dim = next(iter(embedding_by_text.values())).size
+    matrices: list[Embeddings] = [np.zeros((0, dim), dtype=np.float32)]
+    filled = 0
     for position, (policy, phrases) in enumerate(zip(policies, phrases_by_policy, strict=True)):
-        if phrases:
-            spans[position] = slice(len(rows), len(rows) + len(phrases))
-        for phrase in phrases:
-            texts = texts_of(phrase, policy.templates)
-            rows.append(ensemble(np.stack([embedding_by_text[text] for text in texts])))
+        if not phrases:
+            continue
+        spans[position] = slice(filled, filled + len(phrases))
+        filled += len(phrases)
+        rows = [
+            embedding_by_text[text]
+            for phrase in phrases
+            for text in texts_of(phrase, policy.templates)
+        ]
+        shape = (len(phrases), len(policy.templates), dim)
+        matrices.append(ensemble(np.concatenate(rows).reshape(shape)))
     return Side(
-        matrix=np.stack(rows) if rows else np.zeros((0, dim), dtype=np.float32),
+        matrix=np.concatenate(matrices),
         phrases=tuple(phrase for phrases in phrases_by_policy for phrase in phrases),
         spans=spans,
         blocks=tuple(_blocks(spans, phrases_by_policy, aggregations)),

@@ -6,14 +6,15 @@ batches, without a delay to tune.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from moderation.core.errors import EncodingFailed, NotReady, Overloaded
-from moderation.service.ports import Telemetry
+from moderation.core.errors import EncodingFailed, ModerationError, NotReady, Overloaded
+from moderation.service.ports import ShedReason, Telemetry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,7 +60,8 @@ class Batcher(Generic[Item, Result]):
         self._max_batch_size = max_batch_size
         self._max_queue_size = max_queue_size
         self._batches_in_flight = batches_in_flight
-        self._queue: asyncio.Queue[_Entry[Item, Result]] = asyncio.Queue(max_queue_size)
+        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._changed = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._open = False
 
@@ -75,12 +77,16 @@ class Batcher(Generic[Item, Result]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take no more items, finish those that wait, stop."""
+        """Take no more items, finish those that wait, stop.
+
+        If cancelled, whoever still waits is told so with NotReady.
+        """
         self._open = False
-        await self._queue.join()
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._changed.set()
+        try:
+            await asyncio.gather(*self._loops)
+        finally:
+            _fail(self._waiting, NotReady("the encoder was stopped"))
 
     async def submit(self, items: Sequence[Item]) -> list[Batched[Result]]:
         """Results in the order of the items.
@@ -90,40 +96,54 @@ class Batcher(Generic[Item, Result]):
         """
         if not self._open:
             raise NotReady("the encoder is not running")
-        if self._queue.qsize() + len(items) > self._max_queue_size:
-            self._telemetry.shed("queue_full")
+        # A group alone is always let in: a longer one than the queue would never find room.
+        if self._waiting and len(self._waiting) + len(items) > self._max_queue_size:
+            self._telemetry.shed(ShedReason.QUEUE_FULL)
             raise Overloaded(
-                f"{self._max_queue_size} frames wait already", retry_after_s=RETRY_AFTER_S
+                f"{len(self._waiting)} frames wait already", retry_after_s=RETRY_AFTER_S
             )
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Batched[Result]]] = []
-        for item in items:
-            futures.append(loop.create_future())
-            self._queue.put_nowait(_Entry(item, futures[-1], loop.time()))
-        self._telemetry.queue_changed(self._queue.qsize())
-        return await asyncio.gather(*futures)
+        now = loop.time()
+        entries: list[_Entry[Item, Result]] = [
+            _Entry(item, loop.create_future(), now) for item in items
+        ]
+        self._waiting.extend(entries)
+        self._changed.set()
+        self._telemetry.queue_changed(len(self._waiting))
+        futures = [entry.future for entry in entries]
+        try:
+            return await asyncio.gather(*futures)
+        finally:
+            for future in futures:  # of a group that failed or left, the rest is not wanted
+                future.cancel()
 
     async def _run(self) -> None:
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < self._max_batch_size and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            self._telemetry.queue_changed(self._queue.qsize())
-            live = [entry for entry in batch if not entry.future.done()]
-            try:
-                await self._answer(live)
-            finally:
-                for _ in batch:
-                    self._queue.task_done()
+        while self._open or self._waiting:
+            if batch := self._take():
+                try:
+                    await self._answer(batch)
+                finally:  # only a stop that lost its patience leaves any without an answer
+                    _fail(batch, NotReady("the encoder was stopped"))
+            elif self._open:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _take(self) -> list[_Entry[Item, Result]]:
+        """What waits, up to a full batch, less the items whose callers left."""
+        batch: list[_Entry[Item, Result]] = []
+        while self._waiting and len(batch) < self._max_batch_size:
+            entry = self._waiting.popleft()
+            if not entry.future.done():
+                batch.append(entry)
+        self._telemetry.queue_changed(len(self._waiting))
+        return batch
 
     async def _answer(self, entries: Sequence[_Entry[Item, Result]]) -> None:
-        if not entries:
-            return
         loop = asyncio.get_running_loop()
         started = loop.time()
         items = [entry.item for entry in entries]
         try:
-            results = await loop.run_in_executor(self._executor, self._run_batch, items)
+            results = await loop.run_in_executor(self._executor, self._run_whole, items)
         except Exception as error:  # whatever the encoder raises must not end the loop
             await self._answer_failure(entries, error)
             return
@@ -133,15 +153,32 @@ class Batcher(Generic[Item, Result]):
             if not entry.future.done():  # the caller may have gone away while we ran
                 entry.future.set_result(Batched(result, started - entry.entered_at, run_s))
 
+    def _run_whole(self, items: Sequence[Item]) -> Sequence[Result]:
+        results = self._run_batch(items)
+        if len(results) != len(items):  # pairing them up would hand out another item's result
+            raise EncodingFailed(f"{len(items)} items gave {len(results)} results")
+        return results
+
     async def _answer_failure(
         self, entries: Sequence[_Entry[Item, Result]], error: Exception
     ) -> None:
-        if len(entries) > 1:  # one by one, so that only the culprit fails
-            for entry in entries:
-                if not entry.future.done():
-                    await self._answer([entry])
+        if len(entries) == 1:
+            _fail(entries, _failure(error))
             return
-        if not entries[0].future.done():
-            failure = EncodingFailed(f"the encoder failed with {type(error).__name__}")
-            failure.__cause__ = error
-            entries[0].future.set_exception(failure)
+        for entry in entries:  # one by one, so that only the culprit fails
+            if not entry.future.done():
+                await self._answer([entry])
+
+
+def _failure(error: Exception) -> EncodingFailed:
+    if isinstance(error, EncodingFailed):
+        return error
+    failure = EncodingFailed(f"the encoder failed with {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
+
+
+def _fail(entries: Iterable[_Entry[Item, Result]], error: ModerationError) -> None:
+    for entry in entries:
+        if not entry.future.done():
+            entry.future.set_exception(error)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from moderation.core.content import Embedding, Embeddings, Pixels
+from moderation.core.encoder import require_unit_rows
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
 from moderation.service.batching import Batcher
 from moderation.service.ports import ImageDecoder, ImageEncoder
-
-UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,8 @@ class ContentEncoder:
 
 
 def encode_batch(encoder: ImageEncoder, frames: Sequence[Pixels]) -> list[Embedding]:
-    """Encode frames uint8[size, size, 3] together; raises EncodingFailed on rows not of unit norm.
+    """Encode frames uint8[size, size, 3] together.
 
-    An infinity or NaN would otherwise compare as "below the threshold", which is an ALLOW.
+    Raises EncodingFailed unless each gave a unit vector, and whatever the encoder raises.
     """
-    embeddings = encoder.encode_images(np.stack(frames))
-    norms = np.linalg.norm(embeddings, axis=1)
-    if not np.all(np.abs(norms - 1.0) < UNIT_TOLERANCE):
-        raise EncodingFailed("the encoder answered with a vector that is not of unit norm")
-    return list(embeddings)
+    return list(require_unit_rows(encoder.encode_images(np.stack(frames)), rows=len(frames)))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NoReturn
 
 from moderation.core.content import Content
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
@@ -12,7 +13,7 @@ from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableCont
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, score
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ShedReason, Telemetry
 
 RETRY_AFTER_S = 1.0
 
@@ -60,8 +61,9 @@ class Moderator:
         compiled = self._policies.current  # once: a reload must not split a request
         cuts = compiled.cuts[compiled.policy_set.profile(options.profile).id]
         select(compiled, cuts, options)  # a wrong request must not cost an encoding
-        allowed_s = min(self._limits.max_request_s, within_s or self._limits.max_request_s)
-        if within_s is not None and within_s <= 0:
+        longest_s = self._limits.max_request_s
+        allowed_s = longest_s if within_s is None else min(within_s, longest_s)
+        if allowed_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         with self._admitted(len(content.image)):
             try:
@@ -80,11 +82,11 @@ class Moderator:
     @contextmanager
     def _admitted(self, n_bytes: int) -> Iterator[None]:
         if self._in_flight >= self._limits.max_in_flight:
-            self._shed("in_flight", f"{self._in_flight} requests are under way")
+            self._shed(ShedReason.IN_FLIGHT, f"{self._in_flight} requests are under way")
         # An image alone is always let in; its own size is the decoder's limit to keep.
         full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
         if self._in_flight and full:
-            self._shed("in_flight_bytes", f"{self._in_flight_bytes} bytes are under way")
+            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
         self._in_flight += 1
         self._in_flight_bytes += n_bytes
         try:
@@ -93,7 +95,7 @@ class Moderator:
             self._in_flight -= 1
             self._in_flight_bytes -= n_bytes
 
-    def _shed(self, reason: str, message: str) -> None:
+    def _shed(self, reason: ShedReason, message: str) -> NoReturn:
         self._telemetry.shed(reason)
         raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
 

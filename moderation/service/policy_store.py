@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from moderation.core.content import Embedding
-from moderation.core.encoder import EncoderInfo
+from moderation.core.encoder import EncoderInfo, require_unit_rows
 from moderation.core.errors import NotReady, PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
@@ -71,7 +71,10 @@ class PolicyStore:
     def age_s(self) -> float:
         """How long the active set has been active, in seconds; 0 while there is none."""
         loaded_at = self._status.loaded_at
-        return 0.0 if loaded_at is None else (self._clock() - loaded_at).total_seconds()
+        if loaded_at is None:
+            return 0.0
+        # The wall clock may have been set back since.
+        return max(0.0, (self._clock() - loaded_at).total_seconds())
 
     async def reload(self) -> bool:
         """Read the source anew; whether the set that it holds is active afterwards."""
@@ -96,19 +99,33 @@ class PolicyStore:
             await self.reload()
 
     def _build(self) -> tuple[CompiledPolicies, int]:
+        """The active set itself if the source still means the same, and the texts embedded."""
         policy_set = self._source.load()
+        active = self._status.active
+        if active is not None and active.policy_set.version == policy_set.version:
+            return active, 0
         embedded = self._embed(texts_to_embed(policy_set))
         return self._compile(policy_set), embedded
 
-    def _embed(self, texts: Iterable[str]) -> int:
-        wanted = frozenset(texts)
-        # Texts no longer wanted are forgotten here: endless edits must not fill the memory.
-        known = {t: e for t, e in self._embedding_by_text.items() if t in wanted}
-        missing = sorted(wanted - known.keys(), key=lambda text: (len(text), text))
-        for batch in _batches(missing, TEXTS_PER_BATCH):
-            known.update(zip(batch, self._text_encoder.encode_texts(batch), strict=True))
-        self._embedding_by_text = known
+    def _embed(self, wanted: frozenset[str]) -> int:
+        self._forget_all_but(wanted)
+        missing = wanted - self._embedding_by_text.keys()
+        # Texts of like length together: a batch is padded to its longest.
+        ordered = sorted(missing, key=lambda text: (len(text), text))
+        for batch in _batches(ordered, TEXTS_PER_BATCH):
+            rows = require_unit_rows(self._text_encoder.encode_texts(batch), rows=len(batch))
+            self._embedding_by_text.update(zip(batch, rows, strict=True))
         return len(missing)
+
+    def _forget_all_but(self, wanted: frozenset[str]) -> None:
+        """Drop texts of former sets, for endless edits must not fill the memory.
+
+        Those of the active set stay, for this reload may yet fail and be taken back.
+        """
+        active = self._status.active
+        kept = wanted if active is None else wanted | texts_to_embed(active.policy_set)
+        for text in self._embedding_by_text.keys() - kept:
+            del self._embedding_by_text[text]
 
     def _compile(self, policy_set: PolicySet) -> CompiledPolicies:
         return compile_policies(
@@ -121,9 +138,8 @@ class PolicyStore:
     def _activate(self, compiled: CompiledPolicies, embedded: int, seconds: float) -> None:
         now = self._clock()
         version = compiled.policy_set.version
-        active = self._status.active
-        if active is not None and active.policy_set.version == version:
-            self._status = PolicyStatus(active, self._status.loaded_at, now)
+        if compiled is self._status.active:
+            self._status = PolicyStatus(compiled, self._status.loaded_at, now)
             self._telemetry.policies_unchanged(version=version)
             return
         self._status = PolicyStatus(compiled, now, now)

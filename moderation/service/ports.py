@@ -1,6 +1,7 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
 from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.content import Embeddings, Pixels
@@ -49,6 +50,14 @@ class ChangeFeed(Protocol):
         ...
 
 
+class ShedReason(StrEnum):
+    """Why a request was turned away; a small closed set, safe as a metric label."""
+
+    QUEUE_FULL = "queue_full"
+    IN_FLIGHT = "in_flight"
+    IN_FLIGHT_BYTES = "in_flight_bytes"
+
+
 class Telemetry(Protocol):
     """What operators get to see; must not raise and must not block."""
 
@@ -56,8 +65,8 @@ class Telemetry(Protocol):
         """A request was answered with a decision."""
         ...
 
-    def shed(self, reason: str) -> None:
-        """A request was turned away; reasons are a small closed set."""
+    def shed(self, reason: ShedReason) -> None:
+        """A request was turned away."""
         ...
 
     def queue_changed(self, depth: int) -> None:

@@ -1,53 +1,65 @@
 """Tells several audiences at once: metrics, logs, and whatever comes later."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ShedReason, Telemetry
+
+log = logging.getLogger(__name__)
 
 
 class FanOutTelemetry:
-    """Passes every event on to each audience, in order."""
+    """Passes every event on to each audience, in order.
+
+    An audience that raises costs neither the request nor the other audiences
+    anything; the first time is logged, further ones would only fill the disk.
+    """
 
     def __init__(self, *audiences: Telemetry) -> None:
         self._audiences = audiences
+        self._failed: set[int] = set()
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.decided(decision)
+        self._tell(lambda audience: audience.decided(decision))
 
-    def shed(self, reason: str) -> None:
+    def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.shed(reason)
+        self._tell(lambda audience: audience.shed(reason))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.queue_changed(depth)
+        self._tell(lambda audience: audience.queue_changed(depth))
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.batch_encoded(size, seconds)
+        self._tell(lambda audience: audience.batch_encoded(size, seconds))
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float
     ) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.policies_loaded(
+        self._tell(
+            lambda audience: audience.policies_loaded(
                 version=version, policies=policies, embedded=embedded, seconds=seconds
             )
+        )
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.policies_unchanged(version=version)
+        self._tell(lambda audience: audience.policies_unchanged(version=version))
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""
-        for audience in self._audiences:
-            audience.policies_rejected(problems)
+        self._tell(lambda audience: audience.policies_rejected(problems))
+
+    def _tell(self, event: Callable[[Telemetry], None]) -> None:
+        for position, audience in enumerate(self._audiences):
+            try:
+                event(audience)
+            except Exception:  # a broken metric must not fail a request or end the batch loop
+                if position not in self._failed:
+                    self._failed.add(position)
+                    log.exception("telemetry failed: %s", type(audience).__name__)

@@ -1,0 +1,168 @@
+"""From pydantic's errors to flaws: what is wrong, where, and what would be right."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from moderation.adapters.policy_yaml.tree import (
+    Flaw,
+    ListNode,
+    MappingNode,
+    Node,
+    Place,
+    ScalarNode,
+    plain,
+    quoted,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = Sequence[int | str]
+ID_RULE = "lower-case letters and digits, with single hyphens between them"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A node of the tree, found by its location."""
+
+    path: str
+    node: Node
+    key_place: Place | None
+    """Where the node's key stands; None in a list and at the root."""
+
+    @property
+    def place(self) -> Place:
+        """Where the value stands, or its key if it has none."""
+        is_absent = isinstance(self.node, ScalarNode) and self.node.source == ""
+        return self.key_place or self.node.place if is_absent else self.node.place
+
+
+def check(model: type[Model], root: Node) -> tuple[Model | None, list[Flaw]]:
+    """The tree as that model, or None and why not."""
+    try:
+        return model.model_validate(plain(root)), []
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        return None, [_flaw(one, model, root) for one in details]
+
+
+def find(root: Node, location: Location) -> Spot:
+    """The node at a location, or the last one on the way that there is.
+
+    Items are counted from 1 in the path, as people and editors count lines.
+    """
+    spot = Spot("", root, None)
+    for part in location:
+        node = spot.node
+        if isinstance(node, MappingNode) and part in node.entries:
+            entry = node.entries[str(part)]
+            spot = Spot(join(spot.path, str(part)), entry.node, entry.place)
+        elif isinstance(node, ListNode) and isinstance(part, int):
+            spot = Spot(f"{spot.path}[{part + 1}]", node.items[part], None)
+        else:
+            break
+    return spot
+
+
+def join(path: str, key: str) -> str:
+    """The path of a key below another path."""
+    name = key if key.replace("-", "_").isidentifier() and len(key) <= 64 else quoted(key)
+    return f"{path}.{name}" if path else name
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint at the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name[:64].lower(), sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _flaw(error: ErrorDetails, model: type[BaseModel], root: Node) -> Flaw:
+    location = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(location, model, root)
+    spot = find(root, location)
+    if error["type"] == "missing":
+        path = join(spot.path, str(location[-1]))
+        return Flaw(spot.key_place or spot.node.place, f"{path}: this key is required")
+    word = _WORDING.get(error["type"], _as_pydantic_says)
+    return Flaw(spot.place, _told(spot.path, word(spot.node, error)))
+
+
+def _unknown_key(location: Location, model: type[BaseModel], root: Node) -> Flaw:
+    parent, key = find(root, location[:-1]), str(location[-1])
+    known = _keys_at(model, location[:-1])
+    hint = did_you_mean(key, known)
+    message = f"unknown key {quoted(key)}{hint} (known keys: {', '.join(known)})"
+    place = find(root, location).key_place or parent.node.place
+    return Flaw(place, _told(parent.path, message))
+
+
+def _told(path: str, message: str) -> str:
+    return f"{path}: {message}" if path else message
+
+
+def _keys_at(annotation: Any, location: Location) -> list[str]:  # noqa: ANN401 - a type form
+    """The keys of the model that a location leads to."""
+    for part in location:
+        if get_origin(annotation) in {list, dict}:
+            annotation = get_args(annotation)[-1]
+        else:
+            annotation = annotation.model_fields[part].annotation
+    return list(annotation.model_fields)
+
+
+def _as_pydantic_says(node: Node, error: ErrorDetails) -> str:
+    return f"{error['msg']}, got {node}"
+
+
+def _text(node: Node, _: ErrorDetails) -> str:
+    is_filled = isinstance(node, ScalarNode) and node.source
+    return f"must be a text, got {node}" + ("; put it in quotes" if is_filled else "")
+
+
+def _number(node: Node, _: ErrorDetails) -> str:
+    is_quoted = isinstance(node, ScalarNode) and node.source.replace(".", "", 1).isdecimal()
+    return f"must be a number, got {node}" + ("; remove the quotes" if is_quoted else "")
+
+
+def _one_of(node: Node, error: ErrorDetails) -> str:
+    allowed = [str(name) for name in error["ctx"]["allowed"]]
+    hint = did_you_mean(str(plain(node)), allowed)
+    return f"must be one of {', '.join(allowed)}, got {node}{hint}"
+
+
+def _phrase(node: Node, _: ErrorDetails) -> str:
+    if isinstance(node, MappingNode):
+        return (
+            "must be a text, or a mapping with the key text, got a mapping without it; "
+            "put a text that contains ': ' in quotes"
+        )
+    quotes = "; put it in quotes" if isinstance(node, ScalarNode) and node.source else ""
+    return f"must be a text, or a mapping with text and weight, got {node}{quotes}"
+
+
+_WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
+    "string_type": _text,
+    "float_type": _number,
+    "one_of": _one_of,
+    "phrase": _phrase,
+    "empty": lambda _, error: error["msg"],
+    "ids": lambda _, error: error["msg"],
+    "unreadable": lambda _, error: error["msg"],
+    "string_unicode": lambda node, _: f"must not contain half of a character, got {node}",
+    "bool_type": lambda node, _: f"must be true or false, got {node}",
+    "list_type": lambda node, _: f"must be a list, got {node}; start each item with '- '",
+    "dict_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
+    "model_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
+    "string_pattern_mismatch": lambda node, _: f"must be {ID_RULE}, got {node}",
+    "string_too_long": lambda node, error: (
+        f"must have at most {error['ctx']['max_length']} characters, got {len(str(plain(node)))}"
+    ),
+    "too_short": lambda _, __: "must not be empty",
+    "too_long": lambda _, error: (
+        f"must have at most {error['ctx']['max_length']} items, got {error['ctx']['actual_length']}"
+    ),
+}

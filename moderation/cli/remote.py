@@ -1,0 +1,144 @@
+"""Has pictures judged by a server, through the client library."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from moderation.cli.exits import CommandError, Exit
+from moderation.cli.output import printable, say, say_table
+from moderation.cli.pictures import read_picture
+from moderation.cli.report import Judged, as_dict, report
+from moderation.client import (
+    Action,
+    AsyncModerationClient,
+    CallRefused,
+    ClientError,
+    InvalidRequest,
+    Item,
+    Result,
+    ServiceUnavailable,
+)
+from moderation.client.channel import MAX_MESSAGE_BYTES
+from moderation.v1 import moderation_pb2 as pb
+
+EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
+    InvalidRequest: Exit.USAGE,
+    CallRefused: Exit.NO_PERMISSION,
+    ServiceUnavailable: Exit.UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Whom to ask, for how long, and what to do without an answer."""
+
+    address: str
+    timeout_s: float
+    on_unavailable: str = "review"
+
+    def client(self) -> AsyncModerationClient:
+        """A client that is not connected yet."""
+        return AsyncModerationClient(
+            self.address,
+            timeout_s=self.timeout_s,
+            on_unavailable=Action[self.on_unavailable.upper()],
+        )
+
+
+async def judge_pictures(
+    pictures: Sequence[Path],
+    connection: Connection,
+    *,
+    profile: str,
+    all_verdicts: bool,
+    as_json: bool,
+) -> Exit:
+    """Send, report; raises CommandError."""
+    options = pb.ModerateOptions(profile=profile, include_all_verdicts=all_verdicts)
+    async with (
+        connection.client() as client,
+        aclosing(judged_by_server(client, pictures, options)) as judged,
+    ):
+        return await report(judged, pictures, as_json=as_json, all_verdicts=all_verdicts)
+
+
+async def judged_by_server(
+    client: AsyncModerationClient, pictures: Sequence[Path], options: pb.ModerateOptions
+) -> AsyncGenerator[Judged, None]:
+    """Each picture's outcome as soon as it is known; what cannot be read comes last."""
+    unreadable: list[Judged] = []
+    results = client.moderate_stream(
+        _read(pictures, unreadable),
+        profile=options.profile,
+        include_all_verdicts=options.include_all_verdicts,
+    )
+    async with aclosing(results):
+        async for result in results:
+            yield _judged(result)
+    for one in unreadable:
+        yield one
+
+
+async def show_status(connection: Connection, *, as_json: bool) -> Exit:
+    """Ask, show; raises CommandError."""
+    async with connection.client() as client:
+        try:
+            answer = await client.status()
+        except ClientError as error:
+            raise _command_error(error) from error
+    if as_json:
+        say(json.dumps(as_dict(answer)))
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in status_rows(answer):
+            table.add_row(name, printable(value))
+        say_table(table)
+    return Exit.ALLOW if answer.serving else Exit.UNAVAILABLE
+
+
+def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
+    """The status for people."""
+    policies, encoder, build = answer.policy_set, answer.encoder, answer.build
+    yield "serving", "yes" if answer.serving else "no"
+    yield "started", answer.started_at.ToJsonString()
+    yield "policies", f"{policies.policies}, version {policies.version[:12] or 'none'}"
+    if policies.HasField("loaded_at"):
+        yield "loaded", f"{policies.loaded_at.ToJsonString()}, {policies.age.seconds} s ago"
+    yield "last reload", "failed" if policies.last_reload_errors else "good"
+    for problem in policies.last_reload_errors:
+        yield "", problem
+    yield "encoder", f"{encoder.name} ({encoder.family}, {encoder.dimensions} dimensions)"
+    yield "encoder id", encoder.encoder_id
+    yield "device", encoder.device
+    if encoder.notice:
+        yield "notice", encoder.notice
+    yield "build", f"moderation {build.version}, Python {build.python_version}"
+    yield "runtime", build.onnxruntime_version
+
+
+async def _read(pictures: Sequence[Path], unreadable: list[Judged]) -> AsyncIterator[Item]:
+    for place, picture in enumerate(pictures):
+        try:
+            image = await asyncio.to_thread(read_picture, picture, max_bytes=MAX_MESSAGE_BYTES)
+        except OSError as error:
+            unreadable.append(Judged(place, problem=f"cannot be read: {error.strerror}"))
+        else:
+            yield Item(image, str(place))
+
+
+def _judged(result: Result) -> Judged:
+    error = result.error
+    if error is None:
+        return Judged(int(result.content_id), result.decision)
+    if error.field.startswith("content."):
+        return Judged(int(result.content_id), problem=str(error))
+    raise _command_error(error)
+
+
+def _command_error(error: ClientError) -> CommandError:
+    return CommandError(str(error), EXIT_BY_ERROR[type(error)])

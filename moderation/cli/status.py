@@ -1,0 +1,14 @@
+"""`moderation status`: what a running server says of itself."""
+
+import asyncio
+
+from moderation.cli.flags import Address, AsJson, Timeout
+
+
+def status(
+    address: Address = "127.0.0.1:50051", as_json: AsJson = False, timeout: Timeout = 10.0
+) -> int:
+    """Show what a running server says of itself; ends with 69 when it is not serving."""
+    from moderation.cli.remote import Connection, show_status
+
+    return asyncio.run(show_status(Connection(address, timeout), as_json=as_json))

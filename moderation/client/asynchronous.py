@@ -1,0 +1,229 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing
+from typing import Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from moderation.client.budget import Budget
+from moderation.client.channel import channel_options
+from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
+from moderation.client.messages import (
+    Item,
+    Result,
+    batch_request,
+    moderate_request,
+    named,
+    options_message,
+)
+from moderation.client.posture import Action, Posture, with_action
+from moderation.client.streaming import SharedStream, as_judged
+from moderation.client.stubs import new_async_stub
+from moderation.v1 import moderation_pb2 as pb
+
+AnswerT = TypeVar("AnswerT")
+
+
+class AsyncModerationClient:
+    """Asks the moderation service at `address` (`host:port`); use it with `async with`.
+
+    `timeout_s` is the deadline of one request, all retries included. `on_unavailable` is
+    the action for content that the service gave no answer on: REVIEW unless you say
+    otherwise. Without `credentials` the connection is plain text. `metadata` goes with
+    every call, for example `[("authorization", "Bearer ...")]`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        on_unavailable: Action = Action.REVIEW,
+        timeout_s: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._address = address
+        self._posture = Posture(Action(on_unavailable))
+        self._timeout_s = timeout_s
+        self._credentials = credentials
+        self._metadata = tuple(metadata)
+
+    async def __aenter__(self) -> Self:
+        """Open the channel; it connects with the first call."""
+        self._channel = _open_channel(self._address, self._credentials)
+        self._stub = new_async_stub(self._channel)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the channel, and cancel what still runs on it."""
+        await self._channel.close(None)
+
+    async def moderate(
+        self,
+        image: bytes,
+        *,
+        content_id: str = "",
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> pb.Decision:
+        """Judge one image.
+
+        Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
+        Decision by the posture.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        request = moderate_request(Item(image, content_id), options)
+        try:
+            return await self._moderate(request, Budget(self._timeout_s))
+        except ServiceUnavailable as error:
+            return self._posture.decision(error, request)
+
+    async def moderate_batch(
+        self,
+        items: Iterable[Item],
+        *,
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> list[Result]:
+        """Judge several images in one call; one result for each, in the same order.
+
+        The service bounds a batch in number and bytes (64 MiB); `moderate_stream` has no
+        such bound. Raises InvalidRequest or CallRefused if the batch as a whole is refused.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        sent = [named(item) for item in items]
+        requests = [moderate_request(item, options) for item in sent]
+        budget = Budget(self._timeout_s)
+        try:
+            batch = batch_request(sent, options)
+            response = await self._call(self._stub.ModerateBatch, batch, budget)
+        except ServiceUnavailable as error:
+            return [self._posture.result(error, request) for request in requests]
+        answers = [*response.results, *[None] * len(requests)]
+        left_s = budget.left_s()
+        return await asyncio.gather(
+            *(
+                self._finish(request, answer, Budget(left_s))
+                for request, answer in zip(requests, answers, strict=False)
+            )
+        )
+
+    async def moderate_stream(
+        self,
+        items: AsyncIterable[Item] | Iterable[Item],
+        *,
+        max_in_flight: int = 32,
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> AsyncGenerator[Result, None]:
+        """Judge images as they come; one result for each, as soon as it is ready.
+
+        Results come in any order and are known by their content id. At most
+        `max_in_flight` items are taken from `items` ahead of the results that were taken
+        from here, so neither a slow service nor a slow reader fills the memory. Each item
+        has `timeout_s` of its own. Items that a broken stream left without an answer are
+        asked for again, each in a call of its own, before the posture decides.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        streams = _Streams(self._open_stream)
+
+        async def judge(item: Item) -> Result:
+            return await self._judge_on(streams, moderate_request(named(item), options))
+
+        try:
+            async with aclosing(as_judged(judge, items, max_in_flight=max_in_flight)) as results:
+                async for result in results:
+                    yield result
+        finally:
+            await streams.close()
+
+    async def list_policies(self) -> pb.ListPoliciesResponse:
+        """The policies and profiles that are active now; raises ClientError."""
+        request = pb.ListPoliciesRequest()
+        return await self._call(self._stub.ListPolicies, request, Budget(self._timeout_s))
+
+    async def status(self) -> pb.GetStatusResponse:
+        """What the service says of itself, also while it is not ready; raises ClientError."""
+        request = pb.GetStatusRequest()
+        return await self._call(self._stub.GetStatus, request, Budget(self._timeout_s))
+
+    def _open_stream(self) -> SharedStream:
+        return SharedStream(self._stub.ModerateStream(metadata=self._metadata))
+
+    async def _judge_on(self, streams: "_Streams", request: pb.ModerateRequest) -> Result:
+        budget = Budget(self._timeout_s)
+        streamed = pb.ModerateStreamRequest(content=request.content, options=request.options)
+        try:
+            async with asyncio.timeout(budget.left_s()):
+                answer = await streams.current().ask(streamed)
+        except TimeoutError:
+            late = f"no answer on the stream within {self._timeout_s} s"
+            error = ServiceUnavailable(grpc.StatusCode.DEADLINE_EXCEEDED, late)
+            return self._posture.result(error, request)
+        return await self._finish(request, answer, budget)
+
+    async def _finish(
+        self, request: pb.ModerateRequest, answer: pb.ItemResult | None, budget: Budget
+    ) -> Result:
+        outcome = self._posture.result_or_pause(answer, request, budget)
+        if isinstance(outcome, Result):
+            return outcome
+        await asyncio.sleep(outcome)
+        try:
+            return Result(request.content.content_id, await self._moderate(request, budget))
+        except ClientError as error:
+            return self._posture.result(error, request)
+
+    async def _moderate(self, request: pb.ModerateRequest, budget: Budget) -> pb.Decision:
+        response = await self._call(self._stub.Moderate, request, budget)
+        return with_action(response.decision)
+
+    async def _call(
+        self, method: Callable[..., Awaitable[AnswerT]], request: object, budget: Budget
+    ) -> AnswerT:
+        while True:
+            try:
+                return await method(request, timeout=budget.left_s(), metadata=self._metadata)
+            except grpc.aio.AioRpcError as failure:
+                error = error_from_rpc(failure)
+                pause_s = budget.pause_before_retry(error)
+                if pause_s is None:
+                    raise error from failure
+            await asyncio.sleep(pause_s)
+
+
+class _Streams:
+    """The stream that is open now; a new one takes the place of one that broke."""
+
+    def __init__(self, open_stream: Callable[[], SharedStream]) -> None:
+        self._open_stream = open_stream
+        self._stream: SharedStream | None = None
+
+    def current(self) -> SharedStream:
+        if self._stream is None or self._stream.is_broken:
+            self._stream = self._open_stream()
+        return self._stream
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+
+
+def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=channel_options())
+    return grpc.aio.secure_channel(address, credentials, options=channel_options())

@@ -1,0 +1,181 @@
+"""The client for programs without asyncio: the same calls, and the same rules."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from itertools import repeat
+from typing import Self, TypeVar
+
+import grpc
+
+from moderation.client.budget import Budget
+from moderation.client.channel import channel_options
+from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
+from moderation.client.messages import (
+    Item,
+    Result,
+    batch_request,
+    moderate_request,
+    named,
+    options_message,
+)
+from moderation.client.posture import Action, Posture, with_action
+from moderation.client.stubs import new_stub
+from moderation.v1 import moderation_pb2 as pb
+
+AnswerT = TypeVar("AnswerT")
+
+RETRIES_AT_ONCE = 8
+
+
+class ModerationClient:
+    """Asks the moderation service at `address` (`host:port`); use it with `with`.
+
+    Takes the same arguments as AsyncModerationClient. Several threads may share one.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        on_unavailable: Action = Action.REVIEW,
+        timeout_s: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._address = address
+        self._posture = Posture(Action(on_unavailable))
+        self._timeout_s = timeout_s
+        self._credentials = credentials
+        self._metadata = tuple(metadata)
+
+    def __enter__(self) -> Self:
+        """Open the channel; it connects with the first call."""
+        self._channel = _open_channel(self._address, self._credentials)
+        self._stub = new_stub(self._channel)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the channel, and cancel what still runs on it."""
+        self._channel.close()
+
+    def moderate(
+        self,
+        image: bytes,
+        *,
+        content_id: str = "",
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> pb.Decision:
+        """Judge one image.
+
+        Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
+        Decision by the posture.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        request = moderate_request(Item(image, content_id), options)
+        try:
+            return self._moderate(request, Budget(self._timeout_s))
+        except ServiceUnavailable as error:
+            return self._posture.decision(error, request)
+
+    def moderate_batch(
+        self,
+        items: Iterable[Item],
+        *,
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> list[Result]:
+        """Judge several images in one call; one result for each, in the same order.
+
+        The service bounds a batch in number and bytes (64 MiB); `moderate_stream` has no
+        such bound. Raises InvalidRequest or CallRefused if the batch as a whole is refused.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        sent = [named(item) for item in items]
+        requests = [moderate_request(item, options) for item in sent]
+        budget = Budget(self._timeout_s)
+        try:
+            batch = batch_request(sent, options)
+            response = self._call(self._stub.ModerateBatch, batch, budget)
+        except ServiceUnavailable as error:
+            return [self._posture.result(error, request) for request in requests]
+        answers = [*response.results, *[None] * len(requests)]
+        left_s = budget.left_s()
+        with ThreadPoolExecutor(RETRIES_AT_ONCE, "moderation-client") as pool:
+            return list(pool.map(self._finish, requests, answers, repeat(left_s)))
+
+    def moderate_stream(
+        self,
+        items: Iterable[Item],
+        *,
+        max_in_flight: int = 32,
+        profile: str = "",
+        policy_ids: Collection[str] = (),
+        include_all_verdicts: bool = False,
+    ) -> Iterator[Result]:
+        """Judge images as they come; one result for each, as soon as it is ready.
+
+        Results come in any order and are known by their content id. At most
+        `max_in_flight` items are taken from `items` ahead of their results. Each item is a
+        call of its own in a thread of its own; all of them share one connection.
+        """
+        options = options_message(profile, policy_ids, include_all_verdicts)
+        running: set[Future[Result]] = set()
+        with ThreadPoolExecutor(max_in_flight, "moderation-client") as pool:
+            for item in items:
+                request = moderate_request(named(item), options)
+                running.add(pool.submit(self._ask, request, Budget(self._timeout_s)))
+                if len(running) >= max_in_flight:
+                    ready, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (one.result() for one in ready)
+            yield from (one.result() for one in as_completed(running))
+
+    def list_policies(self) -> pb.ListPoliciesResponse:
+        """The policies and profiles that are active now; raises ClientError."""
+        return self._call(
+            self._stub.ListPolicies, pb.ListPoliciesRequest(), Budget(self._timeout_s)
+        )
+
+    def status(self) -> pb.GetStatusResponse:
+        """What the service says of itself, also while it is not ready; raises ClientError."""
+        return self._call(self._stub.GetStatus, pb.GetStatusRequest(), Budget(self._timeout_s))
+
+    def _finish(
+        self, request: pb.ModerateRequest, answer: pb.ItemResult | None, left_s: float
+    ) -> Result:
+        budget = Budget(left_s)
+        outcome = self._posture.result_or_pause(answer, request, budget)
+        if isinstance(outcome, Result):
+            return outcome
+        time.sleep(outcome)
+        return self._ask(request, budget)
+
+    def _ask(self, request: pb.ModerateRequest, budget: Budget) -> Result:
+        try:
+            return Result(request.content.content_id, self._moderate(request, budget))
+        except ClientError as error:
+            return self._posture.result(error, request)
+
+    def _moderate(self, request: pb.ModerateRequest, budget: Budget) -> pb.Decision:
+        response = self._call(self._stub.Moderate, request, budget)
+        return with_action(response.decision)
+
+    def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
+        while True:
+            try:
+                return method(request, timeout=budget.left_s(), metadata=self._metadata)
+            except grpc.RpcError as failure:
+                error = error_from_rpc(failure)
+                pause_s = budget.pause_before_retry(error)
+                if pause_s is None:
+                    raise error from failure
+            time.sleep(pause_s)
+
+
+def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(address, options=channel_options())
+    return grpc.secure_channel(address, credentials, options=channel_options())

@@ -1,0 +1,329 @@
+"""Every mistake in a policy file: where it is told to be, and in which words."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.policy_yaml.writing import GOOD, edited, problems, write
+
+KEYS = (
+    "id, title, description, category, severity, mode, phrases, contrast, templates, "
+    "aggregation, thresholds, needs_clip"
+)
+ID_RULE = "lower-case letters and digits, with single hyphens between them"
+
+SYNTAX = {
+    "a bracket that is not closed": (
+        "id: [x\n",
+        "2:1: is not valid YAML: expected ',' or ']', but got '<stream end>' while parsing a flow "
+        "sequence that starts on line 1; a bracket or a quote is not closed, or the file is only "
+        "half written",
+    ),
+    "a quote that is not closed": (
+        'id: "x\n',
+        "2:1: is not valid YAML: found unexpected end of stream while scanning a quoted scalar "
+        "that starts on line 1; a quote is not closed, or the file is only half written",
+    ),
+    "a colon in a plain text": (
+        "title: one: two\n",
+        "1:11: is not valid YAML: mapping values are not allowed here; "
+        "put a text that contains ': ' in quotes",
+    ),
+    "a tab as indentation": (
+        "phrases:\n\t- a gun\n",
+        "2:1: is not valid YAML: found character '\\t' that cannot start any token; "
+        "indent with spaces, not with tabs",
+    ),
+    "an escape beyond Unicode": (
+        'title: "\\U00110000"\n',
+        "1:11: is not valid YAML: an escape stands for no character "
+        "(chr() arg not in range(0x110000))",
+    ),
+    "a key twice": (
+        edited(("title: X", "title: X\ntitle: Y")),
+        "3:1: the key 'title' is already on line 2; remove one of them",
+    ),
+    "a key twice, within a mapping": (
+        edited(("block: 0.8", "block: 0.8, review: 0.1")),
+        "6:39: the key 'review' is already on line 6; remove one of them",
+    ),
+    "an anchor": (
+        edited(("- a gun", "- &one a gun")),
+        "4:5: the anchor &one is not allowed; remove it",
+    ),
+    "an alias": (
+        edited(("- a gun", "- *one")),
+        "4:5: the alias *one is not allowed; write the value out",
+    ),
+    "a tag": (
+        edited(("title: X", "title: !!python/name:os.system X")),
+        "2:8: the tag 'tag:yaml.org,2002:python/name:os.system' is not allowed; remove it",
+    ),
+    "a tag of one's own": (
+        edited(("- a gun", "- !gun a gun")),
+        "4:5: the tag '!gun' is not allowed; remove it",
+    ),
+    "two documents": (
+        GOOD + "---\nid: y\n",
+        "7:1: a second document starts here; write one policy in each file",
+    ),
+    "a directive": (
+        "%YAML 1.1\n---\n" + GOOD,
+        "1:1: a line must not start with %: YAML directives are not allowed",
+    ),
+    "5,000 brackets": (
+        "title: " + "[" * 5000,
+        "1:23: is nested too deeply; at most 16 levels are allowed",
+    ),
+    "5,000 dashes": ("- " * 5000, "1:33: is nested too deeply; at most 16 levels are allowed"),
+    "5,000 braces": ("{a: " * 5000, "1:65: is nested too deeply; at most 16 levels are allowed"),
+    "a key that is a list": (GOOD + "? [a]\n: b\n", "7:3: a key must be a text, got a list"),
+}
+
+VALUES = {
+    "a list instead of a policy": ("- x\n", "1:1: must be a mapping of keys to values, got a list"),
+    "a word instead of a policy": ("x\n", "1:1: must be a mapping of keys to values, got 'x'"),
+    "no title": (edited(("title: X\n", "")), "1:1: title: this key is required"),
+    "no review threshold": (
+        edited(("{review: 0.5, block: 0.8}", "{block: 0.8}")),
+        "6:1: thresholds.review: this key is required",
+    ),
+    "an unknown key, and the one that was meant": (
+        edited(("title: X", "title: X\nseverty: low")),
+        f"3:1: unknown key 'severty'; did you mean severity? (known keys: {KEYS})",
+    ),
+    "an unknown key that is near to none": (
+        edited(("title: X", "title: X\nqqq: low")),
+        f"3:1: unknown key 'qqq' (known keys: {KEYS})",
+    ),
+    "an unknown threshold": (
+        edited(("block:", "blok:")),
+        "6:27: thresholds: unknown key 'blok'; did you mean block? (known keys: review, block)",
+    ),
+    "an unknown key of a phrase": (
+        edited(("- a gun", "- {text: a gun, wait: 1}")),
+        "4:19: phrases[1]: unknown key 'wait'; did you mean weight? (known keys: text, weight)",
+    ),
+    "a merge key": (
+        edited(("title: X", "title: X\n<<: {a: b}")),
+        f"3:1: unknown key '<<' (known keys: {KEYS})",
+    ),
+    "an id that is a number": (
+        edited(("id: x", "id: 7")),
+        "1:5: id: must be a text, got 7; put it in quotes",
+    ),
+    "an id in capitals": (edited(("id: x", "id: X_1")), f"1:5: id: must be {ID_RULE}, got 'X_1'"),
+    "an id that is too long": (
+        edited(("id: x", "id: " + "x" * 65)),
+        "1:5: id: must have at most 64 characters, got 65",
+    ),
+    "an id other than the file's name": (
+        edited(("id: x", "id: y")),
+        "1:5: id: must be the file's name without its ending, 'x', got 'y'; change one of them",
+    ),
+    "an empty title": (edited(("title: X", 'title: "  "')), "2:8: title: must not be empty"),
+    "a title without a value": (
+        edited(("title: X", "title:")),
+        "2:1: title: must be a text, got nothing",
+    ),
+    "a title that is too long": (
+        edited(("title: X", "title: " + "X" * 121)),
+        "2:8: title: must have at most 120 characters, got 121",
+    ),
+    "a control character in quotes": (
+        edited(("title: X", 'title: "a\\x07b"')),
+        "2:8: title: must not contain the invisible character U+0007",
+    ),
+    "a character that reverses the text": (
+        edited(("title: X", 'title: "a\\u202eb"')),
+        "2:8: title: must not contain the invisible character U+202E",
+    ),
+    "half of a character": (
+        edited(("title: X", 'title: "\\ud800"')),
+        "2:8: title: must not contain half of a character, got '\\ud800'",
+    ),
+    "an unknown severity": (
+        edited(("title: X", "title: X\nseverity: hihg")),
+        "3:11: severity: must be one of low, medium, high, critical, got 'hihg'; "
+        "did you mean high?",
+    ),
+    "an unknown mode": (
+        edited(("title: X", "title: X\nmode: on")),
+        "3:7: mode: must be one of enforce, shadow, off, got 'on'",
+    ),
+    "an unknown aggregation": (
+        edited(("title: X", "title: X\naggregation: maxx")),
+        "3:14: aggregation: must be one of max, mean, top_k_mean, logsumexp, got 'maxx'; "
+        "did you mean max?",
+    ),
+    "a category in capitals": (
+        edited(("title: X", "title: X\ncategory: Regulated Goods")),
+        f"3:11: category: must be {ID_RULE}, got 'Regulated Goods'",
+    ),
+    "yes instead of true": (
+        edited(("title: X", "title: X\nneeds_clip: yes")),
+        "3:13: needs_clip: must be true or false, got 'yes'",
+    ),
+    "an empty list of phrases": (
+        edited(("\n  - a gun\n  - a pistol", " []")),
+        "3:10: phrases: must not be empty",
+    ),
+    "phrases without a value": (
+        edited(("\n  - a gun\n  - a pistol", "")),
+        "3:1: phrases: must be a list, got nothing; start each item with '- '",
+    ),
+    "one phrase that is no list": (
+        edited(("\n  - a gun\n  - a pistol", " a gun")),
+        "3:10: phrases: must be a list, got 'a gun'; start each item with '- '",
+    ),
+    "an empty phrase": (edited(("- a gun", '- ""')), "4:5: phrases[1]: must not be empty"),
+    "a phrase that is a number": (
+        edited(("- a gun", "- 42")),
+        "4:5: phrases[1]: must be a text, or a mapping with text and weight, got 42; "
+        "put it in quotes",
+    ),
+    "a phrase that is a list": (
+        edited(("- a pistol", "- [a pistol]")),
+        "5:5: phrases[2]: must be a text, or a mapping with text and weight, got a list",
+    ),
+    "a phrase with a colon": (
+        edited(("- a gun", "- a gun: loaded")),
+        "4:5: phrases[1]: must be a text, or a mapping with the key text, got a mapping without "
+        "it; put a text that contains ': ' in quotes",
+    ),
+    "a phrase that is too long": (
+        edited(("- a gun", "- " + "g" * 301)),
+        "4:5: phrases[1]: must have at most 300 characters, got 301",
+    ),
+    "1,001 phrases": (
+        edited(("- a gun", "- a gun" + "".join(f"\n  - gun {n}" for n in range(999)))),
+        "4:3: phrases: must have at most 1000 items, got 1001",
+    ),
+    "a phrase twice": (
+        edited(("- a pistol", "- A  Gun")),
+        "5:5: phrases[2]: 'A Gun' is already on line 4; remove one of them",
+    ),
+    "a phrase that is a contrast phrase too": (
+        edited(("thresholds", "contrast:\n  - {text: a gun, weight: 0.5}\nthresholds")),
+        "7:12: contrast[1]: 'a gun' is also on line 4, under phrases; it cannot be both",
+    ),
+    "a weight above 1": (
+        edited(("- a gun", "- {text: a gun, weight: 1.5}")),
+        "4:27: phrases[1].weight: must be above 0 and at most 1, got 1.5",
+    ),
+    "a weight of 0": (
+        edited(("- a gun", "- {text: a gun, weight: 0}")),
+        "4:27: phrases[1].weight: must be above 0 and at most 1, got 0",
+    ),
+    "a template without a place for the phrase": (
+        edited(("title: X", "title: X\ntemplates: [a photo]")),
+        "3:13: templates[1]: must contain {} once, got 'a photo'",
+    ),
+    "a template that YAML takes for a mapping": (
+        edited(("title: X", "title: X\ntemplates:\n  - {}")),
+        "4:5: templates[1]: must be a text, got a mapping",
+    ),
+    "no templates": (
+        edited(("title: X", "title: X\ntemplates: []")),
+        "3:12: templates: must not be empty",
+    ),
+    "a template twice": (
+        edited(("title: X", "title: X\ntemplates:\n  - a {}\n  - a {}")),
+        "5:5: templates[2]: 'a {}' is already on line 4; remove one of them",
+    ),
+    "a threshold above 1": (
+        edited(("0.5", "1.4")),
+        "6:22: thresholds.review: must be between 0 and 1, got 1.4",
+    ),
+    "a threshold below 0": (
+        edited(("0.5", "-0.1")),
+        "6:22: thresholds.review: must be between 0 and 1, got -0.1",
+    ),
+    "a threshold that is not a number": (
+        edited(("0.5", ".nan")),
+        "6:22: thresholds.review: must be between 0 and 1, got .nan",
+    ),
+    "a threshold without end": (
+        edited(("0.8", ".inf")),
+        "6:34: thresholds.block: must be between 0 and 1, got .inf",
+    ),
+    "a threshold that is true": (
+        edited(("0.5", "true")),
+        "6:22: thresholds.review: must be a number, got true",
+    ),
+    "a threshold in quotes": (
+        edited(("0.5", '"0.5"')),
+        "6:22: thresholds.review: must be a number, got '0.5'; remove the quotes",
+    ),
+    "a threshold with a comma": (
+        edited(("0.5", "'0,5'")),
+        "6:22: thresholds.review: must be a number, got '0,5'",
+    ),
+    "thresholds out of order": (
+        edited(("0.5", "0.9")),
+        "6:22: thresholds: review (0.9) must not be above block (0.8)",
+    ),
+    "thresholds that are one number": (
+        edited(("{review: 0.5, block: 0.8}", "0.5")),
+        "6:13: thresholds: must be a mapping of keys to values, got 0.5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), SYNTAX.values(), ids=SYNTAX)
+def test_a_file_that_is_no_plain_yaml_is_refused_at_its_place(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    directory = write(tmp_path, x=text)
+
+    assert problems(directory) == [f"policies/x.yaml:{told}"]
+
+
+@pytest.mark.parametrize(("text", "told"), VALUES.values(), ids=VALUES)
+def test_a_wrong_value_is_refused_at_its_place(tmp_path: Path, text: str, told: str) -> None:
+    directory = write(tmp_path, x=text)
+
+    assert problems(directory) == [f"policies/x.yaml:{told}"]
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    wrong = edited(("title: X", "titel: X"), ("a pistol", "A gun"), ("0.5", "0.9"), ("0.8", "x"))
+
+    told = problems(write(tmp_path, x=wrong, y="id: y"))
+
+    assert [problem.split(": ")[0] for problem in told] == [
+        "policies/x.yaml:1:1",
+        "policies/x.yaml:2:1",
+        "policies/x.yaml:5:5",
+        "policies/x.yaml:6:34",
+        *["policies/y.yaml:1:1"] * 3,
+    ]
+
+
+def test_a_flaw_of_the_structure_is_told_without_what_follows_from_it(tmp_path: Path) -> None:
+    wrong = edited(("title: X", "title: *name"), ("0.5", "7"))
+
+    told = problems(write(tmp_path, x=wrong))
+
+    assert told == [
+        "policies/x.yaml:2:8: the alias *name is not allowed; write the value out",
+        "policies/x.yaml:6:22: thresholds.review: must be between 0 and 1, got 7",
+    ]
+
+
+def test_a_file_full_of_mistakes_does_not_fill_the_log(tmp_path: Path) -> None:
+    wrong = GOOD + "".join(f"key{n}: 1\n" for n in range(1000))
+
+    told = problems(write(tmp_path, x=wrong))
+
+    assert len(told) == 51
+    assert told[0] == "policies/x.yaml: has 950 more problems of its own; mend these first"
+
+
+def test_what_a_message_quotes_is_short_and_on_one_line(tmp_path: Path) -> None:
+    wrong = edited(("title: X", 'title: X\nseverity: "' + "high\\n" * 100 + '"'))
+
+    (told,) = problems(write(tmp_path, x=wrong))
+
+    assert told.isprintable()
+    assert len(told) < 200

@@ -1,0 +1,165 @@
+"""What the log shows, and what it never does."""
+
+import json
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any, Literal
+
+import pytest
+
+from moderation.adapters.console import LogTelemetry, configure_logging
+from moderation.core.decision import Failure
+from moderation.core.errors import FailureCode, Problem
+from moderation.core.policy import Action
+from moderation.service.ports import ShedReason
+from tests.builders import a_decision, an_encoder_info
+from tests.contracts import TelemetryContract
+
+LogFormat = Literal["json", "pretty"]
+
+
+def a_log(log_format: LogFormat = "json", level: str = "debug") -> tuple[LogTelemetry, StringIO]:
+    """Telemetry, and what it writes to the standard error of the process."""
+    written = StringIO()
+    with redirect_stderr(written):
+        configure_logging(log_format, level)
+    return LogTelemetry(), written
+
+
+def lines(written: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+class TestLog(TelemetryContract):
+    @pytest.fixture
+    def telemetry(self) -> LogTelemetry:
+        return a_log()[0]
+
+
+def test_a_load_is_one_line_of_json() -> None:
+    telemetry, written = a_log()
+    telemetry.policies_loaded(version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345)
+
+    (line,) = lines(written)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "policies_loaded",
+        "level": "info",
+        "version": "abcdefabcdef",
+        "policies": 3,
+        "texts_embedded": 9,
+        "seconds": 0.123,
+    }
+
+
+def test_every_problem_of_a_rejected_set_is_an_error_line_with_its_place() -> None:
+    telemetry, written = a_log()
+    telemetry.policies_rejected((Problem("a.yaml", 1, 2, "empty"), Problem("b.yaml", 0, 0, "gone")))
+
+    told = [(line["level"], line["event"], line["problem"]) for line in lines(written)]
+    assert told == [
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("error", "policies_rejected", "b.yaml: gone"),
+    ]
+
+
+def test_decisions_are_told_at_debug_without_what_the_caller_sent() -> None:
+    telemetry, written = a_log()
+    failure = Failure(FailureCode.TRUNCATED, "why")
+
+    telemetry.decided(a_decision(content_id="private-name"))
+    telemetry.decided(a_decision(action=Action.REVIEW, failure=failure))
+    telemetry.shed(ShedReason.IN_FLIGHT)
+    telemetry.policies_unchanged(version="0" * 64)
+
+    allowed, failed, shed, unchanged = lines(written)
+    assert "private-name" not in str(allowed)
+    assert (allowed["action"], allowed["failure"]) == ("ALLOW", None)
+    assert (failed["action"], failed["failure"]) == ("REVIEW", "truncated")
+    assert (shed["event"], shed["reason"]) == ("request_shed", "in_flight")
+    assert unchanged["version"] == "0" * 12
+    assert {line["level"] for line in (allowed, failed, shed, unchanged)} == {"debug"}
+
+
+def test_what_happens_too_often_is_not_logged() -> None:
+    telemetry, written = a_log()
+    telemetry.queue_changed(3)
+    telemetry.batch_encoded(8, 0.02)
+
+    assert lines(written) == []
+
+
+def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> None:
+    telemetry, written = a_log()
+    starter = an_encoder_info(notice="sees no hate symbols")
+
+    telemetry.listening(
+        address="127.0.0.1:1", metrics="http://127.0.0.1:2/metrics", encoder=starter
+    )
+    telemetry.serving()
+    telemetry.stopping()
+
+    told = lines(written)
+    assert [line["event"] for line in told] == [
+        "listening",
+        "encoder_notice",
+        "serving",
+        "stopping",
+    ]
+    assert told[0]["address"] == "127.0.0.1:1"
+    assert (told[1]["level"], told[1]["notice"]) == ("warning", "sees no hate symbols")
+
+
+def test_an_encoder_without_a_notice_has_none_logged() -> None:
+    telemetry, written = a_log()
+    telemetry.listening(address="a", metrics="m", encoder=an_encoder_info())
+
+    assert [line["event"] for line in lines(written)] == ["listening"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_a_bug_is_logged_with_its_traceback_and_no_local_variable(
+    log_format: LogFormat,
+) -> None:
+    telemetry, written = a_log(log_format)
+
+    def fail(image: bytes) -> None:
+        raise RuntimeError(f"{len(image)} bytes")
+
+    try:
+        fail(b"the bytes of a caller" + b"!")
+    except RuntimeError as error:
+        telemetry.bug("incident-1", error)
+
+    logged = written.getvalue()
+    assert "incident-1" in logged
+    assert "RuntimeError: 22 bytes" in logged
+    assert "in fail" in logged
+    assert "the bytes of a caller!" not in logged
+
+
+def test_lines_below_the_level_are_left_out() -> None:
+    telemetry, written = a_log(level="warning")
+
+    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+    telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
+
+    assert [line["event"] for line in lines(written)] == ["policies_rejected"]
+
+
+def test_a_line_break_in_a_value_does_not_start_a_new_line() -> None:
+    telemetry, written = a_log()
+    telemetry.policies_rejected((Problem("a\nb.yaml", 0, 0, "forged\nline"),))
+
+    assert len(lines(written)) == 1
+
+
+def test_the_pretty_format_is_text_for_people() -> None:
+    telemetry, written = a_log("pretty")
+
+    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+
+    logged = written.getvalue()
+    assert "policies_loaded" in logged
+    assert "texts_embedded=1" in logged
+    assert "\x1b[" not in logged  # colours are for terminals

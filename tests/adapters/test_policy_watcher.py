@@ -1,0 +1,296 @@
+"""Every way in which policy files change is told, on a real file system."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from moderation.adapters.policy_watcher import CHECK_S, PolicyWatcher
+from moderation.service.ports import ChangeFeed
+from tests.contracts import ChangeFeedContract
+from tests.fakes import PATIENCE_S
+
+NEVER_S = 3600.0
+LIVE_S = 1.0
+"""How soon an edit has to be live; the watcher may not use it up."""
+QUIET_S = 4 * CHECK_S
+
+
+class TestPolicyWatcher(ChangeFeedContract):
+    @pytest.fixture
+    def feed(self, directory: Path) -> PolicyWatcher:
+        return PolicyWatcher(directory, recheck_s=NEVER_S)
+
+    @pytest.fixture(autouse=True)
+    def _remember(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def change(self, feed: ChangeFeed) -> None:
+        write_in_place(self._directory)
+
+    async def close(self, feed: ChangeFeed) -> None:
+        assert isinstance(feed, PolicyWatcher)
+        feed.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with a policy, and with another one as Kubernetes mounts a ConfigMap."""
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    (directory / "x.yaml").write_text("id: x\n")
+    (directory / "..first").mkdir()
+    (directory / "..first" / "y.yaml").write_text("id: y\n")
+    (directory / "..data").symlink_to("..first")
+    (directory / "y.yaml").symlink_to("..data/y.yaml")
+    return directory
+
+
+class Listener:
+    """Counts what a watcher tells, and can wait for more."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+
+    async def listen(self, watcher: PolicyWatcher) -> None:
+        async for _ in watcher.changes():
+            self._told.set()
+
+    async def is_told_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+        except TimeoutError:
+            return False
+        self._told.clear()
+        return True
+
+    async def settled(self) -> None:
+        """Until nothing more is told of what has happened so far."""
+        while await self.is_told_within(QUIET_S):
+            pass
+
+
+@asynccontextmanager
+async def listening(directory: Path, *, recheck_s: float = NEVER_S) -> AsyncIterator[Listener]:
+    """A listener to a watcher that has told of its start and is closed afterwards."""
+    listener = Listener()
+    async with PolicyWatcher(directory, recheck_s=recheck_s) as watcher:
+        task = asyncio.create_task(listener.listen(watcher))
+        assert await listener.is_told_within(PATIENCE_S)
+        yield listener
+        watcher.close()
+        async with asyncio.timeout(LIVE_S):
+            await task
+
+
+def write_in_place(directory: Path) -> None:
+    (directory / "x.yaml").write_text("id: x\ntitle: new\n")
+
+
+def rename_over(directory: Path) -> None:
+    (directory / ".x.yaml.new").write_text("id: x\ntitle: new\n")
+    (directory / ".x.yaml.new").replace(directory / "x.yaml")
+
+
+def add(directory: Path) -> None:
+    (directory / "z.yml").write_text("id: z\n")
+
+
+def delete(directory: Path) -> None:
+    (directory / "x.yaml").unlink()
+
+
+def swap_config_map(directory: Path) -> None:
+    (directory / "..second").mkdir()
+    (directory / "..second" / "y.yaml").write_text("id: y\ntitle: new\n")
+    (directory / "..data_tmp").symlink_to("..second")
+    (directory / "..data_tmp").replace(directory / "..data")
+    shutil.rmtree(directory / "..first")
+
+
+def make(directory: Path) -> None:
+    directory.mkdir()
+
+
+def read(directory: Path) -> None:
+    for name in os.listdir(directory):
+        if name.endswith(".yaml"):
+            (directory / name).read_bytes()
+
+
+def remake_at_once(directory: Path) -> None:
+    shutil.rmtree(directory)
+    directory.mkdir()
+    add(directory)
+
+
+def put_another_in_its_place(directory: Path) -> None:
+    other = directory.with_name("other")
+    other.mkdir()
+    directory.rename(directory.with_name("old"))
+    other.rename(directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        write_in_place,
+        rename_over,
+        add,
+        delete,
+        swap_config_map,
+        remake_at_once,
+        put_another_in_its_place,
+        shutil.rmtree,
+    ],
+)
+async def test_a_change_is_told_in_time(directory: Path, change: Callable[[Path], None]) -> None:
+    async with listening(directory) as listener:
+        change(directory)
+
+        assert await listener.is_told_within(LIVE_S)
+
+
+@pytest.mark.parametrize("change", [remake_at_once, put_another_in_its_place])
+async def test_a_directory_in_the_place_of_the_old_one_is_followed(
+    directory: Path, change: Callable[[Path], None]
+) -> None:
+    async with listening(directory) as listener:
+        change(directory)
+        await listener.settled()
+
+        write_in_place(directory)
+
+        assert await listener.is_told_within(LIVE_S)
+
+
+async def test_a_directory_that_comes_back_is_told_and_followed(directory: Path) -> None:
+    async with listening(directory) as listener:
+        shutil.rmtree(directory)
+        await listener.settled()
+
+        make(directory)
+        is_told_of_the_directory = await listener.is_told_within(LIVE_S)
+        await listener.settled()
+        write_in_place(directory)
+
+        assert is_told_of_the_directory
+        assert await listener.is_told_within(LIVE_S)
+
+
+async def test_a_link_that_is_turned_to_another_directory_is_followed(tmp_path: Path) -> None:
+    for release in ("first", "second"):
+        (tmp_path / release).mkdir()
+    (tmp_path / "current").symlink_to("first")
+
+    async with listening(tmp_path / "current") as listener:
+        (tmp_path / "new").symlink_to("second")
+        (tmp_path / "new").replace(tmp_path / "current")
+        is_told_of_the_turn = await listener.is_told_within(LIVE_S)
+        await listener.settled()
+        write_in_place(tmp_path / "second")
+
+        assert is_told_of_the_turn
+        assert await listener.is_told_within(LIVE_S)
+
+
+async def test_a_directory_that_does_not_exist_yet_is_waited_for(tmp_path: Path) -> None:
+    listener = Listener()
+    async with PolicyWatcher(tmp_path / "policies", recheck_s=NEVER_S) as watcher:
+        task = asyncio.create_task(listener.listen(watcher))
+        is_told_of_nothing = await listener.is_told_within(QUIET_S)
+
+        (tmp_path / "policies").mkdir()
+
+        assert not is_told_of_nothing
+        assert await listener.is_told_within(LIVE_S)
+    await task
+
+
+async def test_what_editors_and_git_leave_around_is_not_told(directory: Path) -> None:
+    async with listening(directory) as listener:
+        for name in (".x.yaml.swp", "4913", "x.yaml~", "#x.yaml#", "README.md"):
+            (directory / name).write_text("noise")
+        (directory / ".git").mkdir()
+
+        assert not await listener.is_told_within(QUIET_S)
+
+
+async def test_reading_the_files_is_no_change(directory: Path) -> None:
+    async with listening(directory) as listener:
+        read(directory)
+
+        assert not await listener.is_told_within(QUIET_S)
+
+
+async def test_a_change_is_assumed_now_and_then(directory: Path) -> None:
+    async with listening(directory, recheck_s=CHECK_S) as listener:
+        told = [await listener.is_told_within(PATIENCE_S) for _ in range(3)]
+
+    assert told == [True, True, True]
+
+
+async def test_many_writes_at_once_are_few_changes(directory: Path) -> None:
+    told = 0
+    watcher = PolicyWatcher(directory, recheck_s=NEVER_S)
+    async with watcher, aclosing(watcher.changes()) as changes:
+        await anext(changes)
+        for number in range(200):
+            (directory / f"{number}.yaml").write_text("id: x\n")
+        while await is_more(changes):
+            told += 1
+
+    assert 1 <= told <= 50
+
+
+async def is_more(changes: AsyncIterator[None]) -> bool:
+    """Whether a change is told before it has been quiet for a while; closes the feed if not."""
+    try:
+        async with asyncio.timeout(QUIET_S):
+            await anext(changes)
+    except (TimeoutError, StopAsyncIteration):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_closed_watcher_ends_at_once(directory: Path, is_there: bool) -> None:
+    if not is_there:
+        shutil.rmtree(directory)
+    listener = Listener()
+    watcher = PolicyWatcher(directory, recheck_s=NEVER_S)
+    task = asyncio.create_task(listener.listen(watcher))
+    await listener.settled()
+
+    started = monotonic()
+    watcher.close()
+    watcher.close()
+    await task
+
+    assert monotonic() - started < 0.2
+
+
+async def test_a_cancelled_listener_ends_at_once(directory: Path) -> None:
+    listener = Listener()
+    task = asyncio.create_task(listener.listen(PolicyWatcher(directory, recheck_s=NEVER_S)))
+    await listener.settled()
+
+    started = monotonic()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert task.cancelled()
+    assert monotonic() - started < 0.2
+
+
+async def test_a_watcher_that_was_closed_before_tells_nothing(directory: Path) -> None:
+    watcher = PolicyWatcher(directory, recheck_s=NEVER_S)
+    watcher.close()
+
+    assert [change async for change in watcher.changes()] == []

@@ -1,0 +1,233 @@
+"""What Prometheus scrapes, read as it does: over HTTP, from the real port."""
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
+from moderation.core.decision import Failure, Timings
+from moderation.core.errors import FailureCode, Problem
+from moderation.core.policy import Action, Mode
+from moderation.service.ports import ShedReason
+from tests.builders import a_decision, a_policy, a_verdict, an_encoder_info
+from tests.contracts import TelemetryContract
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@pytest.fixture
+def telemetry() -> PrometheusTelemetry:
+    return PrometheusTelemetry()
+
+
+@pytest.fixture
+def server(telemetry: PrometheusTelemetry) -> Iterator[MetricsServer]:
+    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as running:
+        yield running
+
+
+def families(server: MetricsServer) -> list[Metric]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as answer:
+        return list(text_string_to_metric_families(answer.read().decode()))
+
+
+def scraped(server: MetricsServer) -> dict[Series, float]:
+    samples = [sample for family in families(server) for sample in family.samples]
+    return {series_of(sample): sample.value for sample in samples}
+
+
+def series_of(sample: Sample) -> Series:
+    return sample.name, tuple(sorted(sample.labels.items()))
+
+
+def series(name: str, /, **labels: str) -> Series:
+    return name, tuple(sorted(labels.items()))
+
+
+class TestPrometheus(TelemetryContract):
+    """`telemetry` is the module's fixture."""
+
+
+def test_closed_label_sets_are_there_before_anything_happens(server: MetricsServer) -> None:
+    seen = scraped(server)
+
+    for reason in ShedReason:
+        assert seen[series("moderation_shed_total", reason=reason.value)] == 0
+    for code in FailureCode:
+        assert seen[series("moderation_unjudgeable_total", code=code.value)] == 0
+    for result in ("loaded", "unchanged", "rejected"):
+        assert seen[series("moderation_policy_reloads_total", result=result)] == 0
+    for action in ("allow", "review", "block"):
+        assert seen[series("moderation_decisions_total", action=action, profile="default")] == 0
+
+
+def test_decisions_are_counted_by_action_and_profile_with_their_verdicts(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    verdicts = (
+        a_verdict(),
+        a_verdict(a_policy("knives", mode=Mode.SHADOW), action=Action.REVIEW),
+        a_verdict(a_policy("gore"), action=Action.ALLOW),
+    )
+    timings = Timings(decode_s=0.004, queue_s=0.0, encode_s=0.03, score_s=0.0001, total_s=0.04)
+
+    telemetry.decided(
+        a_decision(action=Action.BLOCK, profile="kids", verdicts=verdicts, timings=timings)
+    )
+
+    seen = scraped(server)
+    assert seen[series("moderation_decisions_total", action="block", profile="kids")] == 1
+    assert {
+        labels: value for (name, labels), value in seen.items() if "verdicts_total" in name
+    } == {
+        (("action", "block"), ("mode", "enforce"), ("policy", "weapons")): 1,
+        (("action", "review"), ("mode", "shadow"), ("policy", "knives")): 1,
+    }
+    decode = series("moderation_stage_duration_seconds_sum", stage="decode")
+    assert seen[decode] == pytest.approx(0.004)
+    assert seen[series("moderation_stage_duration_seconds_bucket", stage="encode", le="0.05")] == 1
+
+
+def test_unjudgeable_content_is_counted_by_its_reason_and_not_timed(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failure = Failure(FailureCode.TRUNCATED, "ends early")
+
+    telemetry.decided(a_decision(action=Action.REVIEW, failure=failure))
+
+    seen = scraped(server)
+    assert seen[series("moderation_unjudgeable_total", code="truncated")] == 1
+    assert seen[series("moderation_decisions_total", action="review", profile="default")] == 1
+    assert seen[series("moderation_stage_duration_seconds_count", stage="decode")] == 0
+
+
+def test_load_is_told_by_queue_batches_rpcs_and_what_was_turned_away(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.queue_changed(5)
+    telemetry.batch_encoded(8, 0.02)
+    telemetry.shed(ShedReason.QUEUE_FULL)
+    telemetry.rpc_finished("Moderate", "OK", 0.03)
+
+    seen = scraped(server)
+    assert seen[series("moderation_queue_depth")] == 5
+    assert seen[series("moderation_batch_size_sum")] == 8
+    assert seen[series("moderation_batch_duration_seconds_sum")] == pytest.approx(0.02)
+    assert seen[series("moderation_shed_total", reason="queue_full")] == 1
+    assert seen[series("moderation_rpcs_total", method="Moderate", code="OK")] == 1
+    assert seen[series("moderation_rpc_duration_seconds_count", method="Moderate")] == 1
+
+
+def test_a_rejected_reload_shows_until_the_policies_are_mended(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_policy_reload_failed")
+    telemetry.policies_loaded(version="v1", policies=3, embedded=9, seconds=0.2)
+    assert scraped(server)[failed] == 0
+
+    telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
+    seen = scraped(server)
+    assert seen[failed] == 1
+    assert seen[series("moderation_policies")] == 3
+    assert seen[series("moderation_policy_set_info", version="v1")] == 1
+
+    telemetry.policies_unchanged(version="v1")
+    seen = scraped(server)
+    assert seen[failed] == 0
+    assert [
+        seen[series("moderation_policy_reloads_total", result=result)]
+        for result in ("loaded", "rejected", "unchanged")
+    ] == [1, 1, 1]
+
+
+def test_only_the_active_version_is_shown(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    for number in range(100):
+        telemetry.policies_loaded(version=f"v{number}", policies=1, embedded=1, seconds=0.1)
+
+    versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]
+    assert versions == [series("moderation_policy_set_info", version="v99")]
+
+
+def test_readiness_and_policy_age_are_asked_for_at_each_scrape(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    now = {"age": 1.5, "ready": 0.0}
+    telemetry.watch(policy_age_s=lambda: now["age"], ready=lambda: bool(now["ready"]))
+    before = scraped(server)
+
+    now |= {"age": 61.5, "ready": 1.0}
+    after = scraped(server)
+
+    age, ready = series("moderation_policy_set_age_seconds"), series("moderation_ready")
+    assert (before[age], before[ready]) == (1.5, 0.0)
+    assert (after[age], after[ready]) == (61.5, 1.0)
+
+
+def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: MetricsServer) -> None:
+    telemetry.describe(build={"version": "1.2.3"}, encoder=an_encoder_info())
+
+    seen = scraped(server)
+    assert seen[series("moderation_build_info", version="1.2.3")] == 1
+    encoder = {"encoder_id": "fake-encoder", "name": "fake", "family": "fake"}
+    device = an_encoder_info().device
+    assert seen[series("moderation_encoder_info", device=device, **encoder)] == 1
+
+
+def test_nothing_that_a_caller_sends_becomes_a_label(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.decided(a_decision())
+    before = set(scraped(server))
+
+    for number in range(200):
+        telemetry.decided(a_decision(content_id=f"u-{number}", decision_id=f"d-{number}"))
+
+    assert set(scraped(server)) == before
+
+
+def test_names_keep_to_the_conventions(server: MetricsServer) -> None:
+    ours = [family for family in families(server) if family.name.startswith("moderation_")]
+
+    assert len(ours) > 15
+    assert all(family.documentation for family in ours)
+    for family in ours:
+        if family.type == "histogram" and "size" not in family.name:
+            assert family.name.endswith("_seconds")
+        if family.type == "counter":
+            assert all(sample.name.endswith("_total") for sample in family.samples)
+        assert not family.name.endswith("_created")
+
+
+def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTelemetry) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with (
+            pytest.raises(OSError, match="in use"),
+            MetricsServer(telemetry.registry, host="127.0.0.1", port=port),
+        ):
+            pytest.fail("the port was bound twice")
+
+
+def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:
+    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as first:
+        port = first.port
+
+    with MetricsServer(telemetry.registry, host="127.0.0.1", port=port) as second:
+        assert second.port == port
+        assert scraped(second)
+
+
+def test_a_server_that_never_started_closes_quietly(telemetry: PrometheusTelemetry) -> None:
+    server = MetricsServer(telemetry.registry, host="127.0.0.1", port=9464)
+
+    server.__exit__(None, None, None)
+
+    assert server.port == 9464

@@ -1,0 +1,136 @@
+"""Judging with an engine of one's own: the engine on fakes, the files real."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from moderation.app import Engine, new_id, utc_now
+from moderation.cli.exits import CommandError, Exit
+from moderation.cli.local import judged_by_engine, load_policies
+from moderation.cli.report import Judged
+from moderation.core.decision import Options
+from moderation.core.errors import PolicySetRejected, Problem
+from moderation.core.policy import PolicySet
+from moderation.service.batching import Batcher
+from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.moderator import Limits, Moderator
+from moderation.service.policy_store import PolicyStore
+from moderation.settings import Settings
+from moderation.v1 import moderation_pb2 as pb
+from tests.builders import a_policy, a_policy_set, an_encoder_info
+from tests.fakes import FakeEncoder, FakeImageDecoder, FakePolicySource, RecordingTelemetry
+
+
+@asynccontextmanager
+async def an_engine(
+    policies: PolicySet | Exception | None = None, *, max_in_flight: int = 64
+) -> AsyncIterator[Engine]:
+    """An engine that sees in a picture the text that it holds."""
+    encoder, telemetry = FakeEncoder(), RecordingTelemetry()
+    with ThreadPoolExecutor(2) as executor:
+        batcher = Batcher(
+            partial(encode_batch, encoder),
+            executor=executor,
+            telemetry=telemetry,
+            max_batch_size=8,
+            max_queue_size=64,
+            batches_in_flight=1,
+        )
+        store = PolicyStore(
+            source=FakePolicySource(policies or a_policy_set(a_policy(phrases=["a gun"]))),
+            text_encoder=encoder,
+            encoder=an_encoder_info(),
+            telemetry=telemetry,
+            clock=utc_now,
+            executor=executor,
+        )
+        async with batcher:
+            moderator = Moderator(
+                policies=store,
+                encoder=ContentEncoder(
+                    decoder=FakeImageDecoder(), batcher=batcher, executor=executor
+                ),
+                telemetry=telemetry,
+                limits=Limits(
+                    max_in_flight=max_in_flight, max_in_flight_bytes=2**20, max_request_s=10
+                ),
+                clock=lambda: datetime(2026, 3, 1, tzinfo=UTC),
+                new_id=new_id,
+            )
+            yield Engine(moderator, store, an_encoder_info())
+
+
+async def judged(
+    engine: Engine, pictures: list[Path], options: Options | None = None
+) -> list[Judged]:
+    """Outcomes in the order of the pictures."""
+    await load_policies(engine)
+    outcomes = judged_by_engine(engine, pictures, options or Options(), Settings())
+    return sorted([one async for one in outcomes], key=lambda one: one.place)
+
+
+def pictures_of(folder: Path, *texts: str) -> list[Path]:
+    paths = [folder / f"{number}.jpg" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    return paths
+
+
+async def test_every_picture_gets_its_decision(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path, "a kitten", "a gun", *["a kitten"] * 40)
+
+    async with an_engine() as engine:
+        outcomes = await judged(engine, pictures)
+
+    actions = [one.decision.action for one in outcomes if one.decision is not None]
+    assert actions == [pb.ACTION_ALLOW, pb.ACTION_BLOCK, *[pb.ACTION_ALLOW] * 40]
+
+
+async def test_broken_empty_and_missing_pictures_do_not_stop_the_others(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path, "broken", "", "gone", "a gun")
+    pictures[2].unlink()
+
+    async with an_engine() as engine:
+        broken, empty, gone, gun = await judged(engine, pictures)
+
+    assert broken.decision is not None
+    assert broken.decision.failure.code == pb.FAILURE_CODE_NOT_AN_IMAGE
+    assert empty.problem.startswith("content.image: is empty")
+    assert gone.problem == "cannot be read: No such file or directory"
+    assert gun.decision is not None
+    assert gun.decision.action == pb.ACTION_BLOCK
+
+
+async def test_a_wrong_profile_ends_the_command(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path, "a kitten")
+
+    async with an_engine() as engine:
+        with pytest.raises(CommandError, match=r"options\.profile") as raised:
+            await judged(engine, pictures, Options(profile="nope"))
+
+    assert raised.value.exit_code is Exit.USAGE
+
+
+async def test_what_fails_inside_is_no_decision(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path, "a kitten")
+
+    async with an_engine(max_in_flight=0) as engine:
+        (outcome,) = await judged(engine, pictures)
+
+    assert outcome.decision is None
+    assert outcome.exit_code is Exit.SOFTWARE
+
+
+async def test_policies_that_cannot_be_used_are_all_told() -> None:
+    problems = (Problem("x.yaml", 1, 2, "wrong"), Problem("y.yaml", 3, 4, "wrong too"))
+
+    async with an_engine(PolicySetRejected(problems)) as engine:
+        with pytest.raises(CommandError, match=r"x\.yaml:1:2: wrong\ny\.yaml:3:4") as raised:
+            await load_policies(engine)
+
+    assert raised.value.exit_code is Exit.CONFIG

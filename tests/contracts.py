@@ -1,0 +1,178 @@
+"""What every adapter of a port has to keep, real or fake.
+
+Subclass one in the adapter's test module, name the subclass `Test...`, and
+provide the fixtures that it asks for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from moderation.core.content import Embeddings, PixelSpec
+from moderation.core.decision import Failure
+from moderation.core.errors import (
+    FailureCode,
+    PolicySetRejected,
+    Problem,
+    UnjudgeableContent,
+)
+from moderation.core.policy import Action, Mode
+from moderation.service.ports import (
+    ChangeFeed,
+    ImageDecoder,
+    ImageEncoder,
+    PolicySource,
+    ShedReason,
+    Telemetry,
+    TextEncoder,
+)
+from tests.builders import a_decision, a_policy, a_verdict
+from tests.fakes import PATIENCE_S
+
+
+class ImageDecoderContract:
+    """Fixtures: `decoder`, `pixel_spec` (what it was built for), `picture` (bytes it can read)."""
+
+    def test_frames_are_rgb_squares_of_the_size_asked_for(
+        self, decoder: ImageDecoder, pixel_spec: PixelSpec, picture: bytes
+    ) -> None:
+        frames = decoder.decode(picture)
+
+        assert frames.dtype == np.uint8
+        assert len(frames) >= 1
+        assert frames.shape[1:] == (pixel_spec.size_px, pixel_spec.size_px, 3)
+
+    def test_bytes_that_are_no_picture_are_unjudgeable(self, decoder: ImageDecoder) -> None:
+        with pytest.raises(UnjudgeableContent) as caught:
+            decoder.decode(b"broken: these bytes are no picture")
+
+        assert caught.value.code in FailureCode
+        assert "broken" not in caught.value.message
+
+    def test_threads_do_not_disturb_each_other(self, decoder: ImageDecoder, picture: bytes) -> None:
+        alone = decoder.decode(picture)
+
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(decoder.decode, [picture] * 8))
+
+        assert all(np.array_equal(frames, alone) for frames in together)
+
+
+def assert_unit_rows(embeddings: Embeddings, rows: int) -> None:
+    assert embeddings.dtype == np.float32
+    assert embeddings.ndim == 2
+    assert len(embeddings) == rows
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3)
+
+
+class ImageEncoderContract:
+    """Fixtures: `encoder`, `pixel_spec`."""
+
+    @pytest.fixture
+    def frames(self, pixel_spec: PixelSpec) -> np.ndarray:
+        """Three different frames: dark, noisy ASCII, and bright."""
+        shape = (3, pixel_spec.size_px, pixel_spec.size_px, 3)
+        noise = np.random.default_rng(7).integers(32, 127, shape, dtype=np.uint8)
+        noise[0] //= 2
+        noise[2] = np.minimum(noise[2] * 2, 126)
+        return noise
+
+    def test_every_frame_has_a_unit_row(self, encoder: ImageEncoder, frames: np.ndarray) -> None:
+        assert_unit_rows(encoder.encode_images(frames), rows=3)
+
+    def test_a_frame_means_the_same_alone_and_in_a_batch(
+        self, encoder: ImageEncoder, frames: np.ndarray
+    ) -> None:
+        together = encoder.encode_images(frames)
+
+        alone = np.concatenate([encoder.encode_images(frames[i : i + 1]) for i in range(3)])
+
+        assert np.sum(together * alone, axis=1) == pytest.approx(1.0, abs=1e-3)
+
+
+class TextEncoderContract:
+    """Fixtures: `encoder`."""
+
+    TEXTS: Sequence[str] = ("a gun", "a photo of a kitten asleep on a sofa.", "x")
+
+    def test_every_text_has_a_unit_row(self, encoder: TextEncoder) -> None:
+        assert_unit_rows(encoder.encode_texts(self.TEXTS), rows=len(self.TEXTS))
+
+    def test_a_text_means_the_same_alone_and_in_a_batch(self, encoder: TextEncoder) -> None:
+        together = encoder.encode_texts(self.TEXTS)
+
+        alone = np.concatenate([encoder.encode_texts([text]) for text in self.TEXTS])
+
+        assert np.sum(together * alone, axis=1) == pytest.approx(1.0, abs=1e-3)
+
+    def test_different_texts_differ(self, encoder: TextEncoder) -> None:
+        first, second, _ = encoder.encode_texts(self.TEXTS)
+
+        assert float(first @ second) < 0.999
+
+
+class PolicySourceContract:
+    """Fixtures: `source` (with valid policies), `broken_source`."""
+
+    def test_reading_twice_gives_the_same_version(self, source: PolicySource) -> None:
+        assert source.load().version == source.load().version
+
+    def test_what_cannot_be_used_is_rejected_with_its_place(
+        self, broken_source: PolicySource
+    ) -> None:
+        with pytest.raises(PolicySetRejected) as caught:
+            broken_source.load()
+
+        assert caught.value.problems
+        assert all(problem.file and problem.message for problem in caught.value.problems)
+
+
+class ChangeFeedContract:
+    """Fixtures: `feed`; a subclass says how its source changes and how it is closed."""
+
+    async def change(self, feed: ChangeFeed) -> None:
+        """Change what the feed follows."""
+        raise NotImplementedError
+
+    async def close(self, feed: ChangeFeed) -> None:
+        """Make the feed end."""
+        raise NotImplementedError
+
+    async def test_a_change_is_told_and_closing_ends_the_feed(self, feed: ChangeFeed) -> None:
+        changes: AsyncIterator[None] = aiter(feed.changes())
+
+        async with asyncio.timeout(PATIENCE_S):
+            await self.change(feed)
+            await anext(changes)
+
+            await self.close(feed)
+            async for _ in changes:
+                """What was told before the close may still arrive; the end has to."""
+
+
+class TelemetryContract:
+    """Fixtures: `telemetry`."""
+
+    def test_decisions_of_every_kind_are_taken(self, telemetry: Telemetry) -> None:
+        shadow = a_verdict(a_policy(mode=Mode.SHADOW))
+
+        for action in Action:
+            telemetry.decided(a_decision(action=action, verdicts=(a_verdict(action=action),)))
+        telemetry.decided(a_decision(verdicts=(shadow,)))
+        for code in FailureCode:
+            telemetry.decided(a_decision(action=Action.REVIEW, failure=Failure(code, "why")))
+
+    def test_the_encoder_s_events_are_taken(self, telemetry: Telemetry) -> None:
+        for reason in ShedReason:
+            telemetry.shed(reason)
+        telemetry.queue_changed(3)
+        telemetry.batch_encoded(8, 0.02)
+
+    def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
+        telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)
+        telemetry.policies_unchanged(version="0" * 64)
+        telemetry.policies_rejected((Problem("weapons.yaml", 14, 7, "unknown key"),))
+        telemetry.policies_rejected((Problem("weapons.yaml", 0, 0, "is not readable"),))

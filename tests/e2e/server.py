@@ -1,0 +1,95 @@
+"""A real server in a process of its own, as an operator would start it, for tests to talk to."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_S = 30.0
+STOP_S = 30.0
+
+
+@dataclass
+class Server:
+    """A running server: its process, its addresses, and the log events it wrote."""
+
+    process: subprocess.Popen[str]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    _arriving: "queue.Queue[dict[str, Any] | None]" = field(default_factory=queue.Queue)
+
+    @property
+    def address(self) -> str:
+        """Where requests go, as host:port."""
+        return str(self.first("listening")["address"])
+
+    @property
+    def metrics_url(self) -> str:
+        """Where metrics are."""
+        return str(self.first("listening")["metrics"])
+
+    def first(self, event: str) -> dict[str, Any]:
+        """The first log event of this name that was seen."""
+        return next(one for one in self.events if one["event"] == event)
+
+    def wait_for(self, event: str, *, within_s: float = START_S) -> dict[str, Any]:
+        """The next log event of this name; raises AssertionError if the server ends first."""
+        while True:
+            arrived = self._arriving.get(timeout=within_s)
+            assert arrived is not None, f"the server ended before {event!r}: {self.events}"
+            self.events.append(arrived)
+            if arrived["event"] == event:
+                return arrived
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+    def read_log(self) -> None:
+        """Turn lines into events until the log ends; runs in a thread of its own."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                self._arriving.put(json.loads(line))
+            except json.JSONDecodeError:
+                self._arriving.put({"event": "not JSON", "line": line})
+        self._arriving.put(None)
+
+
+@contextmanager
+def running_server(
+    policies: Path, *flags: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Iterator[Server]:
+    """Start the server on free ports; when `ready`, wait until it says that it serves."""
+    command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
+    command += ["--policies", str(policies), "--log-format", "json", *flags]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+    )
+    server = Server(process)
+    reader = threading.Thread(target=server.read_log)
+    reader.start()
+    try:
+        server.wait_for("listening")
+        if ready:
+            server.wait_for("serving")
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join()
+        assert process.stderr is not None
+        process.stderr.close()

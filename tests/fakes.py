@@ -1,0 +1,191 @@
+"""Stand-ins for the outside world; `contracts.py` keeps them as true as the real adapters.
+
+A fake picture is the text of what it shows, such as b"a gun"; `|` separates
+the frames of an animation. The fake encoder embeds a picture as it embeds
+that text, so what a picture is similar to can be read off the test.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+
+from moderation.core.content import Embedding, Embeddings, Pixels
+from moderation.core.decision import Decision
+from moderation.core.errors import FailureCode, Problem, UnjudgeableContent
+from moderation.core.policy import PolicySet
+from moderation.service.ports import ShedReason
+
+FAKE_DIM = 64
+FAKE_SIZE_PX = 8
+PATIENCE_S = 10.0
+BROKEN = b"broken"
+
+
+def embedding_of(text: str) -> Embedding:
+    """A unit vector that depends on the text alone; those of two texts are nearly orthogonal."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    vector = np.random.default_rng(seed).normal(size=FAKE_DIM)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+class Gate:
+    """Holds worker threads up until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self._reached = threading.Event()
+
+    def close(self) -> None:
+        self._reached.clear()
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def reached(self) -> None:
+        """Return once a thread has come to the closed gate."""
+        assert await asyncio.to_thread(self._reached.wait, PATIENCE_S), "nobody came"
+
+    def pass_through(self) -> None:
+        if not self._open.is_set():
+            self._reached.set()
+            assert self._open.wait(PATIENCE_S), "the test never opened the gate"
+
+
+class FakeImageDecoder:
+    """Writes the text of each frame into its pixels; refuses what starts with b"broken"."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.decoded: list[bytes] = []
+
+    def decode(self, image: bytes) -> Pixels:
+        self.decoded.append(image)
+        self.gate.pass_through()
+        if image.startswith(BROKEN):
+            raise UnjudgeableContent(FailureCode.NOT_AN_IMAGE, "these bytes are no image")
+        return np.stack([_frame(text) for text in image.split(b"|")])
+
+
+def _frame(text: bytes) -> Pixels:
+    size = FAKE_SIZE_PX * FAKE_SIZE_PX * 3
+    padded = np.frombuffer(text.ljust(size, b"\0"), dtype=np.uint8)
+    return padded.reshape(FAKE_SIZE_PX, FAKE_SIZE_PX, 3)
+
+
+class FakeEncoder:
+    """Sees in a frame the text that the fake decoder wrote there.
+
+    Fails on frames that show a text of `fails_on`, and answers those of
+    `nan_on` with a vector that is none.
+    """
+
+    def __init__(self, *, fails_on: Sequence[str] = (), nan_on: Sequence[str] = ()) -> None:
+        self.gate = Gate()
+        self.fails_on = set(fails_on)
+        self.nan_on = set(nan_on)
+        self.batches: list[list[str]] = []
+        self.texts: list[str] = []
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        shown = [bytes(frame.tobytes()).rstrip(b"\0").decode() for frame in pixels]
+        self.batches.append(shown)
+        return self._embed(shown)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        self.texts += texts
+        return self._embed(texts)
+
+    def _embed(self, texts: Sequence[str]) -> Embeddings:
+        self.gate.pass_through()
+        if failing := self.fails_on.intersection(texts):
+            raise RuntimeError(f"cannot encode {sorted(failing)}")
+        nothing = np.full(FAKE_DIM, np.nan, dtype=np.float32)
+        return np.stack([nothing if text in self.nan_on else embedding_of(text) for text in texts])
+
+
+class FakePolicySource:
+    """Holds a policy set, or the error that reading it raises."""
+
+    def __init__(self, holds: PolicySet | Exception) -> None:
+        self.holds = holds
+        self.loads = 0
+
+    def load(self) -> PolicySet:
+        self.loads += 1
+        if isinstance(self.holds, Exception):
+            raise self.holds
+        return self.holds
+
+
+class FakeChangeFeed:
+    """Tells of changes when the test says so."""
+
+    def __init__(self) -> None:
+        self._news: asyncio.Queue[bool] = asyncio.Queue()
+
+    def tell(self) -> None:
+        self._news.put_nowait(True)
+
+    def close(self) -> None:
+        self._news.put_nowait(False)
+
+    async def handled(self) -> None:
+        """Return once whoever follows has dealt with all that was told."""
+        await self._news.join()
+
+    async def changes(self) -> AsyncIterator[None]:
+        while await self._news.get():
+            yield
+            self._news.task_done()
+
+
+class RecordingTelemetry:
+    """Remembers every event."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self.sheds: list[ShedReason] = []
+        self.depths: list[int] = []
+        self.batch_sizes: list[int] = []
+        self.loaded: list[tuple[str, int, int]] = []
+        """Version, policies, texts embedded."""
+        self.unchanged: list[str] = []
+        self.rejected: list[tuple[Problem, ...]] = []
+        self.rpcs: list[tuple[str, str]] = []
+        """Method, status code; what the gRPC adapter tells."""
+
+    def decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+    def shed(self, reason: ShedReason) -> None:
+        self.sheds.append(reason)
+
+    def queue_changed(self, depth: int) -> None:
+        self.depths.append(depth)
+
+    def batch_encoded(self, size: int, seconds: float) -> None:
+        self.batch_sizes.append(size)
+
+    def policies_loaded(
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: int,
+        seconds: float,
+    ) -> None:
+        self.loaded.append((version, policies, embedded))
+
+    def policies_unchanged(self, *, version: str) -> None:
+        self.unchanged.append(version)
+
+    def policies_rejected(self, problems: Sequence[Problem]) -> None:
+        self.rejected.append(tuple(problems))
+
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        self.rpcs.append((method, code))

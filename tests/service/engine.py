@@ -1,0 +1,102 @@
+"""A moderator over fakes, wired as the composition root wires the real one."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+
+from moderation.core.content import Embedding, Pixels
+from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import PolicySet
+from moderation.service.batching import Batcher
+from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.moderator import Limits, Moderator
+from moderation.service.policy_store import PolicyStore
+from tests.builders import NOON, a_policy_set, an_encoder_info
+from tests.fakes import FakeEncoder, FakeImageDecoder, FakePolicySource, RecordingTelemetry
+
+ROOMY = Limits(max_in_flight=64, max_in_flight_bytes=2**20, max_request_s=10.0)
+
+
+class FakeClock:
+    """Stands still until it is told to move."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class Engine:
+    """What `running_engine` started, and the fakes beneath it."""
+
+    moderator: Moderator
+    policies: PolicyStore
+    encoder: ContentEncoder
+    images: FakeEncoder
+    texts: FakeEncoder
+    decoder: FakeImageDecoder
+    source: FakePolicySource
+    telemetry: RecordingTelemetry
+    clock: FakeClock
+    info: EncoderInfo
+
+
+@asynccontextmanager
+async def running_engine(
+    holds: PolicySet | Exception | None = None,
+    *,
+    images: FakeEncoder | None = None,
+    texts: FakeEncoder | None = None,
+    limits: Limits = ROOMY,
+    reloaded: bool = True,
+) -> AsyncIterator[Engine]:
+    """An engine that holds these policies; texts have an encoder of their own to watch."""
+    telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
+    images, texts = images or FakeEncoder(), texts or FakeEncoder()
+    source = FakePolicySource(holds or a_policy_set())
+    info = an_encoder_info()
+    numbers = count(1)
+    async with AsyncExitStack() as stack:
+        inference = stack.enter_context(ThreadPoolExecutor(1, "inference"))
+        decoding = stack.enter_context(ThreadPoolExecutor(1, "decode"))
+        reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
+        batcher = await stack.enter_async_context(
+            Batcher[Pixels, Embedding](
+                partial(encode_batch, images),
+                executor=inference,
+                telemetry=telemetry,
+                max_batch_size=8,
+                max_queue_size=16,
+            )
+        )
+        encoder = ContentEncoder(decoder=decoder, batcher=batcher, executor=decoding)
+        policies = PolicyStore(
+            source=source,
+            text_encoder=texts,
+            encoder=info,
+            telemetry=telemetry,
+            clock=clock,
+            executor=reloading,
+        )
+        moderator = Moderator(
+            policies=policies,
+            encoder=encoder,
+            telemetry=telemetry,
+            limits=limits,
+            clock=clock,
+            new_id=lambda: f"decision-{next(numbers)}",
+        )
+        if reloaded:
+            await policies.reload()
+        yield Engine(
+            moderator, policies, encoder, images, texts, decoder, source, telemetry, clock, info
+        )
