@@ -55,9 +55,7 @@ class Pretrained:
             preprocessing = read_preprocessing(
                 checkpoint.processor_config, image_size=config.vision_config.image_size
             )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                directory, local_files_only=True
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
             model = kind.from_pretrained(
                 directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
@@ -66,7 +64,9 @@ class Pretrained:
             if isinstance(error, ExportError):
                 raise
             reason = str(error).strip().partition("\n")[0]
-            raise ExportError(f"{checkpoint.name}: transformers cannot load it: {reason}") from error
+            raise ExportError(
+                f"{checkpoint.name}: transformers cannot load it: {reason}"
+            ) from error
         return cls(checkpoint, family, preprocessing, model.eval(), tokenizer)
 
     @property

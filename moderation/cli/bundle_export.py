@@ -51,7 +51,9 @@ def reference_of(source: str, *, revision: str | None, pictures: list[bytes] | N
         return Reference.load(path)
 
 
-def _write(original: "Pretrained", directory: Path, precision: Precision, name: str) -> ParityReport:
+def _write(
+    original: "Pretrained", directory: Path, precision: Precision, name: str
+) -> ParityReport:
     from export.pretrained.errors import ExportError
 
     directory.mkdir()
@@ -59,9 +61,7 @@ def _write(original: "Pretrained", directory: Path, precision: Precision, name: 
         original.write(directory, precision=precision, name=name)
     except ExportError as error:
         raise CommandError(str(error), Exit.CONFIG) from error
-    encoder = load_encoder(
-        str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True
-    )
+    encoder = load_encoder(str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True)
     manifest = Manifest.load(directory)
     report = parity_of(encoder, manifest, Reference.load(directory / REFERENCE_FILE))
     report.store(directory, manifest)

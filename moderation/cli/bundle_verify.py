@@ -37,9 +37,7 @@ class Comparison:
 def verify_bundle(bundle: str, comparison: Comparison, *, store: bool, as_json: bool) -> Exit:
     """Verify and show; raises BundleRejected or CommandError if nothing can be compared."""
     directory = find_bundle(bundle)
-    encoder = load_encoder(
-        str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True
-    )
+    encoder = load_encoder(str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True)
     manifest = Manifest.load(directory)
     report = parity_of(encoder, manifest, _reference(directory, manifest, comparison))
     if store:
