@@ -29,9 +29,6 @@ from moderation.adapters.encoders.manifest import (
 IMAGE_FILE = "image.onnx"
 TEXT_FILE = "text.onnx"
 TOKENIZER_FILE = "tokenizer.json"
-TEXT_PRECISION: dict[Precision, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
-"""Phrases are embedded once, and then meet every picture: int8 would gain nothing that counts
-and cost ten times the picture's own error."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,10 @@ class Pretrained:
             directory / IMAGE_FILE,
             size_px=self.preprocessing.size_px,
         )
-        text = self.family.text_tower(weights, self.model.config, self.tokenizer)
+        # Phrases are embedded once, on the CPU, and then meet every picture: a lower precision
+        # would gain little there, and err with all of them.
         write_text_graph(
-            with_precision(text, TEXT_PRECISION[precision]),
+            self.family.text_tower(weights, self.model.config, self.tokenizer),
             directory / TEXT_FILE,
             max_tokens=self.max_tokens,
             pad_to_max=self.family.pad_to_max,

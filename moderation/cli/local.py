@@ -56,8 +56,8 @@ async def judged_by_engine(
 async def load_policies(engine: Engine) -> None:
     """Load the policies; raises CommandError with every problem found."""
     if not await engine.policies.reload():
-        problems = "\n".join(str(problem) for problem in engine.policies.status.problems)
-        raise CommandError(problems, Exit.CONFIG)
+        problems = engine.policies.status.problems
+        raise CommandError("\n".join(map(str, problems)), Exit.CONFIG)
 
 
 async def _judge(

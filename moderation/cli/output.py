@@ -27,7 +27,7 @@ def say_table(table: Table) -> None:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False)
     with console.capture() as capture:
         console.print(table)
-    say(capture.get().rstrip("\n"))
+    say("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def printable(text: str) -> str:

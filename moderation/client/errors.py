@@ -34,7 +34,8 @@ class ClientError(Exception):
         field: str = "",
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(f"{field}: {message}" if field else f"{code.name}: {message}")
+        where = field or code.name
+        super().__init__(message if message.startswith(where) else f"{where}: {message}")
         self.code = code
         self.message = message
         self.field = field

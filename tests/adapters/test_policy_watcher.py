@@ -12,6 +12,18 @@ import pytest
 
 from moderation.adapters.policy_watcher import CHECK_S, PolicyWatcher
 from moderation.service.ports import ChangeFeed
+from tests.adapters.edits import (
+    add,
+    delete,
+    make,
+    put_another_in_its_place,
+    read,
+    remake_at_once,
+    rename_over,
+    swap_config_map,
+    write_in_place,
+)
+from tests.adapters.users import an_open_directory, an_ordinary_user
 from tests.contracts import ChangeFeedContract
 from tests.fakes import PATIENCE_S
 
@@ -87,54 +99,6 @@ async def listening(directory: Path, *, recheck_s: float = NEVER_S) -> AsyncIter
         watcher.close()
         async with asyncio.timeout(LIVE_S):
             await task
-
-
-def write_in_place(directory: Path) -> None:
-    (directory / "x.yaml").write_text("id: x\ntitle: new\n")
-
-
-def rename_over(directory: Path) -> None:
-    (directory / ".x.yaml.new").write_text("id: x\ntitle: new\n")
-    (directory / ".x.yaml.new").replace(directory / "x.yaml")
-
-
-def add(directory: Path) -> None:
-    (directory / "z.yml").write_text("id: z\n")
-
-
-def delete(directory: Path) -> None:
-    (directory / "x.yaml").unlink()
-
-
-def swap_config_map(directory: Path) -> None:
-    (directory / "..second").mkdir()
-    (directory / "..second" / "y.yaml").write_text("id: y\ntitle: new\n")
-    (directory / "..data_tmp").symlink_to("..second")
-    (directory / "..data_tmp").replace(directory / "..data")
-    shutil.rmtree(directory / "..first")
-
-
-def make(directory: Path) -> None:
-    directory.mkdir()
-
-
-def read(directory: Path) -> None:
-    for name in os.listdir(directory):
-        if name.endswith(".yaml"):
-            (directory / name).read_bytes()
-
-
-def remake_at_once(directory: Path) -> None:
-    shutil.rmtree(directory)
-    directory.mkdir()
-    add(directory)
-
-
-def put_another_in_its_place(directory: Path) -> None:
-    other = directory.with_name("other")
-    other.mkdir()
-    directory.rename(directory.with_name("old"))
-    other.rename(directory)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +198,16 @@ async def test_a_change_is_assumed_now_and_then(directory: Path) -> None:
         told = [await listener.is_told_within(PATIENCE_S) for _ in range(3)]
 
     assert told == [True, True, True]
+
+
+async def test_a_directory_that_cannot_be_watched_is_still_looked_at_now_and_then() -> None:
+    with an_open_directory() as directory:
+        os.chmod(directory, 0o711)
+        with an_ordinary_user():
+            async with listening(directory, recheck_s=CHECK_S) as listener:
+                told = [await listener.is_told_within(PATIENCE_S) for _ in range(2)]
+
+    assert told == [True, True]
 
 
 async def test_many_writes_at_once_are_few_changes(directory: Path) -> None:

@@ -88,6 +88,12 @@ def test_a_failure_stands_in_the_place_of_the_policy() -> None:
     assert the_rows(judged)[0][1:3] == ("review", "truncated: the image ends early")
 
 
+def test_a_decision_without_verdicts_is_shown_all_the_same() -> None:
+    bare = a_decision(action=pb.ACTION_REVIEW)
+
+    assert the_rows(Judged(0, bare)) == [("photo.jpg", "review", "", "", "", "12 ms")]
+
+
 def test_a_picture_without_a_decision_tells_what_hindered_it() -> None:
     judged = Judged(0, problem="cannot be read: Permission denied")
 

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 
 import grpc
+import grpc.aio
 import pytest
 
 from moderation.client import (
@@ -15,6 +16,7 @@ from moderation.client import (
     ModerationClient,
     ServiceUnavailable,
 )
+from moderation.client.errors import error_from_item, error_from_rpc
 from moderation.v1 import moderation_pb2 as pb
 from tests.client.scripted import (
     Connect,
@@ -240,6 +242,26 @@ async def test_a_wrong_request_is_raised_without_a_field_too(connect: Connect) -
         await answered(connect, failing(grpc.StatusCode.INVALID_ARGUMENT, "no image"))
 
     assert raised.value.field == ""
+
+
+def test_a_field_that_the_message_names_is_not_named_twice() -> None:
+    named = error_from_item(pb.ItemError(code=3, message="content.image: is empty"))
+    both = error_from_item(pb.ItemError(code=3, message="a.b: is empty", field="a.b"))
+
+    assert str(named) == "INVALID_ARGUMENT: content.image: is empty"
+    assert str(both) == "a.b: is empty"
+
+
+def test_trailers_that_make_no_sense_forbid_a_retry() -> None:
+    trailers = grpc.aio.Metadata(
+        ("grpc-retry-pushback-ms", "soon"), ("grpc-status-details-bin", b"\xff")
+    )
+    failure = grpc.aio.AioRpcError(EXHAUSTED, grpc.aio.Metadata(), trailers, "full", None)
+
+    error = error_from_rpc(failure)
+
+    assert isinstance(error, ServiceUnavailable)
+    assert error.retry_after_s is None
 
 
 @pytest.mark.parametrize(

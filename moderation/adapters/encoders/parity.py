@@ -114,9 +114,10 @@ class ParityReport(_Part):
 
 
 LIMITS: Mapping[str, Mapping[Precision, float]] = {
-    # Smallest cosine to the original's embedding, of the same pixels and of texts.
+    # Smallest cosine to the original's embedding: of the same pixels; of texts, whose graph is
+    # float32 in every bundle.
     "image_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.999},
-    "text_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.99999},
+    "text_cosine": {"fp32": 0.99999, "fp16": 0.99999, "int8": 0.99999},
     # Smallest cosine between a picture alone and among others.
     "batch_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.999},
     # Kendall's tau of the texts' order, mean over the pictures.

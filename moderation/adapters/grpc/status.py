@@ -49,6 +49,8 @@ class Refusal:
     code: StatusCode
     message: str
     field: str = ""
+    problem: str = ""
+    """What is wrong with the field."""
     retry_after_s: float | None = None
 
     def to_item_error(self) -> moderation_pb2.ItemError:
@@ -65,7 +67,7 @@ class Refusal:
         details: list[any_pb2.Any] = []
         if self.field:
             violation = error_details_pb2.BadRequest.FieldViolation(
-                field=self.field, description=self.message
+                field=self.field, description=self.problem
             )
             details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
         if self.retry_after_s is not None:
@@ -93,6 +95,7 @@ def refusal_for(error: Exception, report_bug: ReportBug) -> Refusal:
         code,
         str(error),
         field=error.field if isinstance(error, InvalidRequest) else "",
+        problem=error.problem if isinstance(error, InvalidRequest) else "",
         retry_after_s=error.retry_after_s if isinstance(error, Overloaded) else None,
     )
 

@@ -93,11 +93,12 @@ def _read_inside(directory: Path, name: str) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise _not_a_file()
-        if status.st_size > MAX_FILE_BYTES:
-            raise _too_large(status.st_size)
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:  # it grew after it was measured
-        raise _too_large(len(content))
+        is_small = status.st_size <= MAX_FILE_BYTES
+        content = file.read(MAX_FILE_BYTES + 1) if is_small else b""
+    size = max(status.st_size, len(content))  # it may have grown since it was measured
+    if size > MAX_FILE_BYTES:
+        message = f"is too large: {size} bytes; at most {MAX_FILE_BYTES} are allowed"
+        raise Flawed(Flaw(None, message))
     return content
 
 
@@ -108,10 +109,6 @@ def _opener(path: str, flags: int) -> int:
 
 def _not_a_file() -> Flawed:
     return Flawed(Flaw(None, "is not a file; a policy is one YAML file"))
-
-
-def _too_large(size: int) -> Flawed:
-    return Flawed(Flaw(None, f"is too large: {size} bytes; at most {MAX_FILE_BYTES} are allowed"))
 
 
 def _place_after(text: str) -> Place:

@@ -96,10 +96,8 @@ def _id(policy: Policy) -> str:
 
 
 def _profiles(files: ProfilesByName) -> Mapping[str, Profile]:
-    for file in files.values():
-        if file.profiles is not None:
-            return file.profiles
-    return MappingProxyType({DEFAULT_PROFILE: Profile()})
+    written = (file.profiles for file in files.values() if file.profiles is not None)
+    return next(written, MappingProxyType({DEFAULT_PROFILE: Profile()}))
 
 
 def _id_flaws(shown: str, policies: PoliciesByName) -> FlawsByName:

@@ -88,13 +88,11 @@ def quoted(text: str) -> str:
 
 def plain(node: Node) -> Any:  # noqa: ANN401 - plain YAML values have no narrower type
     """The tree as lists, dicts and scalars."""
-    match node:
-        case ScalarNode():
-            return node.value
-        case ListNode():
-            return [plain(item) for item in node.items]
-        case MappingNode():
-            return {key: plain(entry.node) for key, entry in node.entries.items()}
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [plain(item) for item in node.items]
+    return {key: plain(entry.node) for key, entry in node.entries.items()}
 
 
 def entry_at(node: Node | None, *keys: str) -> Entry | None:

@@ -2,19 +2,21 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.adapters.policy_yaml.files import MAX_FILE_BYTES, MAX_FILES
+from moderation.adapters.policy_yaml.files import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    list_policy_files,
+    read_policy_file,
+)
+from moderation.adapters.policy_yaml.tree import Flawed
 from moderation.core.errors import PolicySetRejected
 from tests.adapters.policy_yaml.writing import GOOD, another, edited, load, problems, write
-
-NOBODY = 65534
+from tests.adapters.users import an_open_directory, an_ordinary_user
 
 BYTES = {
     "an empty file": (b"", ": the file is empty"),
@@ -72,36 +74,36 @@ def test_a_file_of_20_mb_is_refused_unread(tmp_path: Path) -> None:
     with (directory / "x.yaml").open("r+b") as file:
         file.truncate(20_000_000)
 
-    started = time.monotonic()
+    started = time.process_time()
     told = problems(directory)
 
     assert told == [
         f"policies/x.yaml: is too large: 20000000 bytes; at most {MAX_FILE_BYTES} are allowed"
     ]
-    assert time.monotonic() - started < 1.0
+    assert time.process_time() - started < 3.0
 
 
 def test_a_bomb_of_aliases_is_refused_without_growing(tmp_path: Path) -> None:
     lines = ["title: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
 
-    started = time.monotonic()
+    started = time.process_time()
     told = problems(write(tmp_path, x="\n".join(lines)))
 
     assert "policies/x.yaml:1:8: the anchor &a0 is not allowed; remove it" in told
     assert "policies/x.yaml:2:10: the alias *a0 is not allowed; write the value out" in told
-    assert time.monotonic() - started < 1.0
+    assert time.process_time() - started < 3.0
 
 
 @pytest.mark.parametrize("unit", ["[", "{", "- ", "? ", "a: ", "!", "&a ", "*a ", '"', "'", "|\n"])
 def test_the_largest_file_of_one_sign_is_refused_in_bounded_time(tmp_path: Path, unit: str) -> None:
     content = (unit * MAX_FILE_BYTES)[:MAX_FILE_BYTES]
 
-    started = time.monotonic()
+    started = time.process_time()
     told = problems(write(tmp_path, x=content))
 
     assert told
-    assert time.monotonic() - started < 10.0
+    assert time.process_time() - started < 30.0
 
 
 def test_links_within_the_directory_are_followed_as_kubernetes_makes_them(tmp_path: Path) -> None:
@@ -164,27 +166,14 @@ def test_a_pipe_with_a_policy_s_name_is_told_and_not_waited_for(tmp_path: Path) 
 
 
 def test_a_file_that_may_not_be_read_is_told() -> None:
-    with TemporaryDirectory() as temporary:
-        Path(temporary).chmod(0o755)
-        directory = write(Path(temporary), x=GOOD, y=another("y"))
+    with an_open_directory() as temporary:
+        directory = write(temporary, x=GOOD, y=another("y"))
         (directory / "y.yaml").chmod(0)
 
         with an_ordinary_user():
             told = problems(directory)
 
     assert told == ["policies/y.yaml: cannot be read: Permission denied"]
-
-
-@contextmanager
-def an_ordinary_user() -> Iterator[None]:
-    """Root may read everything, and containers often run tests as root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_no_directory_is_told(tmp_path: Path) -> None:
@@ -221,6 +210,15 @@ def test_a_deleted_file_takes_its_policy_with_it(tmp_path: Path) -> None:
     (directory / "y.yaml").unlink()
 
     assert [policy.id for policy in source.load().policies] == ["x"]
+
+
+def test_a_file_that_vanishes_between_listing_and_reading_is_told(tmp_path: Path) -> None:
+    directory = write(tmp_path, x=GOOD)
+    (name,) = list_policy_files(directory)
+    (directory / name).unlink()
+
+    with pytest.raises(Flawed, match=r"^was deleted while it was being read$"):
+        read_policy_file(directory, name)
 
 
 def test_no_path_of_the_machine_is_told(tmp_path: Path) -> None:

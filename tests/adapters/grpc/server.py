@@ -1,0 +1,78 @@
+"""The whole gRPC side on a loopback port, in front of a real engine with fake eyes."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+from moderation.adapters.grpc.convert import BuildInfo
+from moderation.adapters.grpc.interceptors import EdgeInterceptor
+from moderation.adapters.grpc.reports import Reports
+from moderation.adapters.grpc.server import GrpcServer, ServerLimits
+from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.core.policy import PolicySet
+from moderation.service.moderator import Limits
+from moderation.v1 import moderation_pb2_grpc
+from tests.builders import NOON
+from tests.service.engine import ROOMY, Engine, running_engine
+
+BUILD = BuildInfo("1.2.3", "3.11.0", "onnxruntime 1.32.0")
+
+
+@dataclass
+class Served:
+    """A running server, and what its engine recorded."""
+
+    stub: moderation_pb2_grpc.ModerationServiceStub
+    channel: grpc.aio.Channel
+    server: GrpcServer
+    engine: Engine
+    bugs: list[BaseException]
+
+
+@asynccontextmanager
+async def served(
+    holds: PolicySet | Exception | None = None,
+    *,
+    max_batch_contents: int = 64,
+    items_in_flight: int = 8,
+    max_message_bytes: int = 1 << 20,
+    with_reflection: bool = True,
+    limits: Limits = ROOMY,
+) -> AsyncIterator[Served]:
+    """A server, a channel to it, and everything between."""
+    bugs: list[BaseException] = []
+
+    def report_bug(error: BaseException) -> str:
+        bugs.append(error)
+        return f"incident-{len(bugs)}"
+
+    async with running_engine(holds, limits=limits) as engine:
+        ids = iter(range(10_000))
+        servicer = ModerationServicer(
+            moderator=engine.moderator,
+            reports=Reports(engine.policies, engine.info, BUILD, NOON),
+            limits=RequestLimits(max_batch_contents, items_in_flight),
+            report_bug=report_bug,
+            new_id=lambda: f"made-up-{next(ids)}",
+        )
+        server = GrpcServer(
+            servicer,
+            interceptor=EdgeInterceptor(engine.telemetry, report_bug),
+            address="127.0.0.1:0",
+            limits=ServerLimits(max_message_bytes, max_streams_per_connection=64),
+            with_reflection=with_reflection,
+            grace_s=5.0,
+        )
+        async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            yield Served(stub, channel, server, engine, bugs)
+
+
+async def refused(call: Awaitable[object]) -> grpc.aio.AioRpcError:
+    """The error that the call ends with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value

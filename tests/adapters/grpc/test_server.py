@@ -1,0 +1,129 @@
+"""The port itself: health, reflection, limits, and how it stops."""
+
+import asyncio
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from moderation.adapters.grpc.interceptors import EdgeInterceptor
+from moderation.adapters.grpc.server import SERVICE, GrpcServer, ServerLimits
+from moderation.core.errors import PolicySetRejected
+from moderation.v1 import moderation_pb2 as pb
+from moderation.v1 import moderation_pb2_grpc
+from tests.adapters.grpc.server import Served, refused, served
+from tests.fakes import RecordingTelemetry
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+GUN = pb.ModerateRequest(content=pb.Content(image=b"a gun"))
+
+
+async def health_of(
+    service: Served, name: str = ""
+) -> health_pb2.HealthCheckResponse.ServingStatus:
+    stub = health_pb2_grpc.HealthStub(service.channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+    return answer.status
+
+
+async def test_health_tells_the_truth_under_both_names() -> None:
+    async with served() as service:
+        before = [await health_of(service), await health_of(service, SERVICE)]
+        await service.server.announce_serving()
+        after = [await health_of(service), await health_of(service, SERVICE)]
+
+    assert before == [NOT_SERVING, NOT_SERVING]
+    assert after == [SERVING, SERVING]
+
+
+async def test_health_of_an_unknown_service_is_not_found() -> None:
+    async with served() as service:
+        stub = health_pb2_grpc.HealthStub(service.channel)
+        error = await refused(stub.Check(health_pb2.HealthCheckRequest(service="nonsense")))
+
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        assert service.engine.telemetry.rpcs == [("/grpc.health.v1.Health/Check", "NOT_FOUND")]
+
+
+async def test_a_watcher_of_health_sees_the_server_become_ready_and_stop() -> None:
+    async with served() as service:
+        stub = health_pb2_grpc.HealthStub(service.channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        seen = [(await watch.read()).status]
+        await service.server.announce_serving()
+        seen.append((await watch.read()).status)
+        stopping = asyncio.create_task(service.server.__aexit__(None, None, None))
+        seen.append((await watch.read()).status)
+        watch.cancel()
+        await stopping
+
+    assert seen == [NOT_SERVING, SERVING, NOT_SERVING]
+
+
+async def test_what_is_under_way_is_finished_before_the_server_stops() -> None:
+    async with served() as service:
+        service.engine.images.gate.close()
+        under_way = asyncio.ensure_future(service.stub.Moderate(GUN))
+        await service.engine.images.gate.reached()
+        stopping = asyncio.create_task(service.server.__aexit__(None, None, None))
+        late = await refused(service.stub.Moderate(GUN, timeout=5))
+        service.engine.images.gate.open()
+        answer = await under_way
+        await stopping
+
+    assert answer.decision.action == pb.ACTION_BLOCK
+    # grpcio cancels a call that arrives between the shutdown and the client's hearing of it.
+    assert late.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+async def test_a_taken_port_is_refused_instead_of_shared() -> None:
+    async with served() as service:
+        telemetry = RecordingTelemetry()
+        second = GrpcServer(
+            moderation_pb2_grpc.ModerationServiceServicer(),
+            interceptor=EdgeInterceptor(telemetry, str),
+            address=f"127.0.0.1:{service.server.port}",
+            limits=ServerLimits(1 << 20, 64),
+            with_reflection=False,
+            grace_s=1.0,
+        )
+        with pytest.raises(OSError, match="is the port taken"):
+            await second.__aenter__()
+
+
+async def test_a_message_over_the_limit_is_refused_before_it_is_read() -> None:
+    too_large = pb.ModerateRequest(content=pb.Content(image=bytes(2 << 20)))
+
+    async with served(max_message_bytes=1 << 20) as service:
+        error = await refused(service.stub.Moderate(too_large))
+        answer = await service.stub.Moderate(GUN)
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert answer.decision.action == pb.ACTION_BLOCK
+
+
+async def test_metadata_over_the_limit_is_refused() -> None:
+    async with served() as service:
+        error = await refused(service.stub.Moderate(GUN, metadata=[("x-padding", "x" * 40_000)]))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("with_reflection", [True, False])
+async def test_reflection_names_the_services_only_where_it_is_wanted(
+    with_reflection: bool,
+) -> None:
+    async with served(PolicySetRejected(()), with_reflection=with_reflection) as service:
+        stub = reflection_pb2_grpc.ServerReflectionStub(service.channel)
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+        call = stub.ServerReflectionInfo(iter([asked]))
+        if not with_reflection:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call.read()
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            return
+        answer = await call.read()
+
+    assert SERVICE in [one.name for one in answer.list_services_response.service]
