@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="needs the [export] extra")
 from export.pretrained.errors import ExportError
 from export.pretrained.tokenization import reference_ids, require_same_ids, write_tokenizer
 from moderation.adapters.encoders.tokenizer import TextTokenizer
-from tests.export.models import clip_tokenizer, siglip_tokenizer
+from tests.export.models import clip_tokenizer, siglip2_tokenizer, siglip_tokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +54,14 @@ def _characters(chance: random.Random) -> str:
     return "".join(chr(chance.randint(*chance.choice(RANGES))) for _ in range(count))
 
 
-@pytest.fixture(params=["clip", "siglip"])
+@pytest.fixture(params=["clip", "siglip", "siglip 2"])
 def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Any:  # noqa: ANN401 - transformers' own
-    return clip_tokenizer() if request.param == "clip" else siglip_tokenizer(tmp_path)
+    makers = {
+        "clip": clip_tokenizer,
+        "siglip": lambda: siglip_tokenizer(tmp_path),
+        "siglip 2": siglip2_tokenizer,
+    }
+    return makers[request.param]()
 
 
 def test_a_server_makes_the_ids_that_transformers_makes(tokenizer: Any, tmp_path: Path) -> None:  # noqa: ANN401 - transformers' own
