@@ -134,7 +134,12 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:
     chosen = settings.encoder
-    encoder = load_encoder(chosen.bundle, device=chosen.device, threads=chosen.threads)
+    encoder = load_encoder(
+        chosen.bundle,
+        device=chosen.device,
+        threads=chosen.threads,
+        allow_unverified=chosen.allow_unverified,
+    )
     encoder.warm_up(1, settings.batching.max_batch_size)
     return encoder
 
