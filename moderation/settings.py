@@ -82,6 +82,9 @@ class EncoderSettings(_Section):
         "auto", description="Where to run; `cuda` refuses to start without a usable GPU."
     )
     threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes every core.")
+    allow_unverified: bool = Field(
+        False, description="Load a bundle whose parity report is missing or failing."
+    )
 
 
 class PolicySettings(_Section):

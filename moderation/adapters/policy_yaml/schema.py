@@ -179,7 +179,9 @@ class PolicySchema(_Written):
         "is published (`block`); without `block` nothing is blocked"
     )
     needs_clip: bool = Field(
-        False, description="that the bundled starter encoder cannot judge this, and CLIP is needed"
+        False,
+        description="that the bundled starter encoder cannot judge this: under it the policy is "
+        "recorded as in shadow, and acts only with CLIP",
     )
 
 

@@ -14,6 +14,7 @@ from moderation.adapters.policy_yaml.categories import (
 )
 from moderation.adapters.policy_yaml.files import (
     decode,
+    fingerprint,
     list_policy_files,
     read_policy_file,
     shown_name,
@@ -33,6 +34,9 @@ CATEGORIES = "categories"
 SHARED = (PROFILES, LISTS, CATEGORIES)
 """Files that are no policies, of which there is at most one each."""
 MAX_FLAWS_PER_FILE = 50
+MOST_READINGS = 10
+"""Files may be swapped while they are read, and half of an edit is nobody's policy set. Who
+writes without a pause gets one reading more for each write: the watcher tells of that too."""
 
 Meaning: TypeAlias = PolicyFile | ProfilesFile | Lists | CategoriesFile
 Kind = TypeVar("Kind", PolicyFile, ProfilesFile, Lists, CategoriesFile)
@@ -72,21 +76,22 @@ class YamlPolicySource:
     def load(self) -> PolicySet:
         """The policy set; raises PolicySetRejected with every problem found."""
         try:
-            names = list_policy_files(self._directory)
+            content_by_name = _read_all(self._directory)
         except Flawed as error:
             raise PolicySetRejected((Problem(self._shown, 0, 0, error.flaw.message),)) from error
-        self._parsed = {name: self._parse(name) for name in names}
+        self._parsed = {name: self._parse(name, read) for name, read in content_by_name.items()}
         return self._assemble({name: one.meaning for name, one in self._parsed.items()})
 
-    def _parse(self, name: str) -> _Parsed:
+    def _parse(self, name: str, read: bytes | Flawed) -> _Parsed:
         stem = stem_of(name)
         try:
-            content = read_policy_file(self._directory, name)
-            digest = hashlib.sha256(content).digest()
+            if isinstance(read, Flawed):
+                raise read
+            digest = hashlib.sha256(read).digest()
             known = self._parsed.get(name)
             if known is not None and known.digest == digest:
                 return known
-            text = decode(content)
+            text = decode(read)
         except Flawed as error:
             return _Parsed(b"", _BROKEN.get(stem, _broken_policy)((error.flaw,)))
         file = f"{self._shown}/{shown_name(name)}"
@@ -125,6 +130,24 @@ class YamlPolicySource:
             return _Finished(file, lists, None, ())
         policy, flaws = file.draft.finished(lists)
         return _Finished(file, lists, policy, flaws)
+
+
+def _read_all(directory: Path) -> Mapping[str, bytes | Flawed]:
+    """Every policy file's bytes, all from one state of the directory, or why it has none."""
+    content_by_name: dict[str, bytes | Flawed] = {}
+    for _ in range(MOST_READINGS):
+        before = fingerprint(directory)
+        content_by_name = {name: _content(directory, name) for name in list_policy_files(directory)}
+        if fingerprint(directory) == before:
+            break
+    return content_by_name
+
+
+def _content(directory: Path, name: str) -> bytes | Flawed:
+    try:
+        return read_policy_file(directory, name)
+    except Flawed as error:
+        return error
 
 
 def _broken_policy(flaws: tuple[Flaw, ...]) -> Meaning:
