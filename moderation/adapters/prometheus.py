@@ -234,9 +234,8 @@ class PrometheusTelemetry:
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        if origin is not SetOrigin.KEPT:
-            self._policies.reloads.labels("loaded").inc()
-            self._policies.reload_failed.set(0)
+        self._policies.reloads.labels("loaded").inc()
+        self._policies.reload_failed.set(0)
         self._policies.reload_seconds.observe(seconds)
         self._policies.active.set(policies)
         self._policies.policy_set.info({"version": version})

@@ -184,6 +184,22 @@ async def test_a_pin_ends_with_the_next_change_of_the_source() -> None:
 
 
 @pytest.mark.parametrize("restarted", [True, False])
+async def test_a_pin_that_an_edit_has_overruled_does_not_come_back(restarted: bool) -> None:
+    keeper = await a_keeper_of(KNIVES, GUNS)
+    mended = a_policy_set(a_policy("guns", phrases=["a gun"], review=0.4))
+    async with running_engine(mended, keeper=keeper) as engine:
+        # As if the disk had refused to forget it.
+        keeper.put_pin(Pin(KNIVES.version, instead_of=GUNS.version))
+        engine.source.holds = BROKEN
+        await engine.policies.reload()
+        assert active(engine) == mended.version
+
+    if restarted:
+        async with running_engine(BROKEN, keeper=keeper) as engine:
+            assert active(engine) == mended.version
+
+
+@pytest.mark.parametrize("restarted", [True, False])
 async def test_a_pin_holds_while_the_source_is_broken(restarted: bool) -> None:
     keeper = await a_keeper_of(KNIVES, GUNS)
     keeper.put_pin(Pin(KNIVES.version, instead_of=GUNS.version))
