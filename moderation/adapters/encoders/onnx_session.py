@@ -43,8 +43,13 @@ QUIET = 3
 class OnnxSession:
     """A graph that is loaded and ready to run; several threads may call `run` at once."""
 
-    def __init__(self, path: Path, *, device: Device, threads: int) -> None:
-        """Load the graph.
+    def __init__(
+        self, path: Path, *, device: Device, threads: int, keep_memory: bool = True
+    ) -> None:
+        """Load the graph; `threads` of one run, 0 for every core.
+
+        With `keep_memory`, what a run took stays for the next one: the starter encoder's
+        batches of 1 to 8 pictures ran 1.7 times as fast, in 204 instead of 146 MB.
 
         Raises BundleRejected if onnxruntime refuses it, or if CUDA was demanded and
         would not run: onnxruntime itself falls back to the CPU without a word.
@@ -52,6 +57,10 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = QUIET
+        options.enable_cpu_mem_arena = keep_memory
+        # A pattern is planned and kept for every shape seen, and batches come in many: over
+        # sizes 1 to 8 the starter encoder's pictures took 293 MB with patterns, 204 without.
+        options.enable_mem_pattern = False
         available = onnxruntime.get_available_providers()
         wanted = [provider for provider in PROVIDERS[device] if provider in available]
         try:

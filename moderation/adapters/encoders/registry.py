@@ -11,18 +11,18 @@ from moderation.core.errors import BundleRejected
 
 def bundled_names() -> list[str]:
     """The names of the encoders that come with the package."""
-    return sorted(path.name for path in _bundled().iterdir() if path.is_dir())
+    return sorted(path.parent.name for path in _bundled().glob(f"*/{MANIFEST_NAME}"))
 
 
 def find_bundle(name_or_path: str) -> Path:
     """The directory of a bundle; raises BundleRejected with the names that there are."""
-    for directory in (_bundled() / name_or_path, Path(name_or_path)):
-        if (directory / MANIFEST_NAME).is_file():
-            return directory
-    known = ", ".join(bundled_names())
+    known = bundled_names()
+    directory = _bundled() / name_or_path if name_or_path in known else Path(name_or_path)
+    if (directory / MANIFEST_NAME).is_file():
+        return directory
     raise BundleRejected(
         f"{name_or_path}: no bundle has this name, and no {MANIFEST_NAME} is in such a "
-        f"directory; bundled: {known}"
+        f"directory; bundled: {', '.join(known)}"
     )
 
 
