@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from moderation.core.calibration import Calibration
 from moderation.core.content import Content, Embedding, PixelSpec
 from moderation.core.decision import Decision, PhraseMatch, Verdict
 from moderation.core.encoder import EncoderInfo
@@ -25,7 +26,6 @@ from moderation.core.policy import (
 )
 from moderation.core.scoring import (
     NO_CALIBRATIONS,
-    Calibration,
     CompiledPolicies,
     ScoreScale,
     compile_policies,

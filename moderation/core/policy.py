@@ -172,7 +172,7 @@ class PolicySet:
             "policies": sorted(map(_canonical_policy, self.policies), key=lambda p: str(p["id"])),
             "profiles": {name: _canonical_profile(one) for name, one in self.profiles.items()},
         }
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+        return _digest(canonical)
 
     def profile(self, name: str) -> Profile:
         """The profile of that name; an empty name means the default one.
@@ -189,6 +189,20 @@ class PolicySet:
         known = {policy.id: policy for policy in self.policies}
         for policy_id in sorted(policy_ids - known.keys()):
             raise UnknownName("options.policy_ids", _unknown(policy_id, known))
+
+
+def policy_hash(policy: Policy) -> str:
+    """sha256 of what determines a policy's raw score, in hex; a calibration is bound to it.
+
+    Thresholds and words for people leave it alone.
+    """
+    told = _canonical_policy(policy)
+    determining = {name: told[name] for name in ("phrases", "contrast", "templates", "aggregation")}
+    return _digest(determining)
+
+
+def _digest(canonical: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> str:

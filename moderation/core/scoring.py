@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities
+from moderation.core.calibration import Calibration
 from moderation.core.content import Embedding, Embeddings
 from moderation.core.errors import EncodingFailed
 from moderation.core.policy import Mode, Phrase, Policy, PolicySet, Profile, Thresholds
@@ -22,20 +23,7 @@ from moderation.core.policy import Mode, Phrase, Policy, PolicySet, Profile, Thr
 LEAST_NORM = 1e-6
 """Of a mean of unit vectors; what is shorter points nowhere in particular."""
 
-NO_CALIBRATIONS: Mapping[str, "Calibration"] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What turns a policy's raw score into a probability: Platt's logistic fit (Platt 1999)."""
-
-    bias: float
-    temperature: float
-
-    def __post_init__(self) -> None:
-        """Refuse a fit that would turn the scale around or divide by zero."""
-        if not (np.isfinite(self.bias) and 0.0 < self.temperature < np.inf):
-            raise ValueError(f"{self} needs a finite bias and a finite temperature above 0")
+NO_CALIBRATIONS: Mapping[str, Calibration] = {}
 
 
 @dataclass(frozen=True, slots=True)

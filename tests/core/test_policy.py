@@ -19,6 +19,7 @@ from moderation.core.policy import (
     Profile,
     Severity,
     Thresholds,
+    policy_hash,
 )
 from tests.builders import a_policy, a_policy_set
 
@@ -257,3 +258,11 @@ def test_a_profile_mentions_what_it_selects_and_what_it_overrides() -> None:
     assert profile.selects("a")
     assert not profile.selects("b")
     assert Profile().selects("anything")
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Policy)])
+def test_a_calibration_outlives_every_change_that_leaves_the_raw_score_alone(name: str) -> None:
+    changed = replace(POLICY, **{name: CHANGED[name]})
+
+    determines = name in {"phrases", "contrast", "templates", "aggregation"}
+    assert (policy_hash(changed) != policy_hash(POLICY)) is determines

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.core.aggregation import AGGREGATIONS
+from moderation.core.calibration import Calibration
 from moderation.core.content import Embeddings
 from moderation.core.errors import EncodingFailed
 from moderation.core.policy import Mode, Policy, Profile, Thresholds
 from moderation.core.scoring import (
-    Calibration,
     CompiledPolicies,
     ScoreScale,
     ensemble,
