@@ -117,13 +117,13 @@ _READERS: Mapping[str, Callable[[str], Iterator[_Row]]] = {
 
 
 def _labels(path: Path, rows: Iterator[_Row]) -> tuple[list[Label], list[Problem]]:
-    first_by_subject: dict[tuple[bool, str, str], int] = {}
+    first_by_subject: dict[tuple[tuple[bool, str], str], int] = {}
     labels: list[Label] = []
     problems: list[Problem] = []
     for row in rows:
         try:
             label = _label(row, path.parent)
-            subject = (label.is_image, label.content, label.policy_id)
+            subject = (label.subject, label.policy_id)
             first = first_by_subject.setdefault(subject, row.line)
             if first != row.line:
                 # Counted twice it would look like more evidence than there is.

@@ -18,6 +18,11 @@ class Label:
     line: int = field(default=0, compare=False)
     """Where it was written."""
 
+    @property
+    def subject(self) -> tuple[bool, str]:
+        """What was looked at; an image and an id of the same name are two things."""
+        return self.is_image, self.content
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledScores:
