@@ -10,28 +10,15 @@ from moderation.core.calibration import (
     Calibration,
     IsotonicCalibration,
     Origin,
-    PolicyCalibration,
     SolvedThreshold,
     TargetKind,
     ThresholdTarget,
 )
+from tests.builders import a_calibration
 
 LOW_FPR = ThresholdTarget(TargetKind.MAX_FPR, 0.005)
 HIGH_RECALL = ThresholdTarget(TargetKind.MIN_RECALL, 0.95)
 LINE = IsotonicCalibration(((-1.0, 0.0), (2.0, 0.5), (3.0, 1.0)))
-
-
-def a_calibration(**changes: Any) -> PolicyCalibration:  # noqa: ANN401 - its fields
-    fields = {
-        "policy_id": "weapons",
-        "encoder_id": "fake-encoder",
-        "policy_hash": "0" * 64,
-        "fit": Calibration(0.0, 1.0),
-        "positives": 300,
-        "negatives": 1200,
-        "solved": (SolvedThreshold(LOW_FPR, 0.83, 0.0049, 2, 1200),),
-    }
-    return PolicyCalibration(**{**fields, **changes})
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, nan])
@@ -49,7 +36,8 @@ def test_a_target_is_the_same_wherever_it_is_written() -> None:
 
 
 def test_a_target_finds_the_threshold_that_was_solved_for_it_and_no_other() -> None:
-    calibration = a_calibration()
+    solved = (SolvedThreshold(LOW_FPR, 0.83, 0.0049, 2, 1200),)
+    calibration = a_calibration(solved=solved)
 
     assert calibration.threshold_for(ThresholdTarget(TargetKind.MAX_FPR, 0.1 * 0.05)) == 0.83
     assert calibration.threshold_for(ThresholdTarget(TargetKind.MAX_FPR, 0.01)) is None

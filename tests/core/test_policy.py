@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -206,6 +207,12 @@ CHANGED: dict[str, Any] = {
     "templates": ("{}",),
     "aggregation": "mean",
     "mode": Mode.SHADOW,
+    "canary": 0.5,
+    "effective": date(2026, 3, 1),
+    "expires": date(2026, 3, 31),
+    "owner": "Trust and safety",
+    "legal_ground": "Firearms act, section 4",
+    "clause_url": "https://example.org/terms#weapons",
     "needs_clip": True,
 }
 
@@ -222,6 +229,8 @@ CHANGED_PROFILE: dict[str, Any] = {
     "policy_ids": None,
     "thresholds": {"weapons": Thresholds(0.1, 0.3)},
     "on_unjudgeable": Action.BLOCK,
+    "review_budget": 0.02,
+    "audit_share": 0.001,
 }
 
 
