@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.calibration import Fit, PolicyCalibration, SolvedThreshold, ThresholdTarget
-from moderation.core.content import Embedding, Embeddings
+from moderation.core.content import Embeddings
 from moderation.core.curves import Curves
-from moderation.core.encoder import EncoderInfo, require_unit_rows
+from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import LabelsRejected, Problem
 from moderation.core.labels import Label, LabelledScores
 from moderation.core.policy import (
@@ -30,13 +30,13 @@ from moderation.core.policy import (
 )
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
 from moderation.core.targets import RefusedTarget, solve_target
+from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 
 LEAST_PER_ANSWER = 10
 """Of violating and of benign contents: cross-validation in five parts then has two in each."""
 
 CONTENTS_AT_ONCE = 1024
-TEXTS_AT_ONCE = 64
 
 Subject: TypeAlias = tuple[bool, str]
 """What was looked at; see Label.subject."""
@@ -113,11 +113,13 @@ class Scorer:
             policies=tuple(replace(one, thresholds=_ANY_CUT) for one in policy_set.policies),
             profiles=MappingProxyType({DEFAULT_PROFILE: Profile()}),
         )
+        phrases = PhraseEmbeddings(texts)
+        phrases.embed(texts_to_embed(raw_only), active=frozenset())
         compiled = compile_policies(
             raw_only,
             encoder_id=encoder.encoder_id,
             scale=encoder.scale,
-            embedding_by_text=_embedded(texts_to_embed(raw_only), texts),
+            embedding_by_text=phrases.by_text,
         )
         return cls(policy_set, encoder, compiled)
 
@@ -253,14 +255,3 @@ def _refused(
     """What the counts alone rule out, where there is no curve."""
     outcomes = (solve_target(one, np.zeros_like(scores.raw), scores.is_violating) for one in wanted)
     return tuple(one for one in outcomes if isinstance(one, RefusedTarget))
-
-
-def _embedded(wanted: frozenset[str], encoder: TextEncoder) -> dict[str, Embedding]:
-    embedding_by_text: dict[str, Embedding] = {}
-    # Texts of like length together: a batch is padded to its longest.
-    ordered = sorted(wanted, key=lambda text: (len(text), text))
-    for start in range(0, len(ordered), TEXTS_AT_ONCE):
-        batch = ordered[start : start + TEXTS_AT_ONCE]
-        rows = require_unit_rows(encoder.encode_texts(batch), rows=len(batch))
-        embedding_by_text.update(zip(batch, rows, strict=True))
-    return embedding_by_text

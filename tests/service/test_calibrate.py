@@ -110,7 +110,9 @@ def test_a_target_is_refused_below_exactly_the_count_that_proves_it(
     violating_less = violating - (not is_about_benign)
 
     enough = calibrated(a_scorer(), target, benign=benign, violating=violating)
-    too_few = calibrated(a_scorer(), target, benign=benign - is_about_benign, violating=violating_less)
+    too_few = calibrated(
+        a_scorer(), target, benign=benign - is_about_benign, violating=violating_less
+    )
 
     assert enough.is_whole
     assert not too_few.is_whole
