@@ -29,6 +29,7 @@ from moderation.core.policy import (
     policy_hash,
 )
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
+from moderation.core.solving import is_stale
 from moderation.core.targets import RefusedTarget, solve_target
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
@@ -187,6 +188,28 @@ def unique(targets: Iterable[ThresholdTarget]) -> tuple[ThresholdTarget, ...]:
         if not any(target.is_same(other) for other in kept):
             kept.append(target)
     return tuple(sorted(kept, key=lambda target: (target.kind, target.rate)))
+
+
+def misfits(
+    policy_set: PolicySet, calibrations: Mapping[str, PolicyCalibration]
+) -> tuple[str, ...]:
+    """What keeps calibrations from being used for the policies as they are now."""
+    policy_by_id = {policy.id: policy for policy in policy_set.policies}
+    found: list[str] = []
+    for policy_id, calibration in sorted(calibrations.items()):
+        policy = policy_by_id.get(policy_id)
+        if policy is None:
+            found.append(f"{policy_id}: there is no such policy; remove its calibration")
+        elif is_stale(calibration, policy):
+            found.append(f"{policy_id}: is stale: the policy's wording has changed; calibrate it")
+    for policy_id in sorted(policy_by_id):
+        one = calibrations.get(policy_id)
+        found += [
+            f"{policy_id}: {target} is not solved; calibrate it"
+            for target in targets_of(policy_set, policy_id)
+            if one is None or one.threshold_for(target) is None
+        ]
+    return tuple(found)
 
 
 def calibrate(
