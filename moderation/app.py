@@ -29,6 +29,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
@@ -38,11 +39,14 @@ from moderation.core.solving import OnStale
 from moderation.service.batching import Batcher
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry, TextEncoder
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
+
+READINESS_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,11 @@ async def serve_until_stopped(settings: Settings) -> None:
     log = LogTelemetry()
     metrics = PrometheusTelemetry()
     stop = _stop_signals()
+    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log))
+            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper)
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder)
@@ -89,20 +95,31 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        watchers = _watchers(settings, engine.encoder)
-        following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
+        recheck_s = settings.policies.recheck_s
+        feeds = (
+            PolicyWatcher(settings.policies.directory, recheck_s=recheck_s),
+            PolicyWatcher(
+                directory_of(settings.policies.directory, engine.encoder.encoder_id),
+                recheck_s=recheck_s,
+                suffixes=(CALIBRATION_SUFFIX,),
+            ),
+            PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+        )
+        following = asyncio.create_task(_keep_policies(engine.policies, feeds, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
-        await stop.wait()
+        await _until_stopped(stop, following)
         log.stopping()
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings, telemetry: Telemetry, *, keeper: PolicyKeeper = NO_KEEPER
+) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
     Raises BundleRejected.
@@ -132,6 +149,8 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
+            keeper=keeper,
+            max_age_s=settings.policies.max_age_s,
         )
         moderator = Moderator(
             policies=policies,
@@ -150,7 +169,12 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:
     chosen = settings.encoder
-    encoder = load_encoder(chosen.bundle, device=chosen.device, threads=chosen.threads)
+    encoder = load_encoder(
+        chosen.bundle,
+        device=chosen.device,
+        threads=chosen.threads,
+        allow_unverified=chosen.allow_unverified,
+    )
     encoder.warm_up(1, settings.batching.max_batch_size)
     return encoder
 
@@ -213,26 +237,22 @@ def _server(
 
 
 async def _keep_policies(
-    policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+    policies: PolicyStore, feeds: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
-    """Load the policies, say SERVING once there are any, and follow every edit."""
+    """Load the policies, follow every edit, and tell health checks whether there are any."""
     async with asyncio.TaskGroup() as tasks:
         # The watchers start first: an edit made while the first load runs is not missed.
-        for watcher in watchers:
-            tasks.create_task(policies.follow(watcher))
+        for feed in feeds:
+            tasks.create_task(policies.follow(feed))
         await policies.reload()
         await policies.activated.wait()
-        await server.announce_serving()
-        log.serving()
-
-
-def _watchers(settings: Settings, encoder: EncoderInfo) -> tuple[PolicyWatcher, ...]:
-    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
-    calibrations = directory_of(directory, encoder.encoder_id)
-    return (
-        PolicyWatcher(directory, recheck_s=recheck_s),
-        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
-    )
+        is_announced = False
+        while True:
+            if policies.is_ready() != is_announced:
+                is_announced = not is_announced
+                await (server.announce_serving if is_announced else server.announce_not_serving)()
+                (log.serving if is_announced else log.too_old)()
+            await asyncio.sleep(READINESS_CHECK_S)
 
 
 def _build_info() -> BuildInfo:
@@ -244,6 +264,15 @@ def _stop_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for a signal; a server that no longer sees edits must end, and loudly."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if following.done():
+        await following
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

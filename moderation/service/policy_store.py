@@ -192,6 +192,7 @@ class PolicyStore:
             scale=self._encoder.scale,
             embedding_by_text=self._phrases.by_text,
             day=today,
+            is_starter=self._encoder.is_starter,
         )
         return _Built(compiled, embedded, origin, pin)
 
