@@ -89,6 +89,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         metrics.watch(
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
+            review_budgets=engine.policies.review_budgets,
             ready=engine.policies.is_ready,
         )
         metrics_server = stack.enter_context(
