@@ -17,6 +17,8 @@ from functools import partial
 from uuid import uuid4
 
 from moderation import __version__
+from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
+from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
@@ -33,12 +35,14 @@ from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.solving import OnStale
 from moderation.service.batching import Batcher
+from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import PolicyKeeper, Telemetry
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
@@ -52,6 +56,8 @@ class Engine:
     moderator: Moderator
     policies: PolicyStore
     encoder: EncoderInfo
+    contents: ContentEncoder
+    texts: TextEncoder
 
 
 def utc_now() -> datetime:
@@ -93,6 +99,11 @@ async def serve_until_stopped(settings: Settings) -> None:
         recheck_s = settings.policies.recheck_s
         feeds = (
             PolicyWatcher(settings.policies.directory, recheck_s=recheck_s),
+            PolicyWatcher(
+                directory_of(settings.policies.directory, engine.encoder.encoder_id),
+                recheck_s=recheck_s,
+                suffixes=(CALIBRATION_SUFFIX,),
+            ),
             PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
         )
         following = asyncio.create_task(_keep_policies(engine.policies, feeds, server, log))
@@ -122,8 +133,18 @@ async def running_engine(
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
         encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        contents = ContentEncoder(
+            decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
+            batcher=batcher,
+            executor=decoding,
+        )
         policies = PolicyStore(
-            source=YamlPolicySource(settings.policies.directory),
+            source=CalibratedPolicies(
+                YamlPolicySource(settings.policies.directory),
+                CalibrationFiles(settings.policies.directory, encoder.info.scale),
+                encoder.info.encoder_id,
+                OnStale.REFUSE,
+            ),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
@@ -134,11 +155,7 @@ async def running_engine(
         )
         moderator = Moderator(
             policies=policies,
-            encoder=ContentEncoder(
-                decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
-                batcher=batcher,
-                executor=decoding,
-            ),
+            encoder=contents,
             telemetry=telemetry,
             limits=Limits(
                 max_in_flight=settings.limits.max_in_flight,
@@ -148,7 +165,7 @@ async def running_engine(
             clock=utc_now,
             new_id=new_id,
         )
-        yield Engine(moderator, policies, encoder.info)
+        yield Engine(moderator, policies, encoder.info, contents, encoder)
 
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:
