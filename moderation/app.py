@@ -14,10 +14,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from moderation import __version__
 from moderation.adapters.console import LogTelemetry
+from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.encoders.registry import load_encoder
@@ -38,7 +40,7 @@ from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
-from moderation.settings import Settings
+from moderation.settings import Settings, cache_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,10 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        in_flight = settings.batching.batches_in_flight
-        inference = stack.enter_context(ThreadPoolExecutor(in_flight, "inference"))
         decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
+        encoder = await loop.run_in_executor(decoding, _load_encoder, settings)
+        inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
         policies = PolicyStore(
             source=YamlPolicySource(settings.policies.directory),
@@ -134,9 +135,35 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:
     chosen = settings.encoder
-    encoder = load_encoder(chosen.bundle, device=chosen.device, threads=chosen.threads)
-    encoder.warm_up(1, settings.batching.max_batch_size)
+    encoder = load_encoder(
+        chosen.bundle,
+        store=bundle_store(settings),
+        device=chosen.device,
+        tuning=Tuning(
+            threads=chosen.threads,
+            spinning=chosen.spinning,
+            gpu_memory_limit_bytes=chosen.gpu_memory_limit_bytes,
+            engine_cache=_engine_cache(settings),
+            batches_in_flight=settings.batching.batches_in_flight,
+            largest_batch=settings.batching.max_batch_size,
+        ),
+    )
+    encoder.warm_up()
     return encoder
+
+
+def bundle_store(settings: Settings) -> Path:
+    """Where encoders are kept by name."""
+    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
+
+
+def _engine_cache(settings: Settings) -> Path | None:
+    """Created only where it is needed: TensorRT will not do it."""
+    if "tensorrt" not in settings.encoder.device:
+        return None
+    directory = Path(settings.encoder.engine_cache or cache_directory() / "engines").expanduser()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 def _batcher(
@@ -148,7 +175,7 @@ def _batcher(
         telemetry=telemetry,
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
-        batches_in_flight=settings.batching.batches_in_flight,
+        batches_in_flight=encoder.batches_in_flight,
     )
 
 

@@ -3,10 +3,13 @@
 from importlib.resources import files
 from pathlib import Path
 
+from moderation.adapters.encoders.bundle_store import stored_names
+from moderation.adapters.encoders.devices import PREFERRED_PRECISIONS, Tuning, parse_devices
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
-from moderation.adapters.encoders.onnx_session import Device
 from moderation.core.errors import BundleRejected
+
+DEFAULT_TUNING = Tuning()
 
 
 def bundled_names() -> list[str]:
@@ -14,27 +17,42 @@ def bundled_names() -> list[str]:
     return sorted(path.name for path in _bundled().iterdir() if path.is_dir())
 
 
-def find_bundle(name_or_path: str) -> Path:
-    """The directory of a bundle; raises BundleRejected with the names that there are."""
-    for directory in (_bundled() / name_or_path, Path(name_or_path)):
+def find_bundle(name_or_path: str, *, store: Path | None = None, device: str = "auto") -> Path:
+    """The directory of a bundle; raises BundleRejected with the names that there are.
+
+    A stored model that was made in several precisions is found by its name without one,
+    in the precision that suits the device.
+    """
+    candidates = [_bundled() / name_or_path]
+    if store is not None:
+        precisions = PREFERRED_PRECISIONS[parse_devices(device)[0].kind]
+        candidates += [store / name_or_path]
+        candidates += [store / f"{name_or_path}-{precision}" for precision in precisions]
+    for directory in (*candidates, Path(name_or_path)):
         if (directory / MANIFEST_NAME).is_file():
             return directory
-    known = ", ".join(bundled_names())
+    known = ", ".join([*bundled_names(), *(stored_names(store) if store else ())])
     raise BundleRejected(
         f"{name_or_path}: no bundle has this name, and no {MANIFEST_NAME} is in such a "
-        f"directory; bundled: {known}"
+        f"directory; known: {known}"
     )
 
 
-def load_encoder(name_or_path: str, *, device: Device, threads: int) -> OnnxDualEncoder:
+def load_encoder(
+    name_or_path: str,
+    *,
+    store: Path | None = None,
+    device: str = "auto",
+    tuning: Tuning = DEFAULT_TUNING,
+) -> OnnxDualEncoder:
     """Verify and load a bundle; raises BundleRejected."""
-    directory = find_bundle(name_or_path)
+    directory = find_bundle(name_or_path, store=store, device=device)
     try:
         manifest = Manifest.load(directory)
         manifest.verify_files(directory)
     except ManifestError as error:
         raise BundleRejected(str(error)) from error
-    return OnnxDualEncoder(directory, manifest, device=device, threads=threads)
+    return OnnxDualEncoder(directory, manifest, devices=device, tuning=tuning)
 
 
 def _bundled() -> Path:
