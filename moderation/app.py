@@ -147,6 +147,7 @@ def _load_encoder(settings: Settings) -> OnnxDualEncoder:
             batches_in_flight=settings.batching.batches_in_flight,
             largest_batch=settings.batching.max_batch_size,
         ),
+        allow_unverified=chosen.allow_unverified,
     )
     encoder.warm_up()
     return encoder

@@ -101,6 +101,9 @@ class EncoderSettings(_Section):
     engine_cache: str = Field(
         "", description="Directory of TensorRT's engines; empty: in the user's cache directory."
     )
+    allow_unverified: bool = Field(
+        False, description="Load a bundle whose parity report is missing or failing."
+    )
 
 
 class PolicySettings(_Section):

@@ -7,6 +7,7 @@ from moderation.adapters.encoders.bundle_store import stored_names
 from moderation.adapters.encoders.devices import PREFERRED_PRECISIONS, Tuning, parse_devices
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
+from moderation.adapters.encoders.parity import require_parity
 from moderation.core.errors import BundleRejected
 
 DEFAULT_TUNING = Tuning()
@@ -44,14 +45,21 @@ def load_encoder(
     store: Path | None = None,
     device: str = "auto",
     tuning: Tuning = DEFAULT_TUNING,
+    allow_unverified: bool = False,
 ) -> OnnxDualEncoder:
-    """Verify and load a bundle; raises BundleRejected."""
+    """Verify and load a bundle; raises BundleRejected.
+
+    `allow_unverified` takes one whose parity report is missing or failing; files that differ
+    from their digests are never taken.
+    """
     directory = find_bundle(name_or_path, store=store, device=device)
     try:
         manifest = Manifest.load(directory)
         manifest.verify_files(directory)
     except ManifestError as error:
         raise BundleRejected(str(error)) from error
+    if not allow_unverified:
+        require_parity(directory, manifest)
     return OnnxDualEncoder(directory, manifest, devices=device, tuning=tuning)
 
 
