@@ -40,7 +40,7 @@ from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
-from moderation.settings import Settings, cache_directory
+from moderation.settings import Settings, bundle_store, cache_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +151,6 @@ def _load_encoder(settings: Settings) -> OnnxDualEncoder:
     )
     encoder.warm_up()
     return encoder
-
-
-def bundle_store(settings: Settings) -> Path:
-    """Where encoders are kept by name."""
-    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
 
 
 def _engine_cache(settings: Settings) -> Path | None:

@@ -220,6 +220,11 @@ def cache_directory() -> Path:
     return base / "moderation"
 
 
+def bundle_store(settings: Settings) -> Path:
+    """Where encoders are kept by name; not created here."""
+    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
+
+
 def setting_names() -> Iterator[str]:
     """Every setting as `section.name`."""
     for section, field in Settings.model_fields.items():

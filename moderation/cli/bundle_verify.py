@@ -21,6 +21,7 @@ from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.pictures import find_pictures
 from moderation.core.errors import BundleRejected
+from moderation.settings import bundle_store, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Comparison:
 
 def verify_bundle(bundle: str, comparison: Comparison, *, store: bool, as_json: bool) -> Exit:
     """Verify and show; raises BundleRejected or CommandError if nothing can be compared."""
-    directory = find_bundle(bundle)
+    directory = find_bundle(bundle, store=bundle_store(load_settings({})))
     encoder = load_encoder(str(directory), allow_unverified=True)
     manifest = Manifest.load(directory)
     report = parity_of(encoder, manifest, _reference(directory, manifest, comparison))
@@ -74,7 +75,7 @@ def show_report(report: ParityReport, *, as_json: bool) -> None:
 
 def show_bundle(bundle: str, *, as_json: bool) -> Exit:
     """Describe a bundle and show its report, without loading it; raises BundleRejected."""
-    directory = find_bundle(bundle)
+    directory = find_bundle(bundle, store=bundle_store(load_settings({})))
     try:
         manifest = Manifest.load(directory)
     except ManifestError as error:
