@@ -6,41 +6,47 @@ the batches, close.
 """
 
 import asyncio
+import os
 import platform
 import signal
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 from moderation import __version__
 from moderation.adapters.console import LogTelemetry
-from moderation.adapters.encoders.devices import Tuning
+from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
-from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
-from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images import PillowDecoder
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import BindingRule
+from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
 from moderation.service.batching import Batcher
+from moderation.service.binding import BoundPolicySource
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
+from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.telemetry import FanOutTelemetry
-from moderation.settings import Settings, bundle_store, cache_directory
+from moderation.settings import Settings
+
+LEAST_URGENT = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,9 @@ class Engine:
     moderator: Moderator
     policies: PolicyStore
     encoder: EncoderInfo
+    shadow: EncoderInfo | None = None
+    misfit: str = ""
+    """Why another precision would suit the device that runs, if one would."""
 
 
 def utc_now() -> datetime:
@@ -72,10 +81,10 @@ async def serve_until_stopped(settings: Settings) -> None:
     stop = _stop_signals()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log))
+            running_engine(settings, FanOutTelemetry(metrics, log), with_shadow=True)
         )
         build = _build_info()
-        metrics.describe(build=asdict(build), encoder=engine.encoder)
+        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         metrics.watch(policy_age_s=engine.policies.age_s, ready=engine.policies.activated.is_set)
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
@@ -89,25 +98,36 @@ async def serve_until_stopped(settings: Settings) -> None:
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
+        _tell_of_encoders(engine, settings, log)
         await stop.wait()
         log.stopping()
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings, telemetry: Telemetry, *, with_shadow: bool = False
+) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    Raises BundleRejected.
+    `with_shadow` loads the second encoder too, if one is set. Raises BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(decoding, _load_encoder, settings)
+        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        second: OnnxDualEncoder | None = None
+        if with_shadow and settings.shadow_encoder.bundle:
+            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
         inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
         policies = PolicyStore(
-            source=YamlPolicySource(settings.policies.directory),
+            source=BoundPolicySource(
+                YamlPolicySource(settings.policies.directory),
+                encoder.info,
+                BindingRule(settings.policies.encoder_binding),
+                telemetry,
+            ),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
@@ -117,7 +137,7 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
         moderator = Moderator(
             policies=policies,
             encoder=ContentEncoder(
-                decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
+                decoder=PillowDecoder(encoder.info.pixels, decode_limits(settings)),
                 batcher=batcher,
                 executor=decoding,
             ),
@@ -130,36 +150,41 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             clock=utc_now,
             new_id=new_id,
         )
-        yield Engine(moderator, policies, encoder.info)
+        if second is not None:
+            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+        shadow = second.info if second else None
+        yield Engine(moderator, policies, encoder.info, shadow, encoder.misfit)
 
 
-def _load_encoder(settings: Settings) -> OnnxDualEncoder:
-    chosen = settings.encoder
-    encoder = load_encoder(
-        chosen.bundle,
-        store=bundle_store(settings),
-        device=chosen.device,
-        tuning=Tuning(
-            threads=chosen.threads,
-            spinning=chosen.spinning,
-            gpu_memory_limit_bytes=chosen.gpu_memory_limit_bytes,
-            engine_cache=_engine_cache(settings),
-            batches_in_flight=settings.batching.batches_in_flight,
-            largest_batch=settings.batching.max_batch_size,
-        ),
-        allow_unverified=chosen.allow_unverified,
+async def _shadow(
+    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+) -> EncoderShadow:
+    chosen = settings.shadow_encoder
+    executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
+    shadow = EncoderShadow(
+        SecondEncoder(second.info, second, second, decoder),
+        limits=ShadowLimits(chosen.share, chosen.max_waiting),
+        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        telemetry=telemetry,
+        clock=utc_now,
+        executor=executor,
     )
-    encoder.warm_up()
-    return encoder
+    return await stack.enter_async_context(shadow)
 
 
-def _engine_cache(settings: Settings) -> Path | None:
-    """Created only where it is needed: TensorRT will not do it."""
-    if "tensorrt" not in settings.encoder.device:
-        return None
-    directory = Path(settings.encoder.engine_cache or cache_directory() / "engines").expanduser()
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
+def _yield_to_others() -> None:
+    """Run this thread only when no answer needs the core; elsewhere than on Linux, as others do."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.nice(LEAST_URGENT)
+
+
+def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    if engine.misfit:
+        log.encoder_misfit(engine.misfit)
+    if engine.shadow is not None:
+        chosen = settings.shadow_encoder
+        log.shadowing(engine.shadow, share=chosen.share, directory=str(chosen.directory))
 
 
 def _batcher(
@@ -172,20 +197,6 @@ def _batcher(
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
         batches_in_flight=encoder.batches_in_flight,
-    )
-
-
-def _decode_limits(settings: Settings) -> DecodeLimits:
-    decode = settings.decode
-    return DecodeLimits(
-        max_image_bytes=decode.max_image_bytes,
-        max_pixels=decode.max_pixels,
-        max_frames=decode.max_frames,
-        max_frames_judged=decode.max_frames_judged,
-        max_aspect_ratio=decode.max_aspect_ratio,
-        min_side_px=decode.min_side_px,
-        max_scans=decode.max_scans,
-        max_animation_pixels=decode.max_animation_pixels,
     )
 
 

@@ -113,6 +113,21 @@ class PolicySettings(_Section):
     recheck_s: Seconds = Field(
         30.0, description="How often to look for edits that the kernel did not tell of."
     )
+    encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
+        "refuse", description="What to do where encoder.lock names an encoder that does not run."
+    )
+
+
+class ShadowEncoderSettings(_Section):
+    """A second encoder, shown a share of the content to see what a swap would change."""
+
+    bundle: str = Field("", description="Its name or bundle directory; empty: there is none.")
+    share: float = Field(0.05, gt=0, le=1, description="Share of the content that it sees.")
+    directory: Path = Field(
+        Path("var/encoder-pairs"), description="Where the scores of both encoders are kept."
+    )
+    max_pairs: Count = Field(100_000, description="Most contents kept; the oldest go first.")
+    max_waiting: Count = Field(8, description="Most contents that wait for it; more are dropped.")
 
 
 class DecodeSettings(_Section):
@@ -171,6 +186,7 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
+    shadow_encoder: ShadowEncoderSettings = ShadowEncoderSettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
     limits: LimitSettings = LimitSettings()

@@ -23,12 +23,22 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which two encoders judged, and by which policy set: only pairs of one pairing compare."""
+
+    old_encoder: str
+    new_encoder: str
+    policy_set_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One content's score for each policy, by the old encoder and by the new one."""
 
     content: str
     """A digest, by which a content seen again is known; never its id."""
     scores: Mapping[str, tuple[float, float]]
+    pairing: Pairing
 
 
 @dataclass(frozen=True, slots=True)

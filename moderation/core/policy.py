@@ -137,6 +137,24 @@ class Profile:
         return self.policy_ids is None or policy_id in self.policy_ids
 
 
+class BindingRule(StrEnum):
+    """What to do with policies whose thresholds were set for another encoder."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundEncoder:
+    """The encoder that a set's thresholds were set for."""
+
+    encoder_id: str
+    name: str
+    file: str
+    """Where it is written."""
+
+
 @dataclass(frozen=True)
 class PolicySet:
     """All policies that are loaded together, and the profiles by their ids."""
@@ -145,6 +163,8 @@ class PolicySet:
     profiles: Mapping[str, Profile] = field(
         default_factory=lambda: MappingProxyType({DEFAULT_PROFILE: Profile()})
     )
+    encoder: BoundEncoder | None = None
+    """None where the thresholds are bound to no encoder."""
 
     def __post_init__(self) -> None:
         """Refuse a set that judges nothing, has one id twice, or a profile that dangles."""
@@ -168,10 +188,12 @@ class PolicySet:
         What a reader of a decision sees counts, such as a title; the order of
         policies, phrases and templates does not, and neither does 1 instead of 1.0.
         """
-        canonical = {
+        canonical: dict[str, object] = {
             "policies": sorted(map(_canonical_policy, self.policies), key=lambda p: str(p["id"])),
             "profiles": {name: _canonical_profile(one) for name, one in self.profiles.items()},
         }
+        if self.encoder is not None:
+            canonical["encoder"] = self.encoder.encoder_id
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
     def profile(self, name: str) -> Profile:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from moderation.core.comparison import (
     RATE_TOLERANCE,
     Pair,
+    Pairing,
     PolicyComparison,
     Rate,
     compare,
@@ -15,6 +16,7 @@ from moderation.core.comparison import (
 )
 from moderation.core.policy import Action, Thresholds
 
+PAIRING = Pairing("old", "new", "1")
 CUTS = Thresholds(0.5, 0.8)
 
 scores = st.floats(0.0, 1.0)
@@ -22,7 +24,7 @@ score_pairs = st.lists(st.tuples(scores, scores), min_size=1, max_size=60)
 
 
 def pairs_of(scored: Sequence[tuple[float, float]], policy_id: str = "weapons") -> list[Pair]:
-    return [Pair(f"{place:04x}", {policy_id: one}) for place, one in enumerate(scored)]
+    return [Pair(f"{place:04x}", {policy_id: one}, PAIRING) for place, one in enumerate(scored)]
 
 
 def compared(
@@ -104,7 +106,7 @@ def test_too_few_contents_have_no_half_to_hold_out() -> None:
 
 
 def test_the_same_content_counts_once_as_scored_last() -> None:
-    seen = [Pair("ab", {"weapons": (0.9, 0.1)}), Pair("ab", {"weapons": (0.9, 0.9)})]
+    seen = [Pair("ab", {"weapons": (0.9, new)}, PAIRING) for new in (0.1, 0.9)]
 
     (found,) = compare(seen, {("weapons", ""): CUTS})
 
@@ -112,7 +114,7 @@ def test_the_same_content_counts_once_as_scored_last() -> None:
 
 
 def test_each_policy_and_each_profile_has_its_own_row() -> None:
-    seen = [Pair("0a", {"weapons": (0.6, 0.6), "drugs": (0.1, 0.1)})]
+    seen = [Pair("0a", {"weapons": (0.6, 0.6), "drugs": (0.1, 0.1)}, PAIRING)]
     cuts = {("weapons", ""): CUTS, ("weapons", "kids"): CUTS, ("nudity", ""): CUTS}
 
     found = compare(seen, cuts)

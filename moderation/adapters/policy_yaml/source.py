@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
+from moderation.adapters.policy_yaml.binding import read_binding
 from moderation.adapters.policy_yaml.files import (
     decode,
     list_policy_files,
@@ -54,7 +55,8 @@ class YamlPolicySource:
         except Flawed as error:
             raise PolicySetRejected((Problem(shown, 0, 0, error.flaw.message),)) from error
         self._parsed = {name: self._parse(name) for name in names}
-        return _assemble(shown, {name: one.meaning for name, one in self._parsed.items()})
+        policy_set = _assemble(shown, {name: one.meaning for name, one in self._parsed.items()})
+        return replace(policy_set, encoder=read_binding(self._directory, shown))
 
     def _parse(self, name: str) -> _Parsed:
         is_profiles = stem_of(name) == PROFILES
