@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import pytest
+
+from moderation.core.errors import PolicySetRejected
+from moderation.core.policy import BindingRule, BoundEncoder, PolicySet
+from moderation.service.binding import BoundPolicySource
+from tests.builders import a_policy_set, an_encoder_info
+from tests.fakes import FakePolicySource, RecordingTelemetry
+
+HERE = BoundEncoder("a" * 64, "vit-b32", "policies/encoder.lock")
+ELSEWHERE = BoundEncoder("b" * 64, "vit-l14", "policies/encoder.lock")
+RUNNING = an_encoder_info(encoder_id="a" * 64, name="vit-b32")
+
+
+def bound_to(encoder: BoundEncoder | None) -> PolicySet:
+    return replace(a_policy_set(), encoder=encoder)
+
+
+def a_source(
+    encoder: BoundEncoder | None, rule: BindingRule, telemetry: RecordingTelemetry
+) -> BoundPolicySource:
+    return BoundPolicySource(FakePolicySource(bound_to(encoder)), RUNNING, rule, telemetry)
+
+
+@pytest.fixture
+def telemetry() -> RecordingTelemetry:
+    return RecordingTelemetry()
+
+
+def test_thresholds_of_another_encoder_are_refused_with_the_way_out(
+    telemetry: RecordingTelemetry,
+) -> None:
+    source = a_source(ELSEWHERE, BindingRule.REFUSE, telemetry)
+
+    with pytest.raises(PolicySetRejected) as caught:
+        source.load()
+
+    (problem,) = caught.value.problems
+    assert problem.file == "policies/encoder.lock"
+    assert "set for encoder vit-l14 (bbbbbbbbbbbb), and vit-b32" in problem.message
+    assert "`moderation encoder bind`" in problem.message
+
+
+@pytest.mark.parametrize("rule", BindingRule)
+@pytest.mark.parametrize("encoder", [None, HERE])
+def test_thresholds_of_this_encoder_or_of_none_are_taken(
+    encoder: BoundEncoder | None, rule: BindingRule, telemetry: RecordingTelemetry
+) -> None:
+    assert a_source(encoder, rule, telemetry).load() == bound_to(encoder)
+
+
+def test_a_warning_is_given_once_and_taken_back(telemetry: RecordingTelemetry) -> None:
+    files = FakePolicySource(bound_to(ELSEWHERE))
+    source = BoundPolicySource(files, RUNNING, BindingRule.WARN, telemetry)
+
+    source.load()
+    source.load()
+    files.holds = bound_to(HERE)
+    source.load()
+
+    assert telemetry.bindings == [(ELSEWHERE, False), (HERE, True)]
+
+
+def test_what_is_to_be_ignored_is_not_told(telemetry: RecordingTelemetry) -> None:
+    a_source(ELSEWHERE, BindingRule.IGNORE, telemetry).load()
+
+    assert telemetry.bindings == []
+
+
+def test_a_bound_set_differs_from_the_same_set_unbound() -> None:
+    versions = {bound_to(encoder).version for encoder in (None, HERE, ELSEWHERE)}
+
+    assert len(versions) == 3
