@@ -19,12 +19,13 @@ from moderation.core.errors import (
     Problem,
     UnjudgeableContent,
 )
-from moderation.core.policy import Action, Mode
+from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
     ImageEncoder,
     PolicySource,
+    ShadowOutcome,
     ShedReason,
     Telemetry,
     TextEncoder,
@@ -170,9 +171,13 @@ class TelemetryContract:
             telemetry.shed(reason)
         telemetry.queue_changed(3)
         telemetry.batch_encoded(8, 0.02)
+        for outcome in ShadowOutcome:
+            telemetry.encoder_shadowed(outcome)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)
         telemetry.policies_unchanged(version="0" * 64)
+        telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+        telemetry.binding_checked(None, suits=True)
         telemetry.policies_rejected((Problem("weapons.yaml", 14, 7, "unknown key"),))
         telemetry.policies_rejected((Problem("weapons.yaml", 0, 0, "is not readable"),))

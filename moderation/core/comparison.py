@@ -6,7 +6,7 @@ the choice of what is flagged; how far the two agree is told beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,14 +140,17 @@ def compare(
 def quantile_match(old: Scores, new: Scores, threshold: float) -> float:
     """The threshold at which `new` flags as many as `old` does at its own; both not empty.
 
-    Where scores are equal no threshold may hit the number; then the nearest that it can.
+    The same threshold where it does that already. Where scores are equal no threshold may
+    hit the number; then the nearest that it can.
     """
+    wanted = int(np.sum(old >= threshold))
+    if int(np.sum(new >= threshold)) == wanted:
+        return threshold
     distinct = np.unique(new)[::-1]
     between = (distinct[:-1] + distinct[1:]) / 2
     candidates = np.concatenate([[(1.0 + distinct[0]) / 2], between, [distinct[-1] / 2]])
     candidates = np.round(candidates, DIGITS)  # as it will be written, so that it is what counts
     flagged = len(new) - np.searchsorted(np.sort(new), candidates, side="left")
-    wanted = int(np.sum(old >= threshold))
     return float(candidates[np.argmin(np.abs(flagged - wanted))])
 
 
@@ -161,15 +164,19 @@ def _compared(
     old, new = scores.T
     before, after = _actions(old, thresholds), _actions(new, thresholds)
     changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
-    block = thresholds.block
+    block = None if thresholds.block is None else _refit(old, new, thresholds.block, half)
+    review = _refit(old, new, thresholds.review, half)
+    if block is not None and review.new > block.new:
+        # Both then lie between the same two scores, and flag the same.
+        review = replace(review, new=block.new)
     return PolicyComparison(
         policy_id=policy_id,
         profile=profile,
         shift=_shift(old, new),
         agreement=Rate(len(old) - len(changed), len(old)),
         flips={pair: changed.count(pair) for pair in sorted(set(changed))},
-        review=_refit(old, new, thresholds.review, half),
-        block=None if block is None else _refit(old, new, block, half),
+        review=review,
+        block=block,
     )
 
 

@@ -72,6 +72,19 @@ def test_a_policy_that_never_blocks_keeps_not_blocking() -> None:
     assert found.thresholds.block is None
 
 
+def test_cuts_that_flag_as_many_already_are_kept() -> None:
+    found = compared([(0.9, 0.95), (0.6, 0.7), (0.1, 0.2)])
+
+    assert found.thresholds == CUTS
+
+
+def test_where_only_the_block_cut_has_to_move_review_does_not_pass_it() -> None:
+    found = compared([(0.9, 0.78), (0.1, 0.0)], Thresholds(0.7, 0.8))
+
+    assert found.thresholds.review == found.thresholds.block
+    assert found.review.new_rate == found.review.old_rate
+
+
 @pytest.mark.parametrize("score", [0.1, 0.9])
 def test_where_nothing_or_everything_was_flagged_the_threshold_is_extrapolated(
     score: float,

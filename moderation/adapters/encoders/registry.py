@@ -53,14 +53,26 @@ def load_encoder(
     from their digests are never taken.
     """
     directory = find_bundle(name_or_path, store=store, device=device)
+    manifest = _read(directory)
     try:
-        manifest = Manifest.load(directory)
         manifest.verify_files(directory)
     except ManifestError as error:
         raise BundleRejected(str(error)) from error
     if not allow_unverified:
         require_parity(directory, manifest)
     return OnnxDualEncoder(directory, manifest, devices=device, tuning=tuning)
+
+
+def find_manifest(name_or_path: str, *, store: Path | None = None, device: str) -> Manifest:
+    """What a bundle says of itself, without loading it; raises BundleRejected."""
+    return _read(find_bundle(name_or_path, store=store, device=device))
+
+
+def _read(directory: Path) -> Manifest:
+    try:
+        return Manifest.load(directory)
+    except ManifestError as error:
+        raise BundleRejected(str(error)) from error
 
 
 def _bundled() -> Path:
