@@ -8,7 +8,8 @@ that text, so what a picture is similar to can be read off the test.
 import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -80,14 +81,19 @@ def _frame(text: bytes) -> Pixels:
 class FakeEncoder:
     """Sees in a frame the text that the fake decoder wrote there.
 
-    Fails on frames that show a text of `fails_on`, and answers those of
-    `nan_on` with a vector that is none.
+    Fails on texts and pictures of `fails_on`, and answers those of `spoiled`
+    with a vector that is no embedding, for it holds that number throughout.
     """
 
-    def __init__(self, *, fails_on: Sequence[str] = (), nan_on: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        fails_on: Sequence[str] = (),
+        spoiled: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.gate = Gate()
         self.fails_on = set(fails_on)
-        self.nan_on = set(nan_on)
+        self.spoiled = dict(spoiled)
         self.batches: list[list[str]] = []
         self.texts: list[str] = []
 
@@ -104,8 +110,12 @@ class FakeEncoder:
         self.gate.pass_through()
         if failing := self.fails_on.intersection(texts):
             raise RuntimeError(f"cannot encode {sorted(failing)}")
-        nothing = np.full(FAKE_DIM, np.nan, dtype=np.float32)
-        return np.stack([nothing if text in self.nan_on else embedding_of(text) for text in texts])
+        return np.stack([self._embedding_of(text) for text in texts])
+
+    def _embedding_of(self, text: str) -> Embedding:
+        if text in self.spoiled:
+            return np.full(FAKE_DIM, self.spoiled[text], dtype=np.float32)
+        return embedding_of(text)
 
 
 class FakePolicySource:

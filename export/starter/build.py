@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import tokenizers
@@ -107,7 +108,7 @@ def _export(
 
 def _strip_traces(graph: onnx.GraphProto) -> None:
     """Drop the exporter's stack traces: they hold this machine's paths."""
-    parts = [graph, *graph.node, *graph.initializer, *graph.input, *graph.output]
+    parts: list[Any] = [graph, *graph.node, *graph.initializer, *graph.input, *graph.output]
     for part in parts:
         del part.metadata_props[:]
         part.doc_string = ""

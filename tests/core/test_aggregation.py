@@ -130,6 +130,10 @@ def test_a_light_phrase_is_drawn_towards_the_weakest_of_its_group() -> None:
     assert aggregated(AGGREGATIONS["max"], phrases) == pytest.approx([0.3])
 
 
+def test_a_weight_however_small_stays_above_0() -> None:
+    assert np.all(Groups.from_weights([[1e-300, 1.0]]).weights > 0)
+
+
 @pytest.mark.parametrize("weights_by_group", [[], [[1.0], []]])
 def test_a_group_without_phrases_is_refused(weights_by_group: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="at least one phrase"):

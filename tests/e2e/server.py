@@ -48,6 +48,11 @@ class Server:
             if arrived["event"] == event:
                 return arrived
 
+    def wait_for_seen(self, event: str) -> dict[str, Any]:
+        """As `wait_for`, but one that was seen already will do."""
+        seen = (one for one in self.events if one["event"] == event)
+        return next(seen, None) or self.wait_for(event)
+
     def terminate(self) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -6,30 +6,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from moderation.core.errors import EncodingFailed, NotReady, Overloaded
 from moderation.service.batching import Batched, Batcher
 from moderation.service.ports import ShedReason
-from tests.fakes import Gate, RecordingTelemetry
-
-CULPRIT = 13
-
-
-class Doubler:
-    """Doubles every item of a batch; fails on any batch that holds the culprit."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.gate = Gate()
-
-    def __call__(self, items: Sequence[int]) -> list[int]:
-        self.gate.pass_through()
-        self.batches.append(list(items))
-        if CULPRIT in items:
-            raise RuntimeError("unlucky")
-        return [2 * item for item in items]
+from tests.fakes import RecordingTelemetry
+from tests.service.doubler import CULPRIT, Doubler, results
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +37,6 @@ def batcher(
     return Batcher(
         doubler, executor=executor, telemetry=telemetry, max_batch_size=4, max_queue_size=8
     )
-
-
-def results(batched: Sequence[Batched[int]]) -> list[int]:
-    return [one.result for one in batched]
 
 
 async def started(*submissions: asyncio.Task[list[Batched[int]]]) -> None:
@@ -340,51 +318,3 @@ async def test_as_many_batches_run_at_once_as_allowed(
         batched = await batcher.submit([1, 2])
 
     assert results(batched) == [1, 2]
-
-
-@given(
-    groups=st.lists(st.lists(st.integers(0, 20), max_size=5), min_size=1, max_size=12),
-    leaving=st.sets(st.integers(0, 11)),
-    pauses=st.lists(st.integers(0, 4), min_size=12, max_size=12),
-    batches_in_flight=st.integers(1, 2),
-)
-def test_whatever_the_interleaving_every_caller_gets_its_own_results_or_its_own_error(
-    executor: Executor,
-    groups: list[list[int]],
-    leaving: set[int],
-    pauses: list[int],
-    batches_in_flight: int,
-) -> None:
-    doubler = Doubler()
-
-    async def call(batcher: Batcher[int, int], number: int) -> list[int]:
-        for _ in range(pauses[number]):
-            await asyncio.sleep(0)
-        return results(await batcher.submit(groups[number]))
-
-    async def interleave() -> list[list[int] | BaseException]:
-        batcher = Batcher(
-            doubler,
-            executor=executor,
-            telemetry=RecordingTelemetry(),
-            max_batch_size=4,
-            max_queue_size=100,
-            batches_in_flight=batches_in_flight,
-        )
-        async with batcher:
-            callers = [asyncio.create_task(call(batcher, n)) for n in range(len(groups))]
-            await asyncio.sleep(0)
-            for number in leaving & set(range(len(groups))):
-                callers[number].cancel()
-            return await asyncio.gather(*callers, return_exceptions=True)
-
-    outcomes = asyncio.run(interleave())
-
-    for number, (group, outcome) in enumerate(zip(groups, outcomes, strict=True)):
-        if isinstance(outcome, asyncio.CancelledError):
-            assert number in leaving
-        elif CULPRIT in group:
-            assert isinstance(outcome, EncodingFailed)
-        else:
-            assert outcome == [2 * item for item in group]
-    assert all(1 <= len(batch) <= 4 for batch in doubler.batches)

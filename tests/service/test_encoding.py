@@ -1,6 +1,7 @@
 """From bytes to embeddings, in the order of the frames, or a reason why not."""
 
 import asyncio
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ async def test_bytes_that_are_no_picture_never_reach_the_encoder() -> None:
     assert engine.images.batches == []
 
 
-@pytest.mark.parametrize("images", [FakeEncoder(fails_on=["x"]), FakeEncoder(nan_on=["x"])])
+@pytest.mark.parametrize("images", [FakeEncoder(fails_on=["x"]), FakeEncoder(spoiled={"x": inf})])
 async def test_a_frame_that_cannot_be_encoded_makes_its_content_unjudgeable(
     images: FakeEncoder,
 ) -> None:
@@ -62,4 +63,4 @@ def test_a_batch_with_one_vector_that_is_none_fails_as_a_whole() -> None:
     frames = [FakeImageDecoder().decode(text)[0] for text in (b"a gun", b"x")]
 
     with pytest.raises(EncodingFailed, match="not of unit norm"):
-        encode_batch(FakeEncoder(nan_on=["x"]), frames)
+        encode_batch(FakeEncoder(spoiled={"x": nan}), frames)

@@ -1,6 +1,7 @@
 """Reloads: swapped whole or not at all, remembered either way, and never embedded twice."""
 
 import asyncio
+from math import inf, nan
 
 import pytest
 
@@ -117,7 +118,15 @@ async def test_a_mended_source_clears_the_problems(mended: PolicySet) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [FakeEncoder(nan_on=["a knife"]), FakeEncoder(fails_on=["a knife"])]
+    "texts",
+    [
+        FakeEncoder(fails_on=["a knife"]),
+        FakeEncoder(spoiled={"a knife": nan}),
+        FakeEncoder(spoiled={"a knife": inf}),
+        FakeEncoder(spoiled={"a knife": 0.0}),
+        FakeEncoder(spoiled={"a knife": 0.5}),
+    ],
+    ids=["crash", "nan", "inf", "zero", "too long"],
 )
 async def test_a_phrase_that_cannot_be_embedded_does_not_become_a_policy_that_never_fires(
     texts: FakeEncoder,

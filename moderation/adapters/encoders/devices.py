@@ -40,6 +40,9 @@ class Tuning:
     """Of one inference; 0 takes every core."""
     spinning: bool = False
     """Whether idle inference threads keep a core busy while they wait for work."""
+    keep_memory: bool = True
+    """Whether what a run took stays for the next one: the starter encoder's batches of 1 to 8
+    pictures ran 1.7 times as fast, in 204 instead of 146 MB."""
     gpu_memory_limit_bytes: int = 0
     """Of one session's arena; 0 sets no limit."""
     engine_cache: Path | None = None

@@ -4,21 +4,27 @@ The graphs of every family look alike once exported; what differs between
 families, such as padding or a missing mask, is said by the manifest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from moderation.adapters.encoders.devices import MISFITS, Device, Tuning
 from moderation.adapters.encoders.image_sessions import ImageSessions
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.encoders.onnx_session import OnnxSession
-from moderation.adapters.encoders.tokenizer import TextTokenizer
+from moderation.adapters.encoders.tokenizer import TextTokenizer, TokenIds
 from moderation.core.content import Crop, Embeddings, Interpolation, Pixels, PixelSpec
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected, Overloaded
 from moderation.core.scoring import Calibration, ScoreScale
+
+ANY = None
+"""A size that a graph must take as it comes."""
+Shape: TypeAlias = tuple[int | None, ...]
+Shapes: TypeAlias = Mapping[str, Shape]
 
 
 class OnnxDualEncoder:
@@ -31,9 +37,12 @@ class OnnxDualEncoder:
         self._manifest = manifest
         self._tuning = tuning
         self._images = ImageSessions(directory, manifest.image, devices=devices, tuning=tuning)
-        # Texts are encoded only when policies change: the GPU's memory is for images.
+        # Texts are encoded only when policies change: neither the GPU's memory nor memory that
+        # is held between two changes is for them.
         self._texts = OnnxSession(
-            directory / manifest.text.file, device=Device("cpu"), tuning=tuning
+            directory / manifest.text.file,
+            device=Device("cpu"),
+            tuning=replace(tuning, keep_memory=False),
         )
         self._tokenizer = TextTokenizer(
             directory / manifest.tokenizer.file,
@@ -42,8 +51,8 @@ class OnnxDualEncoder:
             pad_to_max=manifest.text.pad_to_max,
         )
         for images in self._images.sessions:
-            _require_dim(images, manifest.image.output, manifest.dim, manifest.image.file)
-        _require_dim(self._texts, manifest.text.output, manifest.dim, manifest.text.file)
+            _require_signature(images, manifest.image.file, *_image_signature(manifest))
+        _require_signature(self._texts, manifest.text.file, *_text_signature(manifest))
 
     @property
     def info(self) -> EncoderInfo:
@@ -86,10 +95,13 @@ class OnnxDualEncoder:
         return self._images.run(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """See TextEncoder; texts beyond the token limit are cut."""
+        """See TextEncoder; texts beyond the token limit are cut.
+
+        Memory grows with the number of texts times the longest: callers make batches.
+        """
         text = self._manifest.text
         ids, mask = self._tokenizer.encode(texts)
-        inputs: dict[str, NDArray[np.int64]] = {text.ids: ids}
+        inputs: dict[str, TokenIds] = {text.ids: ids}
         if text.mask is not None:
             inputs[text.mask] = mask
         return self._texts.run(text.output, inputs)
@@ -115,9 +127,47 @@ def warm_up_sizes(largest: int) -> list[int]:
     return sorted({largest, *powers}, reverse=True)
 
 
-def _require_dim(session: OnnxSession, output: str, dim: int, file: str) -> None:
-    shape = session.output_shapes.get(output)
-    if shape is None:
-        raise BundleRejected(f"{file}: the manifest names an output {output!r} that is not there")
-    if shape[-1] != dim:
-        raise BundleRejected(f"{file}: the manifest says {dim} dimensions, the graph {shape[-1]}")
+def _image_signature(manifest: Manifest) -> tuple[Shapes, Shapes]:
+    image = manifest.image
+    return (
+        {image.input: (ANY, image.size_px, image.size_px, 3)},
+        {image.output: (ANY, manifest.dim)},
+    )
+
+
+def _text_signature(manifest: Manifest) -> tuple[Shapes, Shapes]:
+    text = manifest.text
+    tokens = text.max_tokens if text.pad_to_max else ANY
+    inputs = [text.ids] if text.mask is None else [text.ids, text.mask]
+    return dict.fromkeys(inputs, (ANY, tokens)), {text.output: (ANY, manifest.dim)}
+
+
+def _require_signature(session: OnnxSession, file: str, inputs: Shapes, outputs: Shapes) -> None:
+    if unknown := session.input_shapes.keys() ^ inputs.keys():
+        raise BundleRejected(
+            f"{file}: the manifest and the graph do not name the same inputs: "
+            f"{', '.join(sorted(unknown))}"
+        )
+    if absent := outputs.keys() - session.output_shapes.keys():
+        raise BundleRejected(
+            f"{file}: the manifest names an output that the graph lacks: {', '.join(absent)}"
+        )
+    actual = session.input_shapes | session.output_shapes
+    for name, expected in {**inputs, **outputs}.items():
+        if not _fits(actual[name], expected):
+            raise BundleRejected(
+                f"{file}: {name} has the shape {_shown(actual[name])} in the graph, "
+                f"{_shown(expected)} by the manifest"
+            )
+
+
+def _fits(actual: Sequence[object], expected: Shape) -> bool:
+    """Whether sizes are equal where both are fixed, and free where any must be taken."""
+    return len(actual) == len(expected) and all(
+        not isinstance(size, int) or size == wanted
+        for size, wanted in zip(actual, expected, strict=True)
+    )
+
+
+def _shown(shape: Sequence[object]) -> str:
+    return f"[{', '.join(str(size) if isinstance(size, int) else 'any' for size in shape)}]"

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MANIFEST_NAME = "manifest.json"
 PARITY_FILE = "parity.json"
@@ -29,7 +29,7 @@ class ManifestError(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImageGraph(_Part):
@@ -90,6 +90,7 @@ class Manifest(_Part):
     family: str
     dim: Count
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """What is computed with; weights may be stored smaller."""
     image: ImageGraph
     text: TextGraph
     tokenizer: TokenizerFile
@@ -100,6 +101,13 @@ class Manifest(_Part):
     notice: str = ""
     """What this encoder cannot see, when that must be known."""
     is_starter: bool = False
+
+    @model_validator(mode="after")
+    def _every_part_has_a_digest(self) -> Self:
+        for file in (self.image.file, self.text.file, self.tokenizer.file):
+            if file not in self.files:
+                raise ValueError(f"files: there is no digest of {file}")
+        return self
 
     @property
     def encoder_id(self) -> str:
@@ -122,7 +130,7 @@ class Manifest(_Part):
         """Read a bundle's manifest; raises ManifestError naming the field that is wrong."""
         path = directory / MANIFEST_NAME
         try:
-            manifest = cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(path.read_bytes())
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
         except ValidationError as error:
@@ -131,10 +139,6 @@ class Manifest(_Part):
                 for one in error.errors()
             )
             raise ManifestError(f"{path}: {'; '.join(problems)}") from error
-        for file in (manifest.image.file, manifest.text.file, manifest.tokenizer.file):
-            if file not in manifest.files:
-                raise ManifestError(f"{path}: files: there is no digest of {file}")
-        return manifest
 
     def save(self, directory: Path) -> None:
         """Write the manifest beside the files that it describes."""
@@ -147,7 +151,10 @@ class Manifest(_Part):
             try:
                 actual = sha256_of(directory / file)
             except OSError as error:
-                raise ManifestError(f"{directory / file}: {error.strerror}") from error
+                raise ManifestError(
+                    f"{directory / file}: cannot be read: {error.strerror}; "
+                    "fetch or export the bundle again"
+                ) from error
             if actual != expected:
                 raise ManifestError(
                     f"{directory / file}: its sha256 is {actual}, the manifest says {expected}; "

@@ -1,5 +1,6 @@
 """Finds a bundle by name or path, checks every file's digest, and only then loads it."""
 
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,7 +16,7 @@ DEFAULT_TUNING = Tuning()
 
 def bundled_names() -> list[str]:
     """The names of the encoders that come with the package."""
-    return sorted(path.name for path in _bundled().iterdir() if path.is_dir())
+    return sorted(path.parent.name for path in _bundled().glob(f"*/{MANIFEST_NAME}"))
 
 
 def find_bundle(name_or_path: str, *, store: Path | None = None, device: str = "auto") -> Path:
@@ -24,18 +25,18 @@ def find_bundle(name_or_path: str, *, store: Path | None = None, device: str = "
     A stored model that was made in several precisions is found by its name without one,
     in the precision that suits the device.
     """
-    candidates = [_bundled() / name_or_path]
-    if store is not None:
-        precisions = PREFERRED_PRECISIONS[parse_devices(device)[0].kind]
-        candidates += [store / name_or_path]
-        candidates += [store / f"{name_or_path}-{precision}" for precision in precisions]
-    for directory in (*candidates, Path(name_or_path)):
-        if (directory / MANIFEST_NAME).is_file():
-            return directory
-    known = ", ".join([*bundled_names(), *(stored_names(store) if store else ())])
+    bundled = bundled_names()
+    stored = stored_names(store) if store else []
+    directory = Path(name_or_path)
+    if name_or_path in bundled:
+        directory = _bundled() / name_or_path
+    elif store and (name := _stored_as(name_or_path, stored, device)):
+        directory = store / name
+    if (directory / MANIFEST_NAME).is_file():
+        return directory
     raise BundleRejected(
         f"{name_or_path}: no bundle has this name, and no {MANIFEST_NAME} is in such a "
-        f"directory; known: {known}"
+        f"directory; known: {', '.join([*bundled, *stored])}"
     )
 
 
@@ -66,6 +67,12 @@ def load_encoder(
 def find_manifest(name_or_path: str, *, store: Path | None = None, device: str) -> Manifest:
     """What a bundle says of itself, without loading it; raises BundleRejected."""
     return _read(find_bundle(name_or_path, store=store, device=device))
+
+
+def _stored_as(name: str, stored: Collection[str], device: str) -> str | None:
+    precisions = PREFERRED_PRECISIONS[parse_devices(device)[0].kind]
+    names = (name, *(f"{name}-{precision}" for precision in precisions))
+    return next((one for one in names if one in stored), None)
 
 
 def _read(directory: Path) -> Manifest:

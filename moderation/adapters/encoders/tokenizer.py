@@ -21,10 +21,15 @@ class TextTokenizer:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the tokenizers package raises nothing narrower
             raise BundleRejected(f"{path.name}: this is no tokenizer: {error}") from error
+        pad_token = self._tokenizer.id_to_token(pad_id)
+        if pad_token is None:
+            raise BundleRejected(
+                f"{path.name}: the manifest says that {pad_id} pads, which is no token here"
+            )
         self._tokenizer.enable_truncation(max_length=max_tokens)
         self._tokenizer.enable_padding(
             pad_id=pad_id,
-            pad_token=self._tokenizer.id_to_token(pad_id) or "",
+            pad_token=pad_token,
             length=max_tokens if pad_to_max else None,
         )
 

@@ -100,10 +100,3 @@ def test_a_precision_that_does_not_suit_the_device_is_told(
 
     assert misfit in encoder.misfit
     assert bool(encoder.misfit) == bool(misfit)
-
-
-def test_a_manifest_that_lies_about_its_dimension_is_refused(tmp_path: Path) -> None:
-    bundle = clip_bundle(tmp_path / "bundle", dim=DIM + 1)
-
-    with pytest.raises(BundleRejected, match="the manifest says 17 dimensions, the graph 16"):
-        load_encoder(str(bundle), tuning=ONE_THREAD)

@@ -1,60 +1,61 @@
+"""Finding a bundle, and checking it before anything of it is loaded."""
+
 from pathlib import Path
 
 import pytest
 
-from moderation.adapters.encoders.bundle_store import add_bundle
-from moderation.adapters.encoders.registry import bundled_names, find_bundle
+from moderation.adapters.encoders.devices import Tuning
+from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.encoders.registry import bundled_names, find_bundle, load_encoder
 from moderation.core.errors import BundleRejected
-from tests.bundles import clip_bundle
+from tests.adapters.encoders.bundles import flip_a_bit, write_bundle
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """Holds one model in three precisions."""
-    store = tmp_path / "store"
-    for precision in ("fp16", "fp32", "int8"):
-        bundle = clip_bundle(tmp_path / precision, precision=precision)
-        add_bundle(bundle, store, name=f"vit-{precision}")
-    return store
+def load(name_or_path: str) -> OnnxDualEncoder:
+    return load_encoder(name_or_path, device="cpu", tuning=Tuning(threads=1))
 
 
-def test_the_starter_comes_with_the_package() -> None:
+def test_the_starter_is_bundled() -> None:
     assert "starter" in bundled_names()
-    assert find_bundle("starter").name == "starter"
+    assert find_bundle("starter").is_dir()
 
 
-def test_a_stored_bundle_is_found_by_its_name(store: Path) -> None:
-    assert find_bundle("vit-fp32", store=store) == store / "vit-fp32"
+def test_a_bundle_is_found_by_its_path(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path / "mine")
+
+    assert load(str(tmp_path / "mine")).info.encoder_id == manifest.encoder_id
 
 
-@pytest.mark.parametrize(
-    ("device", "chosen"),
-    [
-        ("auto", "vit-int8"),
-        ("cpu", "vit-int8"),
-        ("cuda", "vit-fp16"),
-        ("tensorrt:1", "vit-fp16"),
-        ("cuda:0,cuda:1", "vit-fp16"),
-    ],
-)
-def test_a_name_without_a_precision_takes_the_one_that_suits_the_device(
-    device: str, chosen: str, store: Path
+def test_a_path_is_not_looked_for_among_the_bundled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert find_bundle("vit", store=store, device=device) == store / chosen
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(BundleRejected):
+        find_bundle("../bundles/starter")
 
 
-def test_what_comes_with_the_package_goes_before_the_store(store: Path, tmp_path: Path) -> None:
-    add_bundle(clip_bundle(tmp_path / "impostor"), store, name="starter")
+@pytest.mark.parametrize("name", ["none", "", ".", "/", "../..", "no/such/place"])
+def test_an_unknown_bundle_is_refused_with_the_names_there_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    assert find_bundle("starter", store=store).parent.name == "bundles"
-
-
-def test_a_path_is_taken_where_no_name_fits(store: Path, tmp_path: Path) -> None:
-    bundle = clip_bundle(tmp_path / "by-path")
-
-    assert find_bundle(str(bundle), store=store) == bundle
+    with pytest.raises(BundleRejected, match=r"no bundle has this name.*known: starter"):
+        find_bundle(name)
 
 
-def test_an_unknown_name_tells_the_known_ones(store: Path) -> None:
-    with pytest.raises(BundleRejected, match="known: starter, vit-fp16, vit-fp32, vit-int8"):
-        find_bundle("clip", store=store)
+def test_a_wrong_manifest_rejects_the_bundle(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+
+    with pytest.raises(BundleRejected, match=r"manifest\.json: .*name: Field required"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("file", ["image.onnx", "text.onnx", "tokenizer.json"])
+def test_an_altered_file_rejects_the_bundle_before_it_is_loaded(tmp_path: Path, file: str) -> None:
+    write_bundle(tmp_path)
+    flip_a_bit(tmp_path / file)
+
+    with pytest.raises(BundleRejected, match="was altered or not copied whole"):
+        load(str(tmp_path))
