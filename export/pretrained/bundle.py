@@ -29,9 +29,6 @@ from moderation.adapters.encoders.manifest import (
 IMAGE_FILE = "image.onnx"
 TEXT_FILE = "text.onnx"
 TOKENIZER_FILE = "tokenizer.json"
-TEXT_PRECISION: dict[Precision, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "fp32"}
-"""Phrases are embedded once, and then meet every picture: int8 would gain nothing that counts
-and cost ten times the picture's own error."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,7 @@ class Pretrained:
             preprocessing = read_preprocessing(
                 checkpoint.processor_config, image_size=config.vision_config.image_size
             )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                directory, local_files_only=True
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
             model = kind.from_pretrained(
                 directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
@@ -66,7 +61,9 @@ class Pretrained:
             if isinstance(error, ExportError):
                 raise
             reason = str(error).strip().partition("\n")[0]
-            raise ExportError(f"{checkpoint.name}: transformers cannot load it: {reason}") from error
+            raise ExportError(
+                f"{checkpoint.name}: transformers cannot load it: {reason}"
+            ) from error
         return cls(checkpoint, family, preprocessing, model.eval(), tokenizer)
 
     @property
@@ -107,9 +104,10 @@ class Pretrained:
             directory / IMAGE_FILE,
             size_px=self.preprocessing.size_px,
         )
-        text = self.family.text_tower(weights, self.model.config, self.tokenizer)
+        # Phrases are embedded once, on the CPU, and then meet every picture: a lower precision
+        # would gain little there, and err with all of them.
         write_text_graph(
-            with_precision(text, TEXT_PRECISION[precision]),
+            self.family.text_tower(weights, self.model.config, self.tokenizer),
             directory / TEXT_FILE,
             max_tokens=self.max_tokens,
             pad_to_max=self.family.pad_to_max,

@@ -108,7 +108,7 @@ of .1 and .9. They are starting points: scores stay uncalibrated until labels sa
 
 def family_of(config: Mapping[str, Any]) -> Family:
     """Raises ExportError on a model that is of no family known here."""
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ExportError(

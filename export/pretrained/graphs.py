@@ -1,7 +1,11 @@
 """Writes a tower as an ONNX graph that varies in its batch, and in its tokens where it may."""
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -38,20 +42,35 @@ def _write(
     tower: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Axes], path: Path
 ) -> None:
     _require_room(tower, path)
-    program = torch.onnx.export(
-        tower.eval(),
-        kwargs=dict(inputs),
-        dynamic_shapes=dict(axes),
-        input_names=list(inputs),
-        output_names=[OUTPUT],
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            tower.eval(),
+            kwargs=dict(inputs),
+            dynamic_shapes=dict(axes),
+            input_names=list(inputs),
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     model = program.model_proto
     _strip_traces(model.graph)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep back what the exporter says to its own developers, and that torchvision is missing."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registry.level
+    registry.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            registry.setLevel(level)
 
 
 def _require_room(tower: nn.Module, path: Path) -> None:
@@ -65,6 +84,7 @@ def _require_room(tower: nn.Module, path: Path) -> None:
 
 def _strip_traces(graph: onnx.GraphProto) -> None:
     """Drop the exporter's stack traces: they hold this machine's paths."""
-    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+    parts: list[Any] = [graph, *graph.node, *graph.initializer, *graph.input, *graph.output]
+    for part in parts:
         del part.metadata_props[:]
         part.doc_string = ""

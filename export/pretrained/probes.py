@@ -51,7 +51,7 @@ ODD_TEXTS = (
     "картина маслом",
     "🔫 🔥 👩‍👩‍👧",
     "tab\tand\nnewline",
-    "ﬁne ½ ｆｕｌｌ",
+    "\ufb01ne \u00bd \uff46\uff55\uff4c\uff4c",
     "a very long description of " + "many things in one picture " * 40,
 )
 TEXTS = (*(one.format(subject) for one in TEMPLATES for subject in SUBJECTS), *ODD_TEXTS)

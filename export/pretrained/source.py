@@ -12,7 +12,7 @@ from export.pretrained.errors import ExportError
 from export.pretrained.preprocessing import PROCESSOR_FILE
 from moderation.adapters.encoders.manifest import Source, sha256_of
 
-WANTED = (
+WANTED = [
     "config.json",
     "model.safetensors",
     "model-*.safetensors",
@@ -25,7 +25,7 @@ WANTED = (
     "merges.txt",
     "spiece.model",
     "README.md",
-)
+]
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 LOCAL = "local"
 NO_LICENSE = "not stated by the model card"
@@ -103,9 +103,10 @@ class Checkpoint:
         pickles = sorted(one.name for kind in PICKLES for one in self.directory.glob(kind))
         found = f"only {pickles[0]}, a pickle" if pickles else "none"
         raise ExportError(
-            f"{self.name}: weights must be model.safetensors; there is {found}. Pickles are refused "
-            "because reading one can run any code. On the hub many models have a converted "
-            "copy: look for it among the pull requests and name it with --revision refs/pr/NUMBER"
+            f"{self.name}: weights must be model.safetensors; there is {found}. Pickles are "
+            "refused because reading one can run any code. On the hub many models have a "
+            "converted copy: look for it among the pull requests and name it with "
+            "--revision refs/pr/NUMBER"
         )
 
 

@@ -43,9 +43,7 @@ def write_tokenizer(tokenizer: Any, path: Path) -> None:  # noqa: ANN401 - trans
 
 def reference_ids(tokenizer: Any, texts: Sequence[str], *, max_tokens: int) -> list[list[int]]:  # noqa: ANN401 - see above
     """What transformers makes of these texts, each padded to `max_tokens`."""
-    encoded = tokenizer(
-        list(texts), padding="max_length", truncation=True, max_length=max_tokens
-    )
+    encoded = tokenizer(list(texts), padding="max_length", truncation=True, max_length=max_tokens)
     ids: list[list[int]] = encoded["input_ids"]
     return ids
 

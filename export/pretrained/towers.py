@@ -47,6 +47,7 @@ class PatchEmbedding(nn.Module):
         self.project = Linear(matrix.float())
         self.shift = nn.Parameter((positions.double() + shift).float(), requires_grad=False)
         self.patch_px = kernel.shape[-1]
+        self.mean_pixel = mean.flatten() / scale.rescale
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Patches from left to right, then from top to bottom."""

@@ -3,8 +3,9 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
+from export.pretrained.errors import ExportError
 from moderation.adapters.encoders.manifest import REFERENCE_FILE, Manifest
 from moderation.adapters.encoders.parity import ParityReport, Precision, Reference
 from moderation.adapters.encoders.registry import load_encoder
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
+class Original(Protocol):
+    """A model that can be written as a bundle."""
+
+    def write(self, directory: Path, *, precision: Precision, name: str) -> Manifest:
+        """Write everything but the parity report; raises ExportError."""
+        ...
+
+
 def export_bundle(
     source: str, out: Path, *, precision: str, revision: str | None, name: str | None
 ) -> Exit:
@@ -24,21 +33,35 @@ def export_bundle(
     wanted = _precision(precision)
     if out.exists():
         raise CommandError(f"{out}: exists already; name another directory", Exit.USAGE)
-    out.parent.mkdir(parents=True, exist_ok=True)
     original = _load(source, revision)
-    called = name or f"{source.rstrip('/').rpartition('/')[2]}-{wanted}"
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        made = Path(scratch) / "bundle"
-        report = _write(original, made, wanted, called)
-        if report.failing and wanted == "int8":
-            show_report(report, as_json=False)
-            print("int8 is not accurate enough with this model; falling back to fp32")
-            shutil.rmtree(made)
-            report = _write(original, made, "fp32", name or called.removesuffix("int8") + "fp32")
-        show_report(report, as_json=False)
-        made.rename(out)
+    called = name or source.rstrip("/").rpartition("/")[2]
+    try:
+        report = write_verified(original, out, precision=wanted, name=called)
+    except ExportError as error:
+        raise CommandError(str(error), Exit.CONFIG) from error
     print(f"{out}: encoder {report.encoder_id[:12]}")
     return Exit.CONFIG if report.failing else Exit.ALLOW
+
+
+def write_verified(
+    original: Original, out: Path, *, precision: Precision, name: str
+) -> ParityReport:
+    """Write, measure, and only then move into place; int8 that fails becomes fp32.
+
+    Raises ExportError.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / "bundle"
+        report = _write(original, made, precision, name)
+        show_report(report, as_json=False)
+        if report.failing and precision == "int8":
+            print("int8 is not accurate enough with this model; falling back to fp32")
+            shutil.rmtree(made)
+            report = _write(original, made, "fp32", name)
+            show_report(report, as_json=False)
+        made.rename(out)
+    return report
 
 
 def reference_of(source: str, *, revision: str | None, pictures: list[bytes] | None) -> Reference:
@@ -51,18 +74,10 @@ def reference_of(source: str, *, revision: str | None, pictures: list[bytes] | N
         return Reference.load(path)
 
 
-def _write(
-    original: "Pretrained", directory: Path, precision: Precision, name: str
-) -> ParityReport:
-    from export.pretrained.errors import ExportError
-
+def _write(original: Original, directory: Path, precision: Precision, name: str) -> ParityReport:
     directory.mkdir()
-    try:
-        original.write(directory, precision=precision, name=name)
-    except ExportError as error:
-        raise CommandError(str(error), Exit.CONFIG) from error
+    manifest = original.write(directory, precision=precision, name=f"{name}-{precision}")
     encoder = load_encoder(str(directory), allow_unverified=True)
-    manifest = Manifest.load(directory)
     report = parity_of(encoder, manifest, Reference.load(directory / REFERENCE_FILE))
     report.store(directory, manifest)
     return report
@@ -71,7 +86,6 @@ def _write(
 def _load(source: str, revision: str | None) -> "Pretrained":
     try:
         from export.pretrained.bundle import Pretrained
-        from export.pretrained.errors import ExportError
         from export.pretrained.source import Checkpoint
     except ImportError as error:
         raise CommandError(

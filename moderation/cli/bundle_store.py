@@ -105,8 +105,8 @@ def _export(
         made = place.with_name("exported")
         outcome = export_bundle(source, made, precision=precision, revision=revision, name=name)
         if made.is_dir():
-            # After a fall-back the name differs from what was asked for: it says the precision.
-            kept = keep(made, store, name or Manifest.load(made).name)
+            # The manifest's name tells the precision, which may be a fall-back's.
+            kept = keep(made, store, Manifest.load(made).name)
             say(f"stored as {kept.name} in {store}")
     return outcome
 

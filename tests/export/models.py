@@ -7,11 +7,13 @@ from pathlib import Path
 import sentencepiece
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPTokenizer,
     PreTrainedModel,
+    Siglip2Tokenizer,
     SiglipConfig,
     SiglipModel,
     SiglipTokenizer,
@@ -61,6 +63,21 @@ def siglip_tokenizer(scratch: Path) -> SiglipTokenizer:
         minloglevel=2,
     )
     return SiglipTokenizer(str(scratch / "pieces.model"))
+
+
+def siglip2_tokenizer() -> Siglip2Tokenizer:
+    """SigLIP 2's own: bytes where a letter is unknown, an end token, padded on the right."""
+    specials = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+    pieces = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *"▁abcdefghijklmnopqrst"]
+    merges = [("▁", "a"), ("o", "f"), ("▁", "of")]
+    vocabulary = {piece: n for n, piece in enumerate([*pieces, *("".join(one) for one in merges)])}
+    tokenizer = Siglip2Tokenizer(
+        vocab=vocabulary, merges=merges, padding_side="right", model_max_length=64
+    )
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", vocabulary["<eos>"])]
+    )
+    return tokenizer
 
 
 def miniature_clip(directory: Path) -> Path:

@@ -1,6 +1,7 @@
 """The second encoder: never in the way, and what it saw is kept."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -131,7 +132,7 @@ async def test_while_it_is_busy_content_is_dropped_and_counted() -> None:
     "encoder",
     [
         FakeEncoder(fails_on=["a gun"]),
-        FakeEncoder(nan_on=["a gun"]),
+        FakeEncoder(spoiled={"a gun": math.nan}),
         FakeEncoder(fails_on=["a cat"]),
     ],
     ids=["fails on the picture", "answers nonsense", "fails on a phrase"],
@@ -140,7 +141,7 @@ async def test_what_fails_is_counted_and_the_next_one_is_judged(encoder: FakeEnc
     async with shadowed(encoder) as running:
         await running.see(a_content(b"a gun"))
         encoder.fails_on.clear()
-        encoder.nan_on.clear()
+        encoder.spoiled.clear()
         await running.see(a_content(b"a kitten"))
 
     assert running.telemetry.shadowed == [ShadowOutcome.FAILED, ShadowOutcome.RECORDED]

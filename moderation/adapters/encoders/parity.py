@@ -1,5 +1,7 @@
 """Whether a bundle answers as the model it was made from: measured, reported, required at load."""
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,8 @@ class Reference:
     def load(cls, path: Path) -> Self:
         """Read what an export has written; raises BundleRejected. Nothing is unpickled."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # From memory: numpy leaves a file open that turns out to be no archive.
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 ends = np.cumsum(arrays["picture_sizes"])[:-1]
                 pictures = np.split(arrays["picture_bytes"], ends)
                 return cls(
@@ -55,7 +58,7 @@ class Reference:
                     image_embeddings=arrays["image_embeddings"],
                     text_embeddings=arrays["text_embeddings"],
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BundleRejected(f"{path}: cannot be read as a reference: {error}") from error
 
 
@@ -114,9 +117,10 @@ class ParityReport(_Part):
 
 
 LIMITS: Mapping[str, Mapping[Precision, float]] = {
-    # Smallest cosine to the original's embedding, of the same pixels and of texts.
+    # Smallest cosine to the original's embedding: of the same pixels; of texts, whose graph is
+    # float32 in every bundle.
     "image_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.999},
-    "text_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.99999},
+    "text_cosine": {"fp32": 0.99999, "fp16": 0.99999, "int8": 0.99999},
     # Smallest cosine between a picture alone and among others.
     "batch_cosine": {"fp32": 0.99999, "fp16": 0.9995, "int8": 0.999},
     # Kendall's tau of the texts' order, mean over the pictures.
