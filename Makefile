@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ARGS ?=
-SOURCES := moderation export tests samples
+SOURCES := moderation export tests samples benchmarks
 
 .PHONY: demo test format lint types contracts generated tests proto lock bundle-test clean
 
