@@ -17,7 +17,9 @@ from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
 from moderation.service.ports import ChangeFeed, PolicySource, Telemetry, TextEncoder
 
-TEXTS_PER_BATCH = 64
+TEXTS_PER_BATCH = 16
+"""Texts of ViT-B/32 took 10.9 s of CPU time in batches of 16 and 14.5 s in batches of 64: longer
+batches pad more, and the text graph keeps no memory between them."""
 
 
 @dataclass(frozen=True, slots=True)
