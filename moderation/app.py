@@ -99,7 +99,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             encoder=engine.encoder,
         )
         _tell_of_encoders(engine, settings, log)
-        await stop.wait()
+        await _until_stopped(stop, following)
         log.stopping()
 
 
@@ -252,6 +252,15 @@ def _stop_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for a signal; a server that no longer sees edits must end, and loudly."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if following.done():
+        await following
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
