@@ -116,6 +116,18 @@ class PolicySettings(_Section):
     encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
         "refuse", description="What to do where encoder.lock names an encoder that does not run."
     )
+    state_directory: Path = Field(
+        Path("var/policies"),
+        description="Directory where activated policy sets are kept, for restarts and rollbacks.",
+    )
+    max_age_s: Seconds | None = Field(
+        None,
+        description="Say NOT_SERVING once the policy files have not confirmed the active set "
+        "for so long; no limit by default.",
+    )
+    stale_calibration: Literal["refuse", "mark"] = Field(
+        "refuse", description="What happens to a calibration whose policy was reworded since."
+    )
 
 
 class ShadowEncoderSettings(_Section):

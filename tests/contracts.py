@@ -20,6 +20,7 @@ from moderation.core.errors import (
     UnjudgeableContent,
 )
 from moderation.core.policy import Action, BoundEncoder, Mode
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
@@ -175,7 +176,11 @@ class TelemetryContract:
             telemetry.encoder_shadowed(outcome)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
-        telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)
+        for origin in SetOrigin:
+            telemetry.policies_loaded(
+                version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
+            )
+        telemetry.activation_not_kept("No space left on device")
         telemetry.policies_unchanged(version="0" * 64)
         telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
         telemetry.binding_checked(None, suits=True)

@@ -119,11 +119,13 @@ def _report(
 
 
 def _cuts(policy_set: PolicySet) -> dict[tuple[str, str], Thresholds]:
-    """The policies' own thresholds, and those by which profiles override them."""
-    own = {(policy.id, ""): policy.thresholds for policy in policy_set.policies}
-    overriding = {
+    """The policies' own thresholds, and those by which profiles override them.
+
+    Targets without a number are left out: a calibration solves them anew for each encoder.
+    """
+    written = {(policy.id, ""): policy.thresholds for policy in policy_set.policies} | {
         (policy_id, profile.id): thresholds
         for profile in policy_set.profiles.values()
         for policy_id, thresholds in profile.thresholds.items()
     }
-    return own | overriding
+    return {key: cuts for key, cuts in written.items() if isinstance(cuts, Thresholds)}

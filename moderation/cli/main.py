@@ -6,7 +6,17 @@ import traceback
 import typer
 
 from moderation import __version__
-from moderation.cli import bundle, bundle_store, check, client, config, encoder, serve, status
+from moderation.cli import (
+    bundle,
+    bundle_store,
+    check,
+    client,
+    config,
+    encoder,
+    policy,
+    serve,
+    status,
+)
 from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, ModerationError
 from moderation.settings import SettingsError
@@ -35,6 +45,7 @@ cli.command("config")(config.config)
 bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
+cli.add_typer(policy.policy)
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,27 +4,26 @@ A threshold is a number on one encoder's scale: under another one it flags more,
 or less, than whoever set it has seen.
 """
 
+from dataclasses import dataclass
+
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import BindingRule, BoundEncoder, PolicySet
-from moderation.service.ports import PolicySource, Telemetry
+from moderation.service.activation import Activation, Pin
+from moderation.service.ports import PolicyKeeper, PolicySource, Telemetry
 
 
-class BoundPolicySource:
-    """A PolicySource that refuses, or tells of, a set that is bound to another encoder."""
+class BindingGuard:
+    """Refuses, or tells of, a policy set that is bound to another encoder than the running one."""
 
-    def __init__(
-        self, source: PolicySource, running: EncoderInfo, rule: BindingRule, telemetry: Telemetry
-    ) -> None:
-        self._source = source
+    def __init__(self, running: EncoderInfo, rule: BindingRule, telemetry: Telemetry) -> None:
         self._running = running
         self._rule = rule
         self._telemetry = telemetry
         self._told: tuple[BoundEncoder | None, bool] | None = None
 
-    def load(self) -> PolicySet:
-        """See PolicySource."""
-        policy_set = self._source.load()
+    def passed(self, policy_set: PolicySet) -> PolicySet:
+        """The set itself; raises PolicySetRejected."""
         bound = policy_set.encoder
         suits = bound is None or bound.encoder_id == self._running.encoder_id
         if bound is not None and not suits and self._rule is BindingRule.REFUSE:
@@ -48,3 +47,43 @@ class BoundPolicySource:
             "policies.encoder_binding to warn"
         )
         return Problem(bound.file, 0, 0, message)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPolicySource:
+    """A PolicySource whose sets have passed the guard."""
+
+    source: PolicySource
+    guard: BindingGuard
+
+    def load(self) -> PolicySet:
+        """See PolicySource."""
+        return self.guard.passed(self.source.load())
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPolicyKeeper:
+    """A PolicyKeeper whose sets have passed the guard: they were kept under another encoder."""
+
+    keeper: PolicyKeeper
+    guard: BindingGuard
+
+    def keep(self, policy_set: PolicySet, activation: Activation) -> None:
+        """See PolicyKeeper."""
+        self.keeper.keep(policy_set, activation)
+
+    def kept(self, version: str) -> PolicySet:
+        """See PolicyKeeper."""
+        return self.guard.passed(self.keeper.kept(version))
+
+    def history(self) -> tuple[Activation, ...]:
+        """See PolicyKeeper."""
+        return self.keeper.history()
+
+    def pin(self) -> Pin | None:
+        """See PolicyKeeper."""
+        return self.keeper.pin()
+
+    def unpin(self) -> None:
+        """See PolicyKeeper."""
+        self.keeper.unpin()

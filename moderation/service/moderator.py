@@ -143,12 +143,13 @@ def _decided(
     compiled: CompiledPolicies,
     cuts: ProfileCuts,
 ) -> Decision:
-    outcome = decide(scores, compiled, cuts, options)
+    outcome = decide(scores, compiled, cuts, options, content_id=blank.content_id)
     return replace(
         blank,
         action=outcome.action,
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
+        audited=outcome.audited,
     )
 
 

@@ -16,10 +16,11 @@ from moderation.adapters.encoders.image_sessions import ImageSessions
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.encoders.onnx_session import OnnxSession
 from moderation.adapters.encoders.tokenizer import TextTokenizer, TokenIds
+from moderation.core.calibration import Calibration
 from moderation.core.content import Crop, Embeddings, Interpolation, Pixels, PixelSpec
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected, Overloaded
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.scoring import ScoreScale
 
 ANY = None
 """A size that a graph must take as it comes."""
