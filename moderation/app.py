@@ -6,8 +6,10 @@ the batches, close.
 """
 
 import asyncio
+import os
 import platform
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,32 +22,37 @@ from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
+from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
-from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
-from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images import PillowDecoder
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
+from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
 from moderation.service.batching import Batcher
+from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
+LEAST_URGENT = 19
 READINESS_CHECK_S = 1.0
 
 
@@ -58,6 +65,9 @@ class Engine:
     encoder: EncoderInfo
     contents: ContentEncoder
     texts: TextEncoder
+    shadow: EncoderInfo | None = None
+    misfit: str = ""
+    """Why another precision would suit the device that runs, if one would."""
 
 
 def utc_now() -> datetime:
@@ -82,10 +92,10 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper)
+            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper, with_shadow=True)
         )
         build = _build_info()
-        metrics.describe(build=asdict(build), encoder=engine.encoder)
+        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         metrics.watch(
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
@@ -113,44 +123,48 @@ async def serve_until_stopped(settings: Settings) -> None:
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
+        _tell_of_encoders(engine, settings, log)
         await _until_stopped(stop, following)
         log.stopping()
 
 
 @asynccontextmanager
 async def running_engine(
-    settings: Settings, telemetry: Telemetry, *, keeper: PolicyKeeper = NO_KEEPER
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    keeper: PolicyKeeper = NO_KEEPER,
+    with_shadow: bool = False,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    Raises BundleRejected.
+    `with_shadow` loads the second encoder too, if one is set. Raises BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        in_flight = settings.batching.batches_in_flight
-        inference = stack.enter_context(ThreadPoolExecutor(in_flight, "inference"))
         decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
+        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        second: OnnxDualEncoder | None = None
+        if with_shadow and settings.shadow_encoder.bundle:
+            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
+        inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
         contents = ContentEncoder(
-            decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
+            decoder=PillowDecoder(encoder.info.pixels, decode_limits(settings)),
             batcher=batcher,
             executor=decoding,
         )
+        rule = BindingRule(settings.policies.encoder_binding)
+        guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=CalibratedPolicies(
-                YamlPolicySource(settings.policies.directory),
-                CalibrationFiles(settings.policies.directory, encoder.info.scale),
-                encoder.info.encoder_id,
-                OnStale.REFUSE,
-            ),
+            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
-            keeper=keeper,
+            keeper=BoundPolicyKeeper(keeper, guard),
             max_age_s=settings.policies.max_age_s,
         )
         moderator = Moderator(
@@ -165,19 +179,51 @@ async def running_engine(
             clock=utc_now,
             new_id=new_id,
         )
-        yield Engine(moderator, policies, encoder.info, contents, encoder)
+        if second is not None:
+            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+        shadow = second.info if second else None
+        yield Engine(moderator, policies, encoder.info, contents, encoder, shadow, encoder.misfit)
 
 
-def _load_encoder(settings: Settings) -> OnnxDualEncoder:
-    chosen = settings.encoder
-    encoder = load_encoder(
-        chosen.bundle,
-        device=chosen.device,
-        threads=chosen.threads,
-        allow_unverified=chosen.allow_unverified,
+def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
+    directory = settings.policies.directory
+    return CalibratedPolicies(
+        YamlPolicySource(directory),
+        CalibrationFiles(directory, encoder.scale),
+        encoder.encoder_id,
+        OnStale(settings.policies.stale_calibration),
     )
-    encoder.warm_up(1, settings.batching.max_batch_size)
-    return encoder
+
+
+async def _shadow(
+    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+) -> EncoderShadow:
+    chosen = settings.shadow_encoder
+    executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
+    shadow = EncoderShadow(
+        SecondEncoder(second.info, second, second, decoder),
+        limits=ShadowLimits(chosen.share, chosen.max_waiting),
+        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        telemetry=telemetry,
+        clock=utc_now,
+        executor=executor,
+    )
+    return await stack.enter_async_context(shadow)
+
+
+def _yield_to_others() -> None:
+    """Run this thread only when no answer needs the core; elsewhere than on Linux, as others do."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.nice(LEAST_URGENT)
+
+
+def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    if engine.misfit:
+        log.encoder_misfit(engine.misfit)
+    if engine.shadow is not None:
+        chosen = settings.shadow_encoder
+        log.shadowing(engine.shadow, share=chosen.share, directory=str(chosen.directory))
 
 
 def _batcher(
@@ -189,21 +235,7 @@ def _batcher(
         telemetry=telemetry,
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
-        batches_in_flight=settings.batching.batches_in_flight,
-    )
-
-
-def _decode_limits(settings: Settings) -> DecodeLimits:
-    decode = settings.decode
-    return DecodeLimits(
-        max_image_bytes=decode.max_image_bytes,
-        max_pixels=decode.max_pixels,
-        max_frames=decode.max_frames,
-        max_frames_judged=decode.max_frames_judged,
-        max_aspect_ratio=decode.max_aspect_ratio,
-        min_side_px=decode.min_side_px,
-        max_scans=decode.max_scans,
-        max_animation_pixels=decode.max_animation_pixels,
+        batches_in_flight=encoder.batches_in_flight,
     )
 
 

@@ -18,9 +18,9 @@ from moderation.core.calibration import PolicyCalibration
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -216,6 +216,8 @@ class RecordingTelemetry:
         """Of the sets loaded."""
         self.not_kept: list[str] = []
         self.unchanged: list[str] = []
+        self.bindings: list[tuple[BoundEncoder | None, bool]] = []
+        self.shadowed: list[ShadowOutcome] = []
         self.rejected: list[tuple[Problem, ...]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code; what the gRPC adapter tells."""
@@ -252,6 +254,12 @@ class RecordingTelemetry:
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         self.rejected.append(tuple(problems))
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        self.bindings.append((bound, suits))
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        self.shadowed.append(outcome)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))

@@ -58,5 +58,5 @@ def test_a_model_of_true_size_is_exported_verified_and_loaded(
     assert outcome == Exit.ALLOW
     report = ParityReport.load(tmp_path / "bundle")
     assert (report.precision, report.failing) == ("int8", ())
-    encoder = load_encoder(str(tmp_path / "bundle"), device="cpu", threads=2)
+    encoder = load_encoder(str(tmp_path / "bundle"), device="cpu")
     assert encoder.encode_images(np.zeros((1, 224, 224, 3), np.uint8)).shape == (1, dim)
