@@ -165,7 +165,7 @@ async def running_engine(
             clock=utc_now,
             executor=reloading,
             keeper=BoundPolicyKeeper(keeper, guard),
-            max_age_s=settings.policies.max_age_s,
+            max_age_s=settings.policies.max_age_s or None,
         )
         moderator = Moderator(
             policies=policies,

@@ -120,10 +120,12 @@ class PolicySettings(_Section):
         Path("var/policies"),
         description="Directory where activated policy sets are kept, for restarts and rollbacks.",
     )
-    max_age_s: Seconds | None = Field(
-        None,
+    max_age_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
         description="Say NOT_SERVING once the policy files have not confirmed the active set "
-        "for so long; no limit by default.",
+        "for so long; 0 sets no limit.",
     )
     stale_calibration: Literal["refuse", "mark"] = Field(
         "refuse", description="What happens to a calibration whose policy was reworded since."
