@@ -143,7 +143,7 @@ async def running_engine(
                 YamlPolicySource(settings.policies.directory),
                 CalibrationFiles(settings.policies.directory, encoder.info.scale),
                 encoder.info.encoder_id,
-                OnStale.REFUSE,
+                OnStale(settings.policies.stale_calibration),
             ),
             text_encoder=encoder,
             encoder=encoder.info,
