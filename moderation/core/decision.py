@@ -123,6 +123,13 @@ def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> N
     return chosen
 
 
+def actions_of(
+    score: NDArray[np.float64], review: NDArray[np.float64], block: NDArray[np.float64]
+) -> NDArray[np.int_]:
+    """The action of each score as a number, int[..., policies]; a NaN reaches no threshold."""
+    return 1 + (score >= review).astype(np.int_) + (score >= block)
+
+
 def decide(
     scores: Scores,
     compiled: CompiledPolicies,
@@ -131,7 +138,7 @@ def decide(
 ) -> Outcome:
     """Compare the scores with the profile's thresholds; raises InvalidRequest as `select` does."""
     selected = select(compiled, cuts, options)
-    actions = 1 + (scores.score >= cuts.review).astype(int) + (scores.score >= cuts.block)
+    actions = actions_of(scores.score, cuts.review, cuts.block)
     margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
     order = np.lexsort((-margins, -actions))
     ranked = [int(position) for position in order[selected[order]]]

@@ -218,12 +218,17 @@ def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
     frame = raw.argmax(axis=0)
     worst = raw[frame, np.arange(n_policies)]
     return Scores(
-        score=_sigmoid((worst - compiled.bias) / compiled.temperature),
+        score=calibrated(worst, compiled),
         raw=worst,
         frame=frame,
         phrase_similarities=phrase_similarities,
         contrast_similarities=contrast_similarities,
     )
+
+
+def calibrated(raw: NDArray[np.float64], compiled: CompiledPolicies) -> NDArray[np.float64]:
+    """Scores 0..1 from raw scores; both float64[..., policies]."""
+    return _sigmoid((raw - compiled.bias) / compiled.temperature)
 
 
 def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
