@@ -8,7 +8,8 @@ the batches, close.
 import asyncio
 import platform
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -30,13 +31,15 @@ from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.core.content import Embedding, Pixels
+from moderation.adapters.recent_store import RecentStore
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.service.batching import Batcher
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
+from moderation.service.recent import RecentKeeper, keep_nothing
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
@@ -128,8 +131,30 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             ),
             clock=utc_now,
             new_id=new_id,
+            keep=await _recent(settings, encoder.info, stack),
         )
         yield Engine(moderator, policies, encoder.info)
+
+
+async def _recent(
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+) -> Callable[[str, Embeddings], None]:
+    recent = settings.recent
+    if not recent.enabled:
+        return keep_nothing
+    store = stack.enter_context(
+        RecentStore(
+            recent.directory,
+            encoder_id=encoder.encoder_id,
+            dim=encoder.dim,
+            max_frames=recent.max_frames,
+            max_age_s=recent.max_age_s,
+            clock=time.time,
+        )
+    )
+    writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
+    keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
+    return keeper.offer
 
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:

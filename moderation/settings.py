@@ -127,6 +127,17 @@ class LimitSettings(_Section):
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
 
 
+class RecentSettings(_Section):
+    """Embeddings of recent contents, on which a change of policies can be tried."""
+
+    enabled: bool = Field(
+        False, description="Keep them on disk; they are personal data where the pictures are."
+    )
+    directory: Path = Field(Path("var/recent"), description="Directory of the embeddings.")
+    max_frames: Count = Field(100_000, description="Most frames kept, each about 2 KB.")
+    max_age_s: Seconds = Field(7 * 86400.0, description="Longest that one is kept.")
+
+
 class LogSettings(_Section):
     """The log."""
 
@@ -150,6 +161,7 @@ class Settings(BaseSettings):
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
     limits: LimitSettings = LimitSettings()
+    recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()
 
 
