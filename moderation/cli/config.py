@@ -16,17 +16,32 @@ def config(
     as_toml: Annotated[
         bool, typer.Option("--toml", help="As a settings file to start from.")
     ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="As the table of docs/settings.md.")
+    ] = False,
 ) -> int:
     """Show every setting: name, value, environment variable and meaning."""
     settings = load_settings({}, config)
     if as_toml:
         say(_toml(settings))
         return 0
+    if as_markdown:
+        say(markdown(settings))
+        return 0
     table = Table("setting", "value", "environment variable", "meaning", box=None)
     for name in setting_names():
         table.add_row(name, str(value_of(settings, name)), variable_of(name), meaning_of(name))
     say_table(table)
     return 0
+
+
+def markdown(settings: Settings) -> str:
+    """The settings as a Markdown table, a row each."""
+    rows = ["| setting | default | environment variable | meaning |", "|---|---|---|---|"]
+    for name in setting_names():
+        value = f"`{value_of(settings, name)}`"
+        rows.append(f"| `{name}` | {value} | `{variable_of(name)}` | {meaning_of(name)} |")
+    return "\n".join(rows)
 
 
 def value_of(settings: Settings, name: str) -> object:

@@ -48,6 +48,11 @@ def list_policy_files(directory: Path) -> list[str]:
     return found
 
 
+def fingerprint(directory: Path) -> tuple[tuple[str | int, ...], ...]:
+    """What tells one state of the policy files from another without reading them."""
+    return tuple(_identity(directory, name) for name in list_policy_files(directory))
+
+
 def stem_of(name: str) -> str:
     """The name without its ending; unchanged if it is not a policy file's."""
     stem, suffix = os.path.splitext(name)
@@ -82,6 +87,14 @@ def decode(content: bytes) -> str:
         message = f"the control character U+{ord(unprintable[0]):04X} is not allowed; remove it"
         raise Flawed(Flaw(_place_after(text[: unprintable.start()]), message))
     return text
+
+
+def _identity(directory: Path, name: str) -> tuple[str | int, ...]:
+    try:
+        status = os.stat(directory / name)  # of the file itself, where the name is a link
+    except OSError:
+        return (name,)
+    return (name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _read_inside(directory: Path, name: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from moderation.adapters.policy_yaml.files import (
     decode,
+    fingerprint,
     list_policy_files,
     read_policy_file,
     shown_name,
@@ -22,6 +23,9 @@ from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Pro
 
 PROFILES = "profiles"
 MAX_FLAWS_PER_FILE = 50
+MOST_READINGS = 10
+"""Files may be swapped while they are read, and half of an edit is nobody's policy set. Who
+writes without a pause gets one reading more for each write: the watcher tells of that too."""
 
 PoliciesByName: TypeAlias = Mapping[str, PolicyFile]
 ProfilesByName: TypeAlias = Mapping[str, ProfilesFile]
@@ -50,26 +54,45 @@ class YamlPolicySource:
         """The policy set; raises PolicySetRejected with every problem found."""
         shown = shown_name(self._directory.absolute().name) or PROFILES
         try:
-            names = list_policy_files(self._directory)
+            content_by_name = _read_all(self._directory)
         except Flawed as error:
             raise PolicySetRejected((Problem(shown, 0, 0, error.flaw.message),)) from error
-        self._parsed = {name: self._parse(name) for name in names}
+        self._parsed = {name: self._parse(name, read) for name, read in content_by_name.items()}
         return _assemble(shown, {name: one.meaning for name, one in self._parsed.items()})
 
-    def _parse(self, name: str) -> _Parsed:
+    def _parse(self, name: str, read: bytes | Flawed) -> _Parsed:
         is_profiles = stem_of(name) == PROFILES
         try:
-            content = read_policy_file(self._directory, name)
-            digest = hashlib.sha256(content).digest()
+            if isinstance(read, Flawed):
+                raise read
+            digest = hashlib.sha256(read).digest()
             known = self._parsed.get(name)
             if known is not None and known.digest == digest:
                 return known
-            text = decode(content)
+            text = decode(read)
         except Flawed as error:
             flaws = (error.flaw,)
             broken = ProfilesFile(None, (), flaws) if is_profiles else PolicyFile(None, None, flaws)
             return _Parsed(b"", broken)
         return _Parsed(digest, parse_profiles(text) if is_profiles else parse_policy(text))
+
+
+def _read_all(directory: Path) -> Mapping[str, bytes | Flawed]:
+    """Every policy file's bytes, all from one state of the directory, or why it has none."""
+    content_by_name: dict[str, bytes | Flawed] = {}
+    for _ in range(MOST_READINGS):
+        before = fingerprint(directory)
+        content_by_name = {name: _content(directory, name) for name in list_policy_files(directory)}
+        if fingerprint(directory) == before:
+            break
+    return content_by_name
+
+
+def _content(directory: Path, name: str) -> bytes | Flawed:
+    try:
+        return read_policy_file(directory, name)
+    except Flawed as error:
+        return error
 
 
 def _assemble(shown: str, meaning: Mapping[str, PolicyFile | ProfilesFile]) -> PolicySet:

@@ -1,5 +1,9 @@
 """A directory of policy files becomes one policy set."""
 
+import itertools
+import shutil
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -247,3 +251,42 @@ def problems_of(source: YamlPolicySource) -> list[str]:
     except PolicySetRejected as rejected:
         return [str(problem) for problem in rejected.problems]
     return []
+
+
+def test_files_that_are_swapped_while_they_are_read_are_never_mixed(tmp_path: Path) -> None:
+    names = ("a", "b")
+    for name in names:
+        (tmp_path / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    swap_all(tmp_path, names, edit=0)
+    source = YamlPolicySource(tmp_path)
+    done = threading.Event()
+
+    def keep_swapping() -> None:
+        for edit in itertools.count(1):
+            if done.wait(0.005):
+                return
+            swap_all(tmp_path, names, edit)
+            shutil.rmtree(tmp_path / f"..{edit - 2}", ignore_errors=True)
+
+    swapping = threading.Thread(target=keep_swapping)
+    swapping.start()
+    try:
+        cuts: list[frozenset[float]] = []
+        while len(set(cuts)) < 20:
+            cuts.append(frozenset(policy.thresholds.review for policy in source.load().policies))
+    finally:
+        done.set()
+        swapping.join()
+
+    assert all(len(one) == 1 for one in cuts)
+
+
+def swap_all(directory: Path, names: Iterable[str], edit: int) -> None:
+    """All files at one threshold, put in place together as Kubernetes does it."""
+    fresh = directory / f"..{edit}"
+    fresh.mkdir()
+    for name in names:
+        text = GOOD.replace("id: x", f"id: {name}").replace("0.5", str(0.1 + edit / 100_000))
+        (fresh / f"{name}.yaml").write_text(text)
+    (directory / "..new").symlink_to(fresh.name)
+    (directory / "..new").replace(directory / "..data")

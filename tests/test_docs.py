@@ -1,0 +1,53 @@
+"""Pages that describe the code are compared with the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+
+from moderation.adapters.prometheus import PrometheusTelemetry
+from moderation.cli.config import markdown
+from moderation.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(DOCS.rglob("*.md"))]
+SUFFIX_BY_TYPE = {"counter": "_total", "info": "_info"}
+
+
+def test_the_settings_page_lists_the_settings_as_they_are() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+
+    assert markdown(Settings()) in page, "run `moderation config --markdown` and paste"
+
+
+def test_the_metrics_page_lists_the_metrics_as_they_are() -> None:
+    page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(moderation_\w+)` \| (\w+) \|", page, re.MULTILINE))
+
+    exposed = {described(family) for family in PrometheusTelemetry().registry.collect()}
+
+    assert listed == {one for one in exposed if one[0].startswith("moderation_")}
+
+
+def described(family: Metric) -> tuple[str, str]:
+    return family.name + SUFFIX_BY_TYPE.get(family.type, ""), family.type
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+
+    missing = [target for target in targets if not (page.parent / target).exists()]
+
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_on_the_pages_compiles(page: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+    for block in blocks:
+        compile(block, str(page), "exec")
