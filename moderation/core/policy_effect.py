@@ -219,7 +219,10 @@ def _is_close(scores: NDArray[np.float64], lined: LinedUp) -> NDArray[np.bool_]:
 
 
 def _strictest(actions: NDArray[np.int_], lined: LinedUp) -> NDArray[np.int_]:
-    return np.asarray(np.where(lined.acts, actions, int(Action.ALLOW)).max(axis=1))
+    mildest = int(Action.ALLOW)
+    # A profile may select nothing but policies that are off.
+    acting = np.where(lined.acts, actions, mildest).max(axis=1, initial=mildest)
+    return np.asarray(acting)
 
 
 def _transitions(was: NDArray[np.int_], will: NDArray[np.int_]) -> Counts:
