@@ -16,11 +16,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from moderation.core.calibration import Calibration
 from moderation.core.content import Embeddings, PixelSpec
 from moderation.core.corpus import Corpus
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import Phrase, Policy, PolicySet, Thresholds
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.scoring import ScoreScale
 from moderation.service.policy_diff import PolicyComparer
 
 DIM = 384

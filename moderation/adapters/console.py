@@ -13,6 +13,7 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import ShedReason
 
 LogFormat = Literal["json", "pretty"]
@@ -71,16 +72,22 @@ class LogTelemetry:
         """See Telemetry; too frequent for a log."""
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        self._log.info(
+        tell = self._log.info if origin is SetOrigin.SOURCE else self._log.warning
+        tell(
             "policies_loaded",
+            origin=origin.value,
             version=version[:12],
             policies=policies,
             texts_embedded=embedded,
             seconds=round(seconds, 3),
         )
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._log.warning("activation_not_kept", reason=reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""

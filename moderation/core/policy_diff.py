@@ -11,10 +11,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
+from moderation.core.calibration import PolicyCalibration, ThresholdTarget
 from moderation.core.policy import Phrase, Policy, PolicySet, Profile
+from moderation.core.taxonomy import Category
 
 Value: TypeAlias = str | int | float | bool | None
 """What stands at a path, in the files' own words."""
+
+Part: TypeAlias = Policy | Profile | Category | PolicyCalibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class PolicySetDiff:
 
     policies: tuple[PartDiff, ...]
     profiles: tuple[PartDiff, ...]
+    categories: tuple[PartDiff, ...] = ()
+    calibrations: tuple[PartDiff, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether both sets mean the same."""
-        return not (self.policies or self.profiles)
+        return not (self.policies or self.profiles or self.categories or self.calibrations)
 
 
 def diff_policy_sets(old: PolicySet, new: PolicySet) -> PolicySetDiff:
@@ -65,12 +71,12 @@ def diff_policy_sets(old: PolicySet, new: PolicySet) -> PolicySetDiff:
             {policy.id: policy for policy in new.policies},
         ),
         profiles=_diff_parts(old.profiles, new.profiles),
+        categories=_diff_parts(old.categories, new.categories),
+        calibrations=_diff_parts(old.calibrations, new.calibrations),
     )
 
 
-def _diff_parts(
-    old: Mapping[str, Policy | Profile], new: Mapping[str, Policy | Profile]
-) -> tuple[PartDiff, ...]:
+def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartDiff, ...]:
     parts = []
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
@@ -87,12 +93,12 @@ def _diff_parts(
     return tuple(parts)
 
 
-def _values(part: Policy | Profile) -> dict[str, Value]:
+def _values(part: Part) -> dict[str, Value]:
     """Every value by its path; what is empty or absent has none."""
     found = {
         path: value
         for one in fields(part)
-        if one.name != "id"
+        if one.compare and one.name not in {"id", "policy_id"}
         for path, value in _flat(*_as_written(one.name, getattr(part, one.name)))
     }
     return {path: value for path, value in found.items() if value not in {None, ""}}
@@ -122,6 +128,8 @@ def _children(path: str, value: object) -> Iterable[tuple[str, object]] | None:
         return _items(path, sorted(value))
     if isinstance(value, tuple | list):
         return _items(path, value)
+    if isinstance(value, ThresholdTarget):
+        return None
     if is_dataclass(value):
         return [(f"{path}.{one.name}", getattr(value, one.name)) for one in fields(value)]
     return None

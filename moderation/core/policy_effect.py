@@ -1,21 +1,22 @@
 """What a change of policies does to contents that were seen before: who flips, and how far.
 
-A large corpus is scored with matrix products, in chunks that may be worked on
+A corpus is scored with matrix products, in chunks that may be worked on
 side by side: `tally` counts one, `merged` adds them up, `effects` sums up each
 policy. A product over many contents rounds differently than over one. So where a
 score lies so close to a threshold that this could matter, the content is scored
 once more, alone, exactly as the service would.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
-from moderation.core.decision import actions_of
+from moderation.core.decision import actions_of, enforced_on, is_audited
 from moderation.core.policy import Action
 from moderation.core.policy_plan import LinedUp, Plan
 from moderation.core.proportions import Share
@@ -81,8 +82,8 @@ class Tally:
     """Changed actions, by policy and as a whole; at most MAX_LISTED."""
     moved: Moves
     """The contents whose score moved furthest, at most MOST_MOVED a policy."""
-    rechecked: int
-    unsure: int
+    rechecked: int = 0
+    unsure: int = 0
     """Contents too close to a threshold to be sure of that were not scored alone."""
 
     def joined(self, other: "Tally") -> "Tally":
@@ -156,30 +157,31 @@ def tally(plan: Plan, corpus: Corpus, *, offset: int = 0) -> Tally:
         before[position] = _scores_alone(frames, plan.old)
         after[position] = _scores_alone(frames, plan.new)
     rechecked = min(len(close), MAX_RECHECKED)
-    return _count(plan, before, after, offset=offset, rechecked=rechecked, close=len(close))
+    found = _count(plan, before, after, corpus.content_ids)
+    return replace(
+        found,
+        flips=_shifted(found.flips, offset),
+        moved=_shifted(found.moved, offset),
+        rechecked=rechecked,
+        unsure=len(close) - rechecked,
+    )
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
     """All of them together, in their order; there has to be one."""
-    iterator = iter(tallies)
-    total = next(iterator)
-    for one in iterator:
-        total = total.joined(one)
-    return total
+    return reduce(Tally.joined, tallies)
 
 
 def _count(
     plan: Plan,
     before: NDArray[np.float64],
     after: NDArray[np.float64],
-    *,
-    offset: int,
-    rechecked: int,
-    close: int,
+    content_ids: Sequence[str],
 ) -> Tally:
     was = actions_of(before, plan.old.review, plan.old.block)
     will = actions_of(after, plan.new.review, plan.new.block)
-    content_was, content_will = _strictest(was, plan.old), _strictest(will, plan.new)
+    content_was = _on_contents(was, plan.old, content_ids)
+    content_will = _on_contents(will, plan.new, content_ids)
     content, column = np.nonzero(was[:, plan.touched] != will[:, plan.touched])
     policy = plan.touched[column]
     flips = _moves(content, policy, was, will, before, after)
@@ -195,10 +197,8 @@ def _count(
         verdicts=_transitions(was[:, plan.touched], will[:, plan.touched]),
         before=_histogram(before[:, plan.touched]),
         after=_histogram(after[:, plan.touched]),
-        flips=_shifted(flips, offset),
-        moved=_shifted(_most_moved(plan, was, will, before, after), offset),
-        rechecked=rechecked,
-        unsure=close - rechecked,
+        flips=flips,
+        moved=_most_moved(plan, was, will, before, after),
     )
 
 
@@ -218,11 +218,28 @@ def _is_close(scores: NDArray[np.float64], lined: LinedUp) -> NDArray[np.bool_]:
     return np.asarray(is_near.any(axis=1), dtype=np.bool_)
 
 
-def _strictest(actions: NDArray[np.int_], lined: LinedUp) -> NDArray[np.int_]:
+def _on_contents(
+    actions: NDArray[np.int_], lined: LinedUp, content_ids: Sequence[str]
+) -> NDArray[np.int_]:
+    """The action on each content as a whole, from those of the policies."""
     mildest = int(Action.ALLOW)
     # A profile may select nothing but policies that are off.
-    acting = np.where(lined.acts, actions, mildest).max(axis=1, initial=mildest)
-    return np.asarray(acting)
+    acting = np.where(_act(lined, content_ids), actions, mildest)
+    strictest = np.asarray(acting.max(axis=1, initial=mildest))
+    profile = lined.side.cuts.profile
+    if profile.audit_share:
+        audited = [is_audited(content_id, profile) for content_id in content_ids]
+        strictest = np.where(audited, np.maximum(strictest, int(Action.REVIEW)), strictest)
+    return strictest
+
+
+def _act(lined: LinedUp, content_ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Which policies act on which content, broadcast to bool[contents, policies]."""
+    compiled = lined.side.compiled
+    if not compiled.canaries:
+        return lined.acts > 0.0
+    enforced = np.stack([enforced_on(content_id, compiled) for content_id in content_ids])
+    return (lined.at >= 0) & enforced[:, lined.at]
 
 
 def _transitions(was: NDArray[np.int_], will: NDArray[np.int_]) -> Counts:
@@ -278,5 +295,4 @@ def _furthest(moves: Moves) -> Moves:
 
 
 def _shifted(moves: Moves, offset: int) -> Moves:
-    columns = {one.name: getattr(moves, one.name) for one in fields(moves)}
-    return Moves(**{**columns, "content": moves.content + offset})
+    return replace(moves, content=moves.content + offset)

@@ -1,19 +1,16 @@
 """Two policy sets side by side: which policies judge in which, and whose scores differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.core.calibration import Fit
 from moderation.core.policy import Policy
 from moderation.core.rescoring import rounding_of
 from moderation.core.scoring import CompiledPolicies, ProfileCuts
-
-NOT_SCORED = frozenset(
-    {"id", "title", "description", "category", "severity", "mode", "thresholds", "needs_clip"}
-)
-"""Fields of a policy that leave its score alone; any other is taken to change it."""
+from moderation.core.solving import fit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ class LinedUp:
     review: NDArray[np.float64]
     """Infinite where the policy does not judge."""
     block: NDArray[np.float64]
-    acts: NDArray[np.bool_]
+    acts: NDArray[np.float64]
+    """The share of contents on which the policy acts: 0 for a shadow, between for a canary."""
     rounding: NDArray[np.float64]
     """See `rounding_of`."""
 
@@ -57,12 +55,15 @@ class LinedUp:
     def of(cls, side: Side, policy_ids: Sequence[str]) -> "LinedUp":
         """A side in the order of these policies."""
         at = _places(policy_ids, side.judging)
+        acts = side.compiled.enforced.astype(np.float64)
+        for position, share in side.compiled.canaries.items():
+            acts[position] = share
         return cls(
             side=side,
             at=at,
             review=np.where(at < 0, np.inf, side.cuts.review[at]),
             block=np.where(at < 0, np.inf, side.cuts.block[at]),
-            acts=(at >= 0) & side.compiled.enforced[at],
+            acts=np.where(at < 0, 0.0, acts[at]),
             rounding=rounding_of(side.compiled)[at],
         )
 
@@ -116,17 +117,15 @@ def to_rescore(old: Side, new: Side) -> tuple[Policy, ...]:
 
 def _scores_alike(old: Side, new: Side, policy_id: str) -> bool:
     before, after = old.policy(policy_id), new.policy(policy_id)
-    is_same_text = all(
-        getattr(before, one.name) == getattr(after, one.name)
-        for one in fields(Policy)
-        if one.name not in NOT_SCORED
+    return (
+        before.scoring_digest == after.scoring_digest
+        and old.compiled.scale == new.compiled.scale
+        and _fit(old, before) == _fit(new, after)
     )
-    return is_same_text and _fit(old, policy_id) == _fit(new, policy_id)
 
 
-def _fit(side: Side, policy_id: str) -> tuple[float, float, float]:
-    compiled, position = side.compiled, side.compiled.positions[policy_id]
-    return compiled.scale, float(compiled.bias[position]), float(compiled.temperature[position])
+def _fit(side: Side, policy: Policy) -> Fit | None:
+    return fit_of(policy, side.compiled.policy_set)
 
 
 def _places(policy_ids: Sequence[str], places: Mapping[str, int]) -> NDArray[np.intp]:

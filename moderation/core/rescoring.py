@@ -33,8 +33,8 @@ def rescore(corpus: Corpus, compiled: CompiledPolicies) -> NDArray[np.float64]:
 
 def rounding_of(compiled: CompiledPolicies) -> NDArray[np.float64]:
     """How far a score may be from that of `score`, float64[policies]."""
-    # Two similarities make a raw score, and the logistic curve is nowhere steeper than 1/4.
-    return np.asarray(2.0 * ROUNDING * 0.25 * compiled.scale / compiled.temperature)
+    # Two similarities make a raw score.
+    return np.asarray(2.0 * ROUNDING * compiled.scale * compiled.curves.steepness)
 
 
 def _aggregate(side: Side, embeddings: Embeddings, n_policies: int) -> Similarities:

@@ -2,27 +2,21 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from types import MappingProxyType
 
-from moderation.core.content import Embedding
 from moderation.core.corpus import Corpus
-from moderation.core.encoder import EncoderInfo, require_unit_rows
-from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Profile
+from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import DEFAULT_PROFILE, Policy, PolicySet, Profile
 from moderation.core.policy_diff import PolicySetDiff, diff_policy_sets
 from moderation.core.policy_effect import Effect, Tally, effects, merged, tally
 from moderation.core.policy_plan import Plan, Side, to_rescore
-from moderation.core.scoring import (
-    NO_CALIBRATIONS,
-    Calibration,
-    CompiledPolicies,
-    compile_policies,
-    texts_to_embed,
-)
+from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
+from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 
-TEXTS_PER_BATCH = 64
 CHUNK_ROWS = 1024
 """Frames that a worker scores at once."""
 
@@ -50,7 +44,7 @@ class Comparison:
 
 
 class PolicyComparer:
-    """Compares for one encoder; phrases that both sets share are embedded once."""
+    """Compares for one encoder, on one day; phrases that both sets share are embedded once."""
 
     def __init__(
         self,
@@ -58,12 +52,12 @@ class PolicyComparer:
         encoder: EncoderInfo,
         texts: TextEncoder,
         executor: Executor,
-        calibrations: Mapping[str, Calibration] = NO_CALIBRATIONS,
+        day: date | None = None,
     ) -> None:
         self._encoder = encoder
-        self._texts = texts
+        self._phrases = PhraseEmbeddings(texts)
         self._executor = executor
-        self._calibrations = calibrations
+        self._day = day
 
     def compare(
         self, old: PolicySet, new: PolicySet, corpus: Corpus | None, *, profile: str = ""
@@ -77,11 +71,11 @@ class PolicyComparer:
     def _effects(
         self, old: PolicySet, new: PolicySet, corpus: Corpus, profile: str
     ) -> PolicyEffects:
-        embedding_by_text = embed_texts(self._texts, texts_to_embed(old) | texts_to_embed(new))
-        before = Side.of(self._compile(old, embedding_by_text), profile)
-        after = Side.of(self._compile(new, embedding_by_text), profile)
-        changed = _alone(to_rescore(before, after))
-        rescored = self._compile(changed, embedding_by_text) if changed else None
+        self._phrases.embed(texts_to_embed(old) | texts_to_embed(new), active=frozenset())
+        before = Side.of(self._compile(old), profile)
+        after = Side.of(self._compile(new), profile)
+        changed = _alone(to_rescore(before, after), new)
+        rescored = self._compile(changed) if changed else None
         plan = Plan.of(before, after, rescored)
         total = self._tally(plan, corpus)
         contents, by_policy = effects(plan, total)
@@ -91,35 +85,20 @@ class PolicyComparer:
         chunks = corpus.chunks(CHUNK_ROWS)
         return merged(self._executor.map(partial(_tally_chunk, plan, corpus), chunks))
 
-    def _compile(
-        self, policy_set: PolicySet, embedding_by_text: Mapping[str, Embedding]
-    ) -> CompiledPolicies:
+    def _compile(self, policy_set: PolicySet) -> CompiledPolicies:
         return compile_policies(
             policy_set,
             encoder_id=self._encoder.encoder_id,
             scale=self._encoder.scale,
-            embedding_by_text=embedding_by_text,
-            calibrations=self._calibrations,
+            embedding_by_text=self._phrases.by_text,
+            day=self._day,
         )
 
 
-def embed_texts(encoder: TextEncoder, texts: frozenset[str]) -> dict[str, Embedding]:
-    """Each text's embedding; raises EncodingFailed, and whatever the encoder raises."""
-    # Texts of like length together: a batch is padded to its longest.
-    ordered = sorted(texts, key=lambda text: (len(text), text))
-    found: dict[str, Embedding] = {}
-    for start in range(0, len(ordered), TEXTS_PER_BATCH):
-        batch = ordered[start : start + TEXTS_PER_BATCH]
-        rows = require_unit_rows(encoder.encode_texts(batch), rows=len(batch))
-        found.update(zip(batch, rows, strict=True))
-    return found
-
-
-def _alone(policies: tuple[Policy, ...]) -> PolicySet | None:
-    """A set of these only; a shadow counts like any, for here only scores are wanted."""
-    scored = tuple(policy for policy in policies if policy.mode is not Mode.OFF)
+def _alone(policies: tuple[Policy, ...], whole: PolicySet) -> PolicySet | None:
+    """A set of these only, with what the whole set knows of them."""
     profiles = MappingProxyType({DEFAULT_PROFILE: Profile()})
-    return PolicySet(scored, profiles) if scored else None
+    return replace(whole, policies=policies, profiles=profiles) if policies else None
 
 
 def _tally_chunk(plan: Plan, corpus: Corpus, bounds: tuple[int, int]) -> Tally:

@@ -20,11 +20,17 @@ KNIVES = a_policy("knives", phrases=["a knife"])
 GUNS = a_policy("guns", phrases=["a gun"])
 
 
-def judge(policy_set: PolicySet, *frames: str, options: Options | None = None) -> Outcome:
+def judge(
+    policy_set: PolicySet,
+    *frames: str,
+    options: Options | None = None,
+    content_id: str = "upload-1",
+) -> Outcome:
     policies = compiled(policy_set)
     chosen = options or Options()
     scores = score(np.stack([embedding_of(text) for text in frames]), policies)
-    return decide(scores, policies, policies.cuts[policy_set.profile(chosen.profile).id], chosen)
+    cuts = policies.cuts[policy_set.profile(chosen.profile).id]
+    return decide(scores, policies, cuts, chosen, content_id=content_id)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moderation.core.aggregation import AGGREGATIONS
+from moderation.core.calibration import Calibration
 from moderation.core.corpus import Corpus
 from moderation.core.decision import Options, decide
+from moderation.core.decision import Outcome as CoreOutcome
 from moderation.core.policy import Action, Mode, Phrase, PolicySet, Profile, Thresholds
 from moderation.core.policy_effect import (
     CONTENT,
@@ -23,7 +26,7 @@ from moderation.core.policy_effect import (
 )
 from moderation.core.policy_plan import Plan, Side, to_rescore
 from moderation.core.rescoring import ROUNDING, rescore, rounding_of
-from moderation.core.scoring import Calibration, score
+from moderation.core.scoring import score
 from tests.builders import SCALE, a_policy, a_policy_set, compiled
 from tests.fakes import embedding_of
 
@@ -54,13 +57,16 @@ def planned(old: PolicySet, new: PolicySet, profile: str = "") -> Plan:
 Outcome = tuple[Action, dict[str, Action]]
 
 
+def _decided(side: Side, corpus: Corpus, n: int, options: Options) -> CoreOutcome:
+    scores = score(corpus.frames_of(n), side.compiled)
+    content_id = corpus.content_ids[n]
+    return decide(scores, side.compiled, side.cuts, options, content_id=content_id)
+
+
 def moderated(side: Side, corpus: Corpus, profile: str) -> list[Outcome]:
     """What the service itself decides on each content: as a whole, and by each policy."""
     options = Options(profile=profile, include_all_verdicts=True)
-    outcomes = [
-        decide(score(corpus.frames_of(n), side.compiled), side.compiled, side.cuts, options)
-        for n in range(len(corpus))
-    ]
+    outcomes = [_decided(side, corpus, n, options) for n in range(len(corpus))]
     return [
         (one.action, {verdict.policy.id: verdict.action for verdict in one.verdicts})
         for one in outcomes
@@ -100,6 +106,15 @@ phrases = st.lists(
 ).map(tuple)
 
 
+MODES: list[dict[str, Any]] = [
+    {"mode": Mode.OFF},
+    {"mode": Mode.SHADOW},
+    {"mode": Mode.ENFORCE},
+    {"mode": Mode.ENFORCE},
+    {"mode": Mode.ENFORCE, "canary": 0.4},
+]
+
+
 @st.composite
 def policy_sets(draw: st.DrawFn, ids: Sequence[str] = ("a", "b", "c", "d")) -> PolicySet:
     chosen = draw(st.lists(st.sampled_from(ids), min_size=1, unique=True))
@@ -110,14 +125,15 @@ def policy_sets(draw: st.DrawFn, ids: Sequence[str] = ("a", "b", "c", "d")) -> P
             contrast=draw(st.one_of(st.just(()), phrases)),
             thresholds=draw(cuts),
             aggregation=draw(st.sampled_from(sorted(AGGREGATIONS))),
-            mode=draw(st.sampled_from([*Mode, Mode.ENFORCE, Mode.ENFORCE])),
+            **draw(st.sampled_from(MODES)),
         )
         for policy_id in chosen
     ]
     if all(policy.mode is Mode.OFF for policy in policies):
         policies[0] = replace(policies[0], mode=Mode.ENFORCE)
     selected = draw(st.one_of(st.none(), st.frozensets(st.sampled_from(chosen), min_size=1)))
-    kids = Profile("kids", selected, {chosen[0]: draw(cuts)})
+    audited = draw(st.sampled_from([0.0, 0.3]))
+    kids = Profile("kids", selected, {chosen[0]: draw(cuts)}, audit_share=audited)
     return a_policy_set(*policies, profiles=[kids])
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from moderation.core.errors import Problem
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import ShedReason
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
@@ -32,7 +33,9 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.shed(ShedReason.IN_FLIGHT)
     fan_out.queue_changed(3)
     fan_out.batch_encoded(8, 0.1)
-    fan_out.policies_loaded(version="v", policies=2, embedded=5, seconds=0.1)
+    fan_out.policies_loaded(
+        version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
+    )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)
 

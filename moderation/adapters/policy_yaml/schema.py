@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from moderation.core.aggregation import AGGREGATIONS
-from moderation.core.policy import DEFAULT_TEMPLATES, Mode, Severity
+from moderation.core.policy import Mode, Severity
+from moderation.core.templates import DEFAULT_TEMPLATES
 
 ALL: Final = "all"
 ACTIONS: Final = ("allow", "review", "block")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from moderation.adapters.policy_yaml.schema import PolicySchema, ProfileSchema
 from moderation.core.aggregation import AGGREGATIONS
-from moderation.core.policy import DEFAULT_TEMPLATES
+from moderation.core.templates import DEFAULT_TEMPLATES
 from tests.adapters.policy_yaml.writing import another, load, problems, write
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text(encoding="utf-8")
