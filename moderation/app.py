@@ -9,7 +9,7 @@ import asyncio
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +18,8 @@ from functools import partial
 from uuid import uuid4
 
 from moderation import __version__
+from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
+from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
@@ -34,11 +36,13 @@ from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.adapters.recent_store import RecentStore
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.solving import OnStale
 from moderation.service.batching import Batcher
+from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry
+from moderation.service.ports import Telemetry, TextEncoder
 from moderation.service.recent import RecentKeeper, keep_nothing
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
@@ -51,6 +55,8 @@ class Engine:
     moderator: Moderator
     policies: PolicyStore
     encoder: EncoderInfo
+    contents: ContentEncoder
+    texts: TextEncoder
 
 
 def utc_now() -> datetime:
@@ -86,8 +92,8 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
-        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server, log))
+        watchers = _watchers(settings, engine.encoder)
+        following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -112,8 +118,18 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
         encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        contents = ContentEncoder(
+            decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
+            batcher=batcher,
+            executor=decoding,
+        )
         policies = PolicyStore(
-            source=YamlPolicySource(settings.policies.directory),
+            source=CalibratedPolicies(
+                YamlPolicySource(settings.policies.directory),
+                CalibrationFiles(settings.policies.directory, encoder.info.scale),
+                encoder.info.encoder_id,
+                OnStale.REFUSE,
+            ),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
@@ -122,11 +138,7 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
         )
         moderator = Moderator(
             policies=policies,
-            encoder=ContentEncoder(
-                decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
-                batcher=batcher,
-                executor=decoding,
-            ),
+            encoder=contents,
             telemetry=telemetry,
             limits=Limits(
                 max_in_flight=settings.limits.max_in_flight,
@@ -137,7 +149,7 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             new_id=new_id,
             keep=await _recent(settings, encoder.info, stack),
         )
-        yield Engine(moderator, policies, encoder.info)
+        yield Engine(moderator, policies, encoder.info, contents, encoder)
 
 
 async def _recent(
@@ -226,16 +238,26 @@ def _server(
 
 
 async def _keep_policies(
-    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+    policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
     """Load the policies, say SERVING once there are any, and follow every edit."""
     async with asyncio.TaskGroup() as tasks:
-        # The watcher starts first: an edit made while the first load runs is not missed.
-        tasks.create_task(policies.follow(watcher))
+        # The watchers start first: an edit made while the first load runs is not missed.
+        for watcher in watchers:
+            tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
         await server.announce_serving()
         log.serving()
+
+
+def _watchers(settings: Settings, encoder: EncoderInfo) -> tuple[PolicyWatcher, ...]:
+    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
+    calibrations = directory_of(directory, encoder.encoder_id)
+    return (
+        PolicyWatcher(directory, recheck_s=recheck_s),
+        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
+    )
 
 
 def _build_info() -> BuildInfo:
