@@ -91,6 +91,9 @@ class PolicySettings(_Section):
     recheck_s: Seconds = Field(
         30.0, description="How often to look for edits that the kernel did not tell of."
     )
+    cache_directory: Path = Field(
+        Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+    )
 
 
 class DecodeSettings(_Section):
