@@ -15,6 +15,7 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable, say, say_table
 from moderation.cli.pictures import read_picture
 from moderation.core.calibration import ThresholdTarget
+from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import LabelsRejected, PolicySetRejected
 from moderation.core.labels import Label, LabelledScores
 from moderation.service.calibrate import (
@@ -147,5 +148,17 @@ def _write(
         for outcome in outcomes:
             if outcome.calibration is not None and not wanted.is_dry:
                 say(f"written: {files.save(outcome.calibration)}")
+        if wanted.html is not None:
+            _write_page(wanted.html, outcomes, engine.encoder)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", Exit.SOFTWARE) from error
+
+
+def _write_page(path: Path, outcomes: Sequence[CalibratedPolicy], encoder: EncoderInfo) -> None:
+    try:
+        from moderation.adapters.pages.calibration import calibration_page
+    except ImportError as error:
+        message = "--html needs altair and vl-convert: pip install 'moderation[report]'"
+        raise CommandError(message, Exit.CONFIG) from error
+    path.write_text(calibration_page(outcomes, encoder), encoding="utf-8")
+    say(f"written: {path}")

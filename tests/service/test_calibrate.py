@@ -25,6 +25,7 @@ from moderation.service.calibrate import (
     NotFitted,
     Scorer,
     calibrate,
+    misfits,
     probabilities,
     require_policies,
 )
@@ -229,3 +230,34 @@ def test_labels_of_policies_that_are_unknown_or_off_are_all_refused() -> None:
         "labels.csv:3:1: there is no policy 'wepons'; known: gore, weapons",
         "labels.csv:4:1: policy 'gore' is off; set its mode to shadow to calibrate it",
     ]
+
+
+def test_calibrations_that_fit_are_not_complained_of() -> None:
+    policy = replace(POLICY, thresholds=UnsolvedThresholds(RECALL_90_PERCENT, FPR_2_PERCENT))
+    policies = a_policy_set(policy)
+    outcome = calibrated(a_scorer(policy_set=policies), benign=500, violating=100)
+    assert outcome.calibration is not None
+
+    retitled = a_policy_set(replace(policy, title="Another title"))
+
+    assert misfits(policies, {"weapons": outcome.calibration}) == ()
+    assert misfits(retitled, {"weapons": outcome.calibration}) == ()
+
+
+def test_stale_orphaned_and_missing_calibrations_are_listed() -> None:
+    outcome = calibrated(a_scorer(), benign=500, violating=100)
+    assert outcome.calibration is not None
+    targeted = a_policy("gore", phrases=["blood"])
+    targeted = replace(targeted, thresholds=UnsolvedThresholds(0.5, FPR_2_PERCENT))
+    reworded = a_policy("weapons", phrases=["a gun", "a rifle"])
+    gone = replace(outcome.calibration, policy_id="gone")
+
+    found = misfits(
+        a_policy_set(targeted, reworded), {"weapons": outcome.calibration, "gone": gone}
+    )
+
+    assert found == (
+        "gone: there is no such policy; remove its calibration",
+        "weapons: is stale: the policy's wording has changed; calibrate it",
+        "gore: max_fpr: 0.02 is not solved; calibrate it",
+    )
