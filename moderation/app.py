@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from moderation import __version__
@@ -30,6 +31,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
@@ -40,12 +42,15 @@ from moderation.core.solving import OnStale
 from moderation.service.batching import Batcher
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry, TextEncoder
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import RecentKeeper, keep_nothing
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
+
+READINESS_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +82,27 @@ async def serve_until_stopped(settings: Settings) -> None:
     log = LogTelemetry()
     metrics = PrometheusTelemetry()
     stop = _stop_signals()
+    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log))
+            running_engine(
+                settings, FanOutTelemetry(metrics, log), keeper=keeper, keeps_recent=True
+            )
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder)
         metrics.watch(
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
+            review_budgets=engine.policies.review_budgets,
             ready=engine.policies.is_ready,
         )
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        watchers = _watchers(settings, engine.encoder)
+        watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
@@ -100,15 +110,22 @@ async def serve_until_stopped(settings: Settings) -> None:
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
-        await stop.wait()
+        await _until_stopped(stop, following)
         log.stopping()
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    keeper: PolicyKeeper = NO_KEEPER,
+    keeps_recent: bool = False,
+) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    Raises BundleRejected.
+    Only one process may keep recent embeddings, if a setting asks for it. Raises
+    BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -128,13 +145,15 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
                 YamlPolicySource(settings.policies.directory),
                 CalibrationFiles(settings.policies.directory, encoder.info.scale),
                 encoder.info.encoder_id,
-                OnStale.REFUSE,
+                OnStale(settings.policies.stale_calibration),
             ),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
+            keeper=keeper,
+            max_age_s=settings.policies.max_age_s,
         )
         moderator = Moderator(
             policies=policies,
@@ -147,7 +166,7 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             ),
             clock=utc_now,
             new_id=new_id,
-            keep=await _recent(settings, encoder.info, stack),
+            keep=await _recent(settings, encoder.info, stack) if keeps_recent else keep_nothing,
         )
         yield Engine(moderator, policies, encoder.info, contents, encoder)
 
@@ -175,7 +194,12 @@ async def _recent(
 
 def _load_encoder(settings: Settings) -> OnnxDualEncoder:
     chosen = settings.encoder
-    encoder = load_encoder(chosen.bundle, device=chosen.device, threads=chosen.threads)
+    encoder = load_encoder(
+        chosen.bundle,
+        device=chosen.device,
+        threads=chosen.threads,
+        allow_unverified=chosen.allow_unverified,
+    )
     encoder.warm_up(1, settings.batching.max_batch_size)
     return encoder
 
@@ -240,23 +264,29 @@ def _server(
 async def _keep_policies(
     policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
-    """Load the policies, say SERVING once there are any, and follow every edit."""
+    """Load the policies, follow every edit, and tell health checks whether there are any."""
     async with asyncio.TaskGroup() as tasks:
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
-        await server.announce_serving()
-        log.serving()
+        is_announced = False
+        while True:
+            if policies.is_ready() != is_announced:
+                is_announced = not is_announced
+                await (server.announce_serving if is_announced else server.announce_not_serving)()
+                (log.serving if is_announced else log.too_old)()
+            await asyncio.sleep(READINESS_CHECK_S)
 
 
-def _watchers(settings: Settings, encoder: EncoderInfo) -> tuple[PolicyWatcher, ...]:
+def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
     directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
     calibrations = directory_of(directory, encoder.encoder_id)
     return (
         PolicyWatcher(directory, recheck_s=recheck_s),
         PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
+        PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
     )
 
 
@@ -269,6 +299,15 @@ def _stop_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for a signal; a server that no longer sees edits must end, and loudly."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if following.done():
+        await following
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

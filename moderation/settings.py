@@ -82,6 +82,9 @@ class EncoderSettings(_Section):
         "auto", description="Where to run; `cuda` refuses to start without a usable GPU."
     )
     threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes every core.")
+    allow_unverified: bool = Field(
+        False, description="Load a bundle whose parity report is missing or failing."
+    )
 
 
 class PolicySettings(_Section):
@@ -93,6 +96,18 @@ class PolicySettings(_Section):
     )
     cache_directory: Path = Field(
         Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+    )
+    state_directory: Path = Field(
+        Path("var/policies"),
+        description="Directory where activated policy sets are kept, for restarts and rollbacks.",
+    )
+    max_age_s: Seconds | None = Field(
+        None,
+        description="Say NOT_SERVING once the policy files have not confirmed the active set "
+        "for so long; no limit by default.",
+    )
+    stale_calibration: Literal["refuse", "mark"] = Field(
+        "refuse", description="What happens to a calibration whose policy was reworded since."
     )
 
 

@@ -66,7 +66,7 @@ def a_policy(
         title=rest.pop("title", policy_id.capitalize()),
         phrases=_phrases(phrases),
         contrast=_phrases(contrast),
-        thresholds=Thresholds(review, block),
+        thresholds=rest.pop("thresholds", Thresholds(review, block)),
         templates=rest.pop("templates", ("{}",)),
         **rest,
     )
@@ -101,6 +101,7 @@ def compiled(
     scale: ScoreScale = SCALE,
     fits: Mapping[str, Fit] = MappingProxyType({}),
     day: date | None = None,
+    is_starter: bool = False,
 ) -> CompiledPolicies:
     policies = policy_set or a_policy_set()
     fitted = {
@@ -118,6 +119,7 @@ def compiled(
         scale=scale,
         embedding_by_text=embeddings,
         day=day,
+        is_starter=is_starter,
     )
 
 

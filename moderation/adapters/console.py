@@ -115,6 +115,10 @@ class LogTelemetry:
         """Say that requests are answered from now on."""
         self._log.info("serving")
 
+    def too_old(self) -> None:
+        """Say that the policies were not confirmed for longer than is allowed."""
+        self._log.error("policies_too_old", cure="make the policy files readable again")
+
     def stopping(self) -> None:
         """Say that no more requests are taken."""
         self._log.info("stopping")

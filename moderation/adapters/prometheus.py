@@ -4,7 +4,7 @@ Names follow Prometheus' conventions: base units, `_total` on counters. Every
 label has a small closed set of values; none carries an id or a text of a caller.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Thread
 from typing import Self
 from wsgiref.simple_server import WSGIServer
@@ -21,6 +21,8 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
@@ -139,6 +141,24 @@ class _PolicyMetrics:
         )
 
 
+class _ReviewBudgets(Collector):
+    """What the profiles of the active set say; asked for at every scrape."""
+
+    def __init__(self, budgets: Callable[[], Mapping[str, float]]) -> None:
+        self._budgets = budgets
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        family = GaugeMetricFamily(
+            "moderation_review_budget",
+            "Share of contents that people have time to review, by profile that states one.",
+            labels=["profile"],
+        )
+        for profile, budget in self._budgets().items():
+            family.add_metric([profile], budget)
+        yield family
+
+
 class PrometheusTelemetry:
     """Fulfils the service's and the gRPC adapter's telemetry with metrics in its own registry.
 
@@ -252,11 +272,13 @@ class PrometheusTelemetry:
         *,
         policy_age_s: Callable[[], float],
         policies_stale: Callable[[], bool],
+        review_budgets: Callable[[], Mapping[str, float]],
         ready: Callable[[], bool],
     ) -> None:
         """Ask for these at every scrape, rather than when they last changed."""
         self._policies.age_seconds.set_function(policy_age_s)
         self._policies.stale.set_function(lambda: float(policies_stale()))
+        self.registry.register(_ReviewBudgets(review_budgets))
         self._ready.set_function(lambda: float(ready()))
 
 

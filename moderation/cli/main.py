@@ -6,7 +6,7 @@ import traceback
 import typer
 
 from moderation import __version__
-from moderation.cli import calibrate, check, client, config, policy, serve, status
+from moderation.cli import bundle, calibrate, check, client, config, policy, serve, status
 from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, ModerationError
 from moderation.settings import SettingsError
@@ -32,6 +32,7 @@ cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("config")(config.config)
+cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(policy.policy)
 cli.command("calibrate")(calibrate.calibrate)
 

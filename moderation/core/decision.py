@@ -146,7 +146,7 @@ def enforced_on(content_id: str, compiled: CompiledPolicies) -> NDArray[np.bool_
         return compiled.enforced
     enforced = compiled.enforced.copy()
     for position, share in compiled.canaries.items():
-        enforced[position] = draw(content_id, compiled.policies[position].id) < share
+        enforced[position] &= draw(content_id, compiled.policies[position].id) < share
     return enforced
 
 

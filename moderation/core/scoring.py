@@ -161,9 +161,11 @@ def compile_policies(
     scale: ScoreScale,
     embedding_by_text: Mapping[str, Embedding],
     day: date | None = None,
+    is_starter: bool = False,
 ) -> CompiledPolicies:
     """Make a policy set ready for scoring on that day, or as if no policy had dates.
 
+    With the starter encoder, policies that need CLIP are shadows: it cannot judge them.
     Raises PolicySetRejected if a target is not solved, or nothing is on that day;
     KeyError if a text was not embedded; EncodingFailed as `ensemble` does.
     """
@@ -180,7 +182,12 @@ def compile_policies(
         scale=scale.scale,
         curves=Curves.from_fits(fits),
         calibrated=np.array([is_calibrated(policy, policy_set) for policy in active]),
-        enforced=np.array([policy.mode is Mode.ENFORCE for policy in active], dtype=np.bool_),
+        enforced=np.array(
+            [
+                policy.mode is Mode.ENFORCE and not (is_starter and policy.needs_clip)
+                for policy in active
+            ]
+        ),
         canaries={
             position: policy.canary for position, policy in enumerate(active) if policy.canary < 1.0
         },

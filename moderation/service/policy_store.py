@@ -7,7 +7,7 @@ what the source means, until the source means something else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -117,6 +117,12 @@ class PolicyStore:
         is_doubtful = bool(status.problems) or status.origin is SetOrigin.KEPT
         return status.active is not None and (is_doubtful or not self.is_ready())
 
+    def review_budgets(self) -> Mapping[str, float]:
+        """The shares of contents that people have time for, by profile that states one."""
+        active = self._status.active
+        profiles = active.policy_set.profiles.values() if active else ()
+        return {one.id: one.review_budget for one in profiles if one.review_budget is not None}
+
     async def reload(self) -> bool:
         """Read the source anew; whether what it holds is active, or pinned away, afterwards."""
         async with self._one_at_a_time:
@@ -192,6 +198,7 @@ class PolicyStore:
             scale=self._encoder.scale,
             embedding_by_text=self._phrases.by_text,
             day=today,
+            is_starter=self._encoder.is_starter,
         )
         return _Built(compiled, embedded, origin, pin)
 

@@ -166,6 +166,7 @@ def test_readiness_and_policy_age_are_asked_for_at_each_scrape(
     now = {"age": 1.5, "ready": 0.0}
     telemetry.watch(
         policies_stale=lambda: True,
+        review_budgets=lambda: {"kids": 0.02},
         policy_age_s=lambda: now["age"],
         ready=lambda: bool(now["ready"]),
     )

@@ -12,6 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MANIFEST_NAME = "manifest.json"
+PARITY_FILE = "parity.json"
+REFERENCE_FILE = "reference.npz"
+"""What the original model made of some pictures and texts, where the bundle has one."""
 FORMAT: Literal[1] = 1
 READ_BYTES = 1 << 20
 

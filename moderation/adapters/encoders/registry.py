@@ -6,6 +6,7 @@ from pathlib import Path
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
 from moderation.adapters.encoders.onnx_session import Device
+from moderation.adapters.encoders.parity import require_parity
 from moderation.core.errors import BundleRejected
 
 
@@ -26,14 +27,22 @@ def find_bundle(name_or_path: str) -> Path:
     )
 
 
-def load_encoder(name_or_path: str, *, device: Device, threads: int) -> OnnxDualEncoder:
-    """Verify and load a bundle; raises BundleRejected."""
+def load_encoder(
+    name_or_path: str, *, device: Device, threads: int, allow_unverified: bool = False
+) -> OnnxDualEncoder:
+    """Verify and load a bundle; raises BundleRejected.
+
+    `allow_unverified` takes one whose parity report is missing or failing; files that differ
+    from their digests are never taken.
+    """
     directory = find_bundle(name_or_path)
     try:
         manifest = Manifest.load(directory)
         manifest.verify_files(directory)
     except ManifestError as error:
         raise BundleRejected(str(error)) from error
+    if not allow_unverified:
+        require_parity(directory, manifest)
     return OnnxDualEncoder(directory, manifest, device=device, threads=threads)
 
 

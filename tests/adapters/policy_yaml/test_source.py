@@ -272,9 +272,9 @@ def test_files_that_are_swapped_while_they_are_read_are_never_mixed(tmp_path: Pa
     swapping = threading.Thread(target=keep_swapping)
     swapping.start()
     try:
-        cuts: list[frozenset[float]] = []
+        cuts: list[frozenset[str]] = []
         while len(set(cuts)) < 20:
-            cuts.append(frozenset(policy.thresholds.review for policy in source.load().policies))
+            cuts.append(frozenset(str(policy.thresholds) for policy in source.load().policies))
     finally:
         done.set()
         swapping.join()

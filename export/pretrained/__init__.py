@@ -1,0 +1,4 @@
+"""Bundles of published CLIP and SigLIP models, from weights in transformers' format.
+
+`moderation bundle export` is the way in.
+"""
