@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
 
-from moderation.core.content import Content
+from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, score
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.recent import keep_nothing
 
 RETRY_AFTER_S = 1.0
 
@@ -30,7 +31,7 @@ class Limits:
 class Moderator:
     """Decides on content by the active policies."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a use case names everything that it needs
         self,
         *,
         policies: PolicyStore,
@@ -39,6 +40,7 @@ class Moderator:
         limits: Limits,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        keep: Callable[[str, Embeddings], None] = keep_nothing,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -46,6 +48,7 @@ class Moderator:
         self._limits = limits
         self._clock = clock
         self._new_id = new_id
+        self._keep = keep
         self._in_flight = 0
         self._in_flight_bytes = 0
 
@@ -122,6 +125,7 @@ class Moderator:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
+        self._keep(content.content_id, encoded.embeddings)
         return _decided(blank, encoded, options, compiled, cuts, started)
 
 
