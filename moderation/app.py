@@ -10,12 +10,14 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from moderation import __version__
@@ -35,7 +37,8 @@ from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.core.content import Embedding, Pixels
+from moderation.adapters.recent_store import RecentStore
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
@@ -48,6 +51,7 @@ from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.recent import RecentKeeper, keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
@@ -92,7 +96,13 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper, with_shadow=True)
+            running_engine(
+                settings,
+                FanOutTelemetry(metrics, log),
+                keeper=keeper,
+                with_shadow=True,
+                keeps_recent=True,
+            )
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
@@ -106,17 +116,8 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        recheck_s = settings.policies.recheck_s
-        feeds = (
-            PolicyWatcher(settings.policies.directory, recheck_s=recheck_s),
-            PolicyWatcher(
-                directory_of(settings.policies.directory, engine.encoder.encoder_id),
-                recheck_s=recheck_s,
-                suffixes=(CALIBRATION_SUFFIX,),
-            ),
-            PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
-        )
-        following = asyncio.create_task(_keep_policies(engine.policies, feeds, server, log))
+        watchers = _watchers(settings, engine.encoder, state)
+        following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -135,10 +136,12 @@ async def running_engine(
     *,
     keeper: PolicyKeeper = NO_KEEPER,
     with_shadow: bool = False,
+    keeps_recent: bool = False,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    `with_shadow` loads the second encoder too, if one is set. Raises BundleRejected.
+    `with_shadow` loads the second encoder too, if one is set. Only one process may keep
+    recent embeddings, if a setting asks for it. Raises BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -178,6 +181,7 @@ async def running_engine(
             ),
             clock=utc_now,
             new_id=new_id,
+            keep=await _recent(settings, encoder.info, stack) if keeps_recent else keep_nothing,
         )
         if second is not None:
             moderator.show_to(await _shadow(stack, settings, second, telemetry))
@@ -193,6 +197,27 @@ def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> Calibrated
         encoder.encoder_id,
         OnStale(settings.policies.stale_calibration),
     )
+
+
+async def _recent(
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+) -> Callable[[str, Embeddings], None]:
+    recent = settings.recent
+    if not recent.enabled:
+        return keep_nothing
+    store = stack.enter_context(
+        RecentStore(
+            recent.directory,
+            encoder_id=encoder.encoder_id,
+            dim=encoder.dim,
+            max_frames=recent.max_frames,
+            max_age_s=recent.max_age_s,
+            clock=time.time,
+        )
+    )
+    writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
+    keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
+    return keeper.offer
 
 
 async def _shadow(
@@ -270,13 +295,13 @@ def _server(
 
 
 async def _keep_policies(
-    policies: PolicyStore, feeds: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+    policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether there are any."""
     async with asyncio.TaskGroup() as tasks:
         # The watchers start first: an edit made while the first load runs is not missed.
-        for feed in feeds:
-            tasks.create_task(policies.follow(feed))
+        for watcher in watchers:
+            tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
         is_announced = False
@@ -286,6 +311,16 @@ async def _keep_policies(
                 await (server.announce_serving if is_announced else server.announce_not_serving)()
                 (log.serving if is_announced else log.too_old)()
             await asyncio.sleep(READINESS_CHECK_S)
+
+
+def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
+    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
+    calibrations = directory_of(directory, encoder.encoder_id)
+    return (
+        PolicyWatcher(directory, recheck_s=recheck_s),
+        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
+        PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+    )
 
 
 def _build_info() -> BuildInfo:

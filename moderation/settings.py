@@ -116,6 +116,9 @@ class PolicySettings(_Section):
     encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
         "refuse", description="What to do where encoder.lock names an encoder that does not run."
     )
+    cache_directory: Path = Field(
+        Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+    )
     state_directory: Path = Field(
         Path("var/policies"),
         description="Directory where activated policy sets are kept, for restarts and rollbacks.",
@@ -180,6 +183,17 @@ class LimitSettings(_Section):
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
 
 
+class RecentSettings(_Section):
+    """Embeddings of recent contents, on which a change of policies can be tried."""
+
+    enabled: bool = Field(
+        False, description="Keep them on disk; they are personal data where the pictures are."
+    )
+    directory: Path = Field(Path("var/recent"), description="Directory of the embeddings.")
+    max_frames: Count = Field(100_000, description="Most frames kept, each about 2 KB.")
+    max_age_s: Seconds = Field(7 * 86400.0, description="Longest that one is kept.")
+
+
 class LogSettings(_Section):
     """The log."""
 
@@ -204,6 +218,7 @@ class Settings(BaseSettings):
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
     limits: LimitSettings = LimitSettings()
+    recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()
 
 

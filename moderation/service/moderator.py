@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
 
-from moderation.core.content import Content
+from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import Shadow
 
 RETRY_AFTER_S = 1.0
@@ -31,7 +32,7 @@ class Limits:
 class Moderator:
     """Decides on content by the active policies."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a use case names everything that it needs
         self,
         *,
         policies: PolicyStore,
@@ -40,6 +41,7 @@ class Moderator:
         limits: Limits,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        keep: Callable[[str, Embeddings], None] = keep_nothing,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -48,6 +50,7 @@ class Moderator:
         self._clock = clock
         self._new_id = new_id
         self._shadow: Shadow | None = None
+        self._keep = keep
         self._in_flight = 0
         self._in_flight_bytes = 0
 
@@ -128,6 +131,7 @@ class Moderator:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
+        self._keep(content.content_id, encoded.embeddings)
         scoring = asyncio.get_running_loop().time()
         scores = score(encoded.embeddings, compiled)
         decided = _decided(blank, scores, options, compiled, cuts)
