@@ -94,6 +94,9 @@ class PolicySettings(_Section):
     recheck_s: Seconds = Field(
         30.0, description="How often to look for edits that the kernel did not tell of."
     )
+    require_tests: bool = Field(
+        False, description="Activate no policy set that fails its tests, or that has none."
+    )
     cache_directory: Path = Field(
         Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
     )

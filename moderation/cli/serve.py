@@ -21,6 +21,10 @@ def serve(
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
+    require_policy_tests: Annotated[
+        bool | None,
+        typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or pretty.")] = None,
     config: Config = None,
 ) -> int:
@@ -33,6 +37,7 @@ def serve(
         "policies.directory": policies,
         "encoder.bundle": encoder,
         "encoder.device": device,
+        "policies.require_tests": require_policy_tests,
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
