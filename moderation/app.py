@@ -20,10 +20,13 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
+
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
+from moderation.adapters.corpus_file import CorpusUnusable, load_corpus
 from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
@@ -36,11 +39,14 @@ from moderation.adapters.images import PillowDecoder
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
+from moderation.adapters.policy_yaml.expectations import read_policy_tests
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.adapters.recent_store import RecentStore
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
+from moderation.core.scoring import CompiledPolicies
 from moderation.core.solving import OnStale
 from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
 from moderation.service.batching import Batcher
@@ -50,6 +56,13 @@ from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
+from moderation.service.policy_tests import (
+    ActivationTests,
+    See,
+    SubjectEmbeddings,
+    accept,
+    as_mapping,
+)
 from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import RecentKeeper, keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
@@ -69,6 +82,8 @@ class Engine:
     encoder: EncoderInfo
     contents: ContentEncoder
     texts: TextEncoder
+    see: See
+    """Pictures one by one, for whoever has no event loop."""
     shadow: EncoderInfo | None = None
     misfit: str = ""
     """Why another precision would suit the device that runs, if one would."""
@@ -153,8 +168,10 @@ async def running_engine(
             second = await loop.run_in_executor(decoding, load_second_encoder, settings)
         inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        decoder = PillowDecoder(encoder.info.pixels, decode_limits(settings))
+        see = partial(_see, decoder, encoder)
         contents = ContentEncoder(
-            decoder=PillowDecoder(encoder.info.pixels, decode_limits(settings)),
+            decoder=decoder,
             batcher=batcher,
             executor=decoding,
         )
@@ -169,6 +186,7 @@ async def running_engine(
             executor=reloading,
             keeper=BoundPolicyKeeper(keeper, guard),
             max_age_s=settings.policies.max_age_s or None,
+            check=_activation_check(settings, encoder, see),
         )
         moderator = Moderator(
             policies=policies,
@@ -186,7 +204,9 @@ async def running_engine(
         if second is not None:
             moderator.show_to(await _shadow(stack, settings, second, telemetry))
         shadow = second.info if second else None
-        yield Engine(moderator, policies, encoder.info, contents, encoder, shadow, encoder.misfit)
+        yield Engine(
+            moderator, policies, encoder.info, contents, encoder, see, shadow, encoder.misfit
+        )
 
 
 def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
@@ -197,6 +217,36 @@ def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> Calibrated
         encoder.encoder_id,
         OnStale(settings.policies.stale_calibration),
     )
+
+
+def _see(decoder: PillowDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:
+    return np.stack(encode_batch(encoder, list(decoder.decode(image))))
+
+
+def _activation_check(
+    settings: Settings, encoder: OnnxDualEncoder, see: See
+) -> Callable[[CompiledPolicies], None]:
+    if not settings.policies.require_tests:
+        return accept
+    folder = settings.policies.directory / TESTS_FOLDER
+    stored = embeddings_of_tests(folder, encoder.info.encoder_id)
+    embeddings = SubjectEmbeddings(see, encoder, lambda path: Path(path).read_bytes(), stored)
+    return ActivationTests(
+        lambda: read_policy_tests([folder]), embeddings, is_starter=encoder.info.is_starter
+    )
+
+
+def embeddings_of_tests(folder: Path, encoder_id: str) -> dict[str, Embeddings]:
+    """What `moderation policy test --update` stored there for this encoder."""
+    try:
+        return as_mapping(load_corpus(stored_path(folder, encoder_id), encoder_id=encoder_id))
+    except (OSError, CorpusUnusable):
+        return {}  # they save time, and serve where there are no pictures
+
+
+def stored_path(folder: Path, encoder_id: str) -> Path:
+    """Where the embeddings of a folder's tests are stored."""
+    return folder / f"{encoder_id[:12]}.npz"
 
 
 async def _recent(
@@ -315,11 +365,12 @@ async def _keep_policies(
 
 def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
     directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
-    calibrations = directory_of(directory, encoder.encoder_id)
+    calibrations, tests = directory_of(directory, encoder.encoder_id), directory / TESTS_FOLDER
     return (
         PolicyWatcher(directory, recheck_s=recheck_s),
         PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
         PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+        *([PolicyWatcher(tests, recheck_s=recheck_s)] if settings.policies.require_tests else []),
     )
 
 

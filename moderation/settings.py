@@ -116,6 +116,9 @@ class PolicySettings(_Section):
     encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
         "refuse", description="What to do where encoder.lock names an encoder that does not run."
     )
+    require_tests: bool = Field(
+        False, description="Activate no policy set that fails its tests, or that has none."
+    )
     cache_directory: Path = Field(
         Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
     )
