@@ -8,6 +8,7 @@ the batches, close.
 import asyncio
 import platform
 import signal
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,9 +33,11 @@ from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
-from moderation.service.moderator import Limits, Moderator
+from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
@@ -119,13 +122,13 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
                 decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
                 batcher=batcher,
                 executor=decoding,
+                decode_threads=settings.decode.threads,
+                cache=_cache(settings, telemetry),
+                encoder_id=encoder.info.encoder_id,
+                telemetry=telemetry,
             ),
             telemetry=telemetry,
-            limits=Limits(
-                max_in_flight=settings.limits.max_in_flight,
-                max_in_flight_bytes=settings.limits.max_in_flight_bytes,
-                max_request_s=settings.limits.max_request_s,
-            ),
+            limits=_limits(settings),
             clock=utc_now,
             new_id=new_id,
         )
@@ -154,6 +157,28 @@ def _batcher(
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
         batches_in_flight=settings.batching.batches_in_flight,
+        bulk_share=settings.batching.bulk_share,
+    )
+
+
+def _cache(settings: Settings, telemetry: Telemetry) -> EmbeddingCache:
+    return EmbeddingCache(
+        max_bytes=settings.cache.max_bytes,
+        refusal_s=settings.cache.refusal_s,
+        telemetry=telemetry,
+        clock=time.monotonic,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    limits, batching = settings.limits, settings.batching
+    return Limits(
+        max_in_flight=limits.max_in_flight,
+        max_in_flight_bytes=limits.max_in_flight_bytes,
+        max_request_s=limits.max_request_s,
+        target_wait_s=limits.target_wait_s,
+        # As many batches as run, and one that is ready when the first of them ends.
+        min_in_flight=batching.max_batch_size * (batching.batches_in_flight + 1),
     )
 
 

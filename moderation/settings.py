@@ -118,8 +118,22 @@ class BatchingSettings(_Section):
     """Batches for the encoder."""
 
     max_batch_size: Count = Field(8, description="Most frames in one batch.")
-    max_queue_size: Count = Field(256, description="Most frames that wait.")
+    max_queue_size: Count = Field(256, description="Most frames that wait, of each priority.")
     batches_in_flight: Count = Field(1, description="Batches that run at once.")
+    bulk_share: float = Field(
+        0.25, ge=0, le=1, description="Least share of the places that bulk has beside interactive."
+    )
+
+
+class CacheSettings(_Section):
+    """Embeddings of contents seen before."""
+
+    max_bytes: int = Field(
+        64 * 2**20, ge=0, description="Memory for them, about 2 KB an image; 0 keeps none."
+    )
+    refusal_s: Seconds = Field(
+        300.0, description="How long it is remembered that content cannot be judged."
+    )
 
 
 class LimitSettings(_Section):
@@ -128,6 +142,9 @@ class LimitSettings(_Section):
     max_in_flight: Count = Field(256, description="Most requests under way.")
     max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
+    target_wait_s: Seconds = Field(
+        0.25, description="Wait beyond which fewer interactive requests are let in."
+    )
 
 
 class LogSettings(_Section):
@@ -152,6 +169,7 @@ class Settings(BaseSettings):
     policies: PolicySettings = PolicySettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
+    cache: CacheSettings = CacheSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
 

@@ -24,6 +24,7 @@ from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
     ImageEncoder,
+    Lookup,
     PolicySource,
     ShedReason,
     Telemetry,
@@ -170,6 +171,10 @@ class TelemetryContract:
             telemetry.shed(reason)
         telemetry.queue_changed(3)
         telemetry.batch_encoded(8, 0.02)
+        for lookup in Lookup:
+            telemetry.embedding_looked_up(lookup)
+        telemetry.cache_changed(4096)
+        telemetry.limit_changed(64)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)

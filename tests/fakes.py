@@ -17,7 +17,7 @@ from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, Problem, UnjudgeableContent
 from moderation.core.policy import PolicySet
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -162,6 +162,9 @@ class RecordingTelemetry:
         self.sheds: list[ShedReason] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
+        self.lookups: list[Lookup] = []
+        self.cache_sizes: list[int] = []
+        self.limits: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
         """Version, policies, texts embedded."""
         self.unchanged: list[str] = []
@@ -180,6 +183,15 @@ class RecordingTelemetry:
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         self.batch_sizes.append(size)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        self.lookups.append(lookup)
+
+    def cache_changed(self, n_bytes: int) -> None:
+        self.cache_sizes.append(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        self.limits.append(max_in_flight)
 
     def policies_loaded(
         self,

@@ -13,7 +13,7 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -69,6 +69,16 @@ class LogTelemetry:
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry; too frequent for a log."""
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float

@@ -57,13 +57,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of one request went, in seconds."""
+    """Where the time of one request went, in seconds; with `cached`, encoding took none."""
 
     decode_s: float = 0.0
     queue_s: float = 0.0
     encode_s: float = 0.0
     score_s: float = 0.0
     total_s: float = 0.0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
