@@ -9,7 +9,7 @@ import asyncio
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +28,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
@@ -37,11 +38,14 @@ from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry
+from moderation.service.ports import PolicyKeeper, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
+
+READINESS_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +75,29 @@ async def serve_until_stopped(settings: Settings) -> None:
     log = LogTelemetry()
     metrics = PrometheusTelemetry()
     stop = _stop_signals()
+    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log))
+            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper)
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder)
-        metrics.watch(policy_age_s=engine.policies.age_s, ready=engine.policies.activated.is_set)
+        metrics.watch(
+            policy_age_s=engine.policies.age_s,
+            policies_stale=engine.policies.is_stale,
+            ready=engine.policies.is_ready,
+        )
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
-        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server, log))
+        recheck_s = settings.policies.recheck_s
+        feeds = (
+            PolicyWatcher(settings.policies.directory, recheck_s=recheck_s),
+            PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+        )
+        following = asyncio.create_task(_keep_policies(engine.policies, feeds, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -95,7 +109,9 @@ async def serve_until_stopped(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings, telemetry: Telemetry, *, keeper: PolicyKeeper = NO_KEEPER
+) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
     Raises BundleRejected.
@@ -115,6 +131,8 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
+            keeper=keeper,
+            max_age_s=settings.policies.max_age_s,
         )
         moderator = Moderator(
             policies=policies,
@@ -227,16 +245,22 @@ def _server(
 
 
 async def _keep_policies(
-    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+    policies: PolicyStore, feeds: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
-    """Load the policies, say SERVING once there are any, and follow every edit."""
+    """Load the policies, follow every edit, and tell health checks whether there are any."""
     async with asyncio.TaskGroup() as tasks:
-        # The watcher starts first: an edit made while the first load runs is not missed.
-        tasks.create_task(policies.follow(watcher))
+        # The watchers start first: an edit made while the first load runs is not missed.
+        for feed in feeds:
+            tasks.create_task(policies.follow(feed))
         await policies.reload()
         await policies.activated.wait()
-        await server.announce_serving()
-        log.serving()
+        is_announced = False
+        while True:
+            if policies.is_ready() != is_announced:
+                is_announced = not is_announced
+                await (server.announce_serving if is_announced else server.announce_not_serving)()
+                (log.serving if is_announced else log.too_old)()
+            await asyncio.sleep(READINESS_CHECK_S)
 
 
 def _build_info() -> BuildInfo:

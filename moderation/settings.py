@@ -94,6 +94,18 @@ class PolicySettings(_Section):
     recheck_s: Seconds = Field(
         30.0, description="How often to look for edits that the kernel did not tell of."
     )
+    state_directory: Path = Field(
+        Path("var/policies"),
+        description="Directory where activated policy sets are kept, for restarts and rollbacks.",
+    )
+    max_age_s: Seconds | None = Field(
+        None,
+        description="Say NOT_SERVING once the policy files have not confirmed the active set "
+        "for so long; no limit by default.",
+    )
+    stale_calibration: Literal["refuse", "mark"] = Field(
+        "refuse", description="What happens to a calibration whose policy was reworded since."
+    )
 
 
 class DecodeSettings(_Section):

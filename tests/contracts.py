@@ -20,6 +20,7 @@ from moderation.core.errors import (
     UnjudgeableContent,
 )
 from moderation.core.policy import Action, Mode
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
@@ -177,7 +178,11 @@ class TelemetryContract:
         telemetry.limit_changed(64)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
-        telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)
+        for origin in SetOrigin:
+            telemetry.policies_loaded(
+                version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
+            )
+        telemetry.activation_not_kept("No space left on device")
         telemetry.policies_unchanged(version="0" * 64)
         telemetry.policies_rejected((Problem("weapons.yaml", 14, 7, "unknown key"),))
         telemetry.policies_rejected((Problem("weapons.yaml", 0, 0, "is not readable"),))

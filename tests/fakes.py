@@ -17,6 +17,7 @@ from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, Problem, UnjudgeableContent
 from moderation.core.policy import PolicySet
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason
 
 FAKE_DIM = 64
@@ -167,6 +168,9 @@ class RecordingTelemetry:
         self.limits: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
         """Version, policies, texts embedded."""
+        self.origins: list[SetOrigin] = []
+        """Of the sets loaded."""
+        self.not_kept: list[str] = []
         self.unchanged: list[str] = []
         self.rejected: list[tuple[Problem, ...]] = []
         self.rpcs: list[tuple[str, str]] = []
@@ -200,8 +204,13 @@ class RecordingTelemetry:
         policies: int,
         embedded: int,
         seconds: float,
+        origin: SetOrigin,
     ) -> None:
         self.loaded.append((version, policies, embedded))
+        self.origins.append(origin)
+
+    def activation_not_kept(self, reason: str) -> None:
+        self.not_kept.append(reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         self.unchanged.append(version)

@@ -13,6 +13,7 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason
 
 LogFormat = Literal["json", "pretty"]
@@ -81,16 +82,22 @@ class LogTelemetry:
         self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        self._log.info(
+        tell = self._log.info if origin is SetOrigin.SOURCE else self._log.warning
+        tell(
             "policies_loaded",
+            origin=origin.value,
             version=version[:12],
             policies=policies,
             texts_embedded=embedded,
             seconds=round(seconds, 3),
         )
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._log.warning("activation_not_kept", reason=reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
@@ -117,6 +124,10 @@ class LogTelemetry:
     def serving(self) -> None:
         """Say that requests are answered from now on."""
         self._log.info("serving")
+
+    def too_old(self) -> None:
+        """Say that the policies were not confirmed for longer than is allowed."""
+        self._log.error("policies_too_old", cure="make the policy files readable again")
 
     def stopping(self) -> None:
         """Say that no more requests are taken."""

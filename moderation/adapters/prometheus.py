@@ -26,6 +26,7 @@ from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -142,6 +143,16 @@ class _PolicyMetrics:
             "Time since the active policy set became active.",
             registry=registry,
         )
+        self.stale = Gauge(
+            "moderation_policy_set_stale",
+            "1 while the active policy set may not be what the policy files say.",
+            registry=registry,
+        )
+        self.not_kept = Counter(
+            "moderation_policy_sets_not_kept",
+            "Activated policy sets that could not be kept on disk.",
+            registry=registry,
+        )
 
 
 class PrometheusTelemetry:
@@ -198,7 +209,7 @@ class PrometheusTelemetry:
             if verdict.action > Action.ALLOW:
                 policy = verdict.policy
                 action = verdict.action.name.lower()
-                self._requests.verdicts.labels(policy.id, action, policy.mode.value).inc()
+                self._requests.verdicts.labels(policy.id, action, verdict.mode.value).inc()
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
@@ -230,14 +241,19 @@ class PrometheusTelemetry:
         self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        self._policies.reloads.labels("loaded").inc()
-        self._policies.reload_failed.set(0)
+        if origin is not SetOrigin.KEPT:
+            self._policies.reloads.labels("loaded").inc()
+            self._policies.reload_failed.set(0)
         self._policies.reload_seconds.observe(seconds)
         self._policies.active.set(policies)
         self._policies.policy_set.info({"version": version})
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._policies.not_kept.inc()
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
@@ -261,9 +277,16 @@ class PrometheusTelemetry:
             }
         )
 
-    def watch(self, *, policy_age_s: Callable[[], float], ready: Callable[[], bool]) -> None:
-        """Ask for these two at every scrape, rather than when they last changed."""
+    def watch(
+        self,
+        *,
+        policy_age_s: Callable[[], float],
+        policies_stale: Callable[[], bool],
+        ready: Callable[[], bool],
+    ) -> None:
+        """Ask for these at every scrape, rather than when they last changed."""
         self._policies.age_seconds.set_function(policy_age_s)
+        self._policies.stale.set_function(lambda: float(policies_stale()))
         self._ready.set_function(lambda: float(ready()))
 
 

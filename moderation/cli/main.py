@@ -6,7 +6,7 @@ import traceback
 import typer
 
 from moderation import __version__
-from moderation.cli import bundle, check, client, config, serve, status
+from moderation.cli import bundle, check, client, config, policy, serve, status
 from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, ModerationError
 from moderation.settings import SettingsError
@@ -33,6 +33,7 @@ cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("config")(config.config)
 cli.add_typer(bundle.cli, name="bundle")
+cli.add_typer(policy.policy)
 
 
 def _show_version(wanted: bool) -> None:

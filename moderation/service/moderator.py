@@ -113,7 +113,8 @@ def _decided(
 ) -> Decision:
     loop = asyncio.get_running_loop()
     scoring = loop.time()
-    outcome = decide(score(encoded.embeddings, compiled), compiled, cuts, options)
+    scores = score(encoded.embeddings, compiled)
+    outcome = decide(scores, compiled, cuts, options, content_id=blank.content_id)
     ended = loop.time()
     return replace(
         blank,
@@ -121,6 +122,7 @@ def _decided(
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
         frames_judged=len(encoded.embeddings),
+        audited=outcome.audited,
         timings=Timings(
             decode_s=encoded.decode_s,
             queue_s=encoded.queue_s,

@@ -1,13 +1,15 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from moderation.core.calibration import PolicyCalibration
 from moderation.core.content import Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import PolicySet
+from moderation.service.activation import Activation, Pin, SetOrigin
 
 
 class ImageDecoder(Protocol):
@@ -39,6 +41,38 @@ class PolicySource(Protocol):
 
     def load(self) -> PolicySet:
         """Read everything anew; raises PolicySetRejected with every problem found."""
+        ...
+
+
+class CalibrationSource(Protocol):
+    """Where calibrations come from."""
+
+    def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
+        """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
+        ...
+
+
+class PolicyKeeper(Protocol):
+    """Remembers activated policy sets beyond the life of the process."""
+
+    def keep(self, policy_set: PolicySet, activation: Activation) -> None:
+        """Keep a set that was activated, and that it was; raises OSError."""
+        ...
+
+    def kept(self, version: str) -> PolicySet:
+        """A set that was kept; raises PolicySetRejected if it was not, or was altered since."""
+        ...
+
+    def history(self) -> tuple[Activation, ...]:
+        """Activations, the newest first, as far as they can be read."""
+        ...
+
+    def pin(self) -> Pin | None:
+        """Which older set somebody wants back, if anybody does."""
+        ...
+
+    def unpin(self) -> None:
+        """Forget that wish; raises OSError."""
         ...
 
 
@@ -101,9 +135,13 @@ class Telemetry(Protocol):
         ...
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """A policy set became the active one; `embedded` texts had to be embedded for it."""
+        ...
+
+    def activation_not_kept(self, reason: str) -> None:
+        """An activated set could not be kept on disk; a restart could not fall back on it."""
         ...
 
     def policies_unchanged(self, *, version: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason, Telemetry
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,22 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
         self._tell(
             lambda audience: audience.policies_loaded(
-                version=version, policies=policies, embedded=embedded, seconds=seconds
+                version=version,
+                policies=policies,
+                embedded=embedded,
+                seconds=seconds,
+                origin=origin,
             )
         )
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.activation_not_kept(reason))
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""

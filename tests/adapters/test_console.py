@@ -11,6 +11,7 @@ from moderation.adapters.console import LogTelemetry, configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import ShedReason
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
@@ -38,7 +39,9 @@ class TestLog(TelemetryContract):
 
 def test_a_load_is_one_line_of_json() -> None:
     telemetry, written = a_log()
-    telemetry.policies_loaded(version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345)
+    telemetry.policies_loaded(
+        version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345, origin=SetOrigin.SOURCE
+    )
 
     (line,) = lines(written)
     assert line.pop("timestamp").endswith("Z")
@@ -46,6 +49,7 @@ def test_a_load_is_one_line_of_json() -> None:
         "event": "policies_loaded",
         "level": "info",
         "version": "abcdefabcdef",
+        "origin": "source",
         "policies": 3,
         "texts_embedded": 9,
         "seconds": 0.123,
@@ -141,7 +145,9 @@ def test_a_bug_is_logged_with_its_traceback_and_no_local_variable(
 def test_lines_below_the_level_are_left_out() -> None:
     telemetry, written = a_log(level="warning")
 
-    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+    telemetry.policies_loaded(
+        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+    )
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
 
     assert [line["event"] for line in lines(written)] == ["policies_rejected"]
@@ -157,7 +163,9 @@ def test_a_line_break_in_a_value_does_not_start_a_new_line() -> None:
 def test_the_pretty_format_is_text_for_people() -> None:
     telemetry, written = a_log("pretty")
 
-    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+    telemetry.policies_loaded(
+        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+    )
 
     logged = written.getvalue()
     assert "policies_loaded" in logged

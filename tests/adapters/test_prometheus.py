@@ -13,6 +13,7 @@ from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, Mode
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason
 from tests.builders import a_decision, a_policy, a_verdict, an_encoder_info
 from tests.contracts import TelemetryContract
@@ -134,7 +135,9 @@ def test_a_rejected_reload_shows_until_the_policies_are_mended(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     failed = series("moderation_policy_reload_failed")
-    telemetry.policies_loaded(version="v1", policies=3, embedded=9, seconds=0.2)
+    telemetry.policies_loaded(
+        version="v1", policies=3, embedded=9, seconds=0.2, origin=SetOrigin.SOURCE
+    )
     assert scraped(server)[failed] == 0
 
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
@@ -156,7 +159,9 @@ def test_only_the_active_version_is_shown(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     for number in range(100):
-        telemetry.policies_loaded(version=f"v{number}", policies=1, embedded=1, seconds=0.1)
+        telemetry.policies_loaded(
+            version=f"v{number}", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        )
 
     versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]
     assert versions == [series("moderation_policy_set_info", version="v99")]
@@ -166,7 +171,11 @@ def test_readiness_and_policy_age_are_asked_for_at_each_scrape(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     now = {"age": 1.5, "ready": 0.0}
-    telemetry.watch(policy_age_s=lambda: now["age"], ready=lambda: bool(now["ready"]))
+    telemetry.watch(
+        policies_stale=lambda: True,
+        policy_age_s=lambda: now["age"],
+        ready=lambda: bool(now["ready"]),
+    )
     before = scraped(server)
 
     now |= {"age": 61.5, "ready": 1.0}

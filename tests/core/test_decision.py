@@ -20,11 +20,18 @@ KNIVES = a_policy("knives", phrases=["a knife"])
 GUNS = a_policy("guns", phrases=["a gun"])
 
 
-def judge(policy_set: PolicySet, *frames: str, options: Options | None = None) -> Outcome:
-    policies = compiled(policy_set)
+def judge(
+    policy_set: PolicySet,
+    *frames: str,
+    options: Options | None = None,
+    content_id: str = "upload-1",
+    is_starter: bool = False,
+) -> Outcome:
+    policies = compiled(policy_set, is_starter=is_starter)
     chosen = options or Options()
     scores = score(np.stack([embedding_of(text) for text in frames]), policies)
-    return decide(scores, policies, policies.cuts[policy_set.profile(chosen.profile).id], chosen)
+    cuts = policies.cuts[policy_set.profile(chosen.profile).id]
+    return decide(scores, policies, cuts, chosen, content_id=content_id)
 
 
 @st.composite
@@ -213,3 +220,17 @@ def test_a_request_for_a_policy_that_cannot_judge_is_refused(
         judge(policy_set, "a gun", options=Options("shop", frozenset({"guns", named})))
 
     assert (caught.value.field, caught.value.problem) == ("options.policy_ids", problem)
+
+
+@pytest.mark.parametrize("canary", [1.0, 0.999])
+def test_what_the_starter_cannot_judge_is_a_shadow_under_it_and_acts_with_clip(
+    canary: float,
+) -> None:
+    policy_set = a_policy_set(a_policy(needs_clip=True, canary=canary), KNIVES)
+
+    with_starter = judge(policy_set, "a gun", is_starter=True)
+    with_clip = judge(policy_set, "a gun")
+
+    assert with_starter.action is Action.ALLOW
+    assert [verdict.mode for verdict in with_starter.verdicts] == [Mode.SHADOW]
+    assert with_clip.action is Action.BLOCK

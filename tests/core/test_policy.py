@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from moderation.core.policy import (
     Profile,
     Severity,
     Thresholds,
+    policy_hash,
 )
 from tests.builders import a_policy, a_policy_set
 
@@ -205,6 +207,12 @@ CHANGED: dict[str, Any] = {
     "templates": ("{}",),
     "aggregation": "mean",
     "mode": Mode.SHADOW,
+    "canary": 0.5,
+    "effective": date(2026, 3, 1),
+    "expires": date(2026, 3, 31),
+    "owner": "Trust and safety",
+    "legal_ground": "Firearms act, section 4",
+    "clause_url": "https://example.org/terms#weapons",
     "needs_clip": True,
 }
 
@@ -221,6 +229,8 @@ CHANGED_PROFILE: dict[str, Any] = {
     "policy_ids": None,
     "thresholds": {"weapons": Thresholds(0.1, 0.3)},
     "on_unjudgeable": Action.BLOCK,
+    "review_budget": 0.02,
+    "audit_share": 0.001,
 }
 
 
@@ -257,3 +267,11 @@ def test_a_profile_mentions_what_it_selects_and_what_it_overrides() -> None:
     assert profile.selects("a")
     assert not profile.selects("b")
     assert Profile().selects("anything")
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Policy)])
+def test_a_calibration_outlives_every_change_that_leaves_the_raw_score_alone(name: str) -> None:
+    changed = replace(POLICY, **{name: CHANGED[name]})
+
+    determines = name in {"phrases", "contrast", "templates", "aggregation"}
+    assert (policy_hash(changed) != policy_hash(POLICY)) is determines

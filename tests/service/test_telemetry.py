@@ -3,6 +3,7 @@
 import pytest
 
 from moderation.core.errors import Problem
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShedReason
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
@@ -35,7 +36,9 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.embedding_looked_up(Lookup.HIT)
     fan_out.cache_changed(4096)
     fan_out.limit_changed(64)
-    fan_out.policies_loaded(version="v", policies=2, embedded=5, seconds=0.1)
+    fan_out.policies_loaded(
+        version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
+    )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)
 

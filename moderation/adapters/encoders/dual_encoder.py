@@ -13,10 +13,11 @@ import numpy as np
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.encoders.onnx_session import Device, OnnxSession
 from moderation.adapters.encoders.tokenizer import TextTokenizer, TokenIds
+from moderation.core.calibration import Calibration
 from moderation.core.content import Crop, Embeddings, Interpolation, Pixels, PixelSpec
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.scoring import ScoreScale
 
 ANY = None
 """A size that a graph must take as it comes."""

@@ -9,9 +9,10 @@ from onnx import TensorProto, helper
 
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import ImageGraph, Manifest, TextGraph
+from moderation.core.calibration import Calibration
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import BundleRejected
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.scoring import ScoreScale
 from tests.adapters.encoders.bundles import (
     COLOURS,
     DIM,
