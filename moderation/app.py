@@ -195,8 +195,9 @@ def _limits(settings: Settings) -> Limits:
         max_in_flight_bytes=limits.max_in_flight_bytes,
         max_request_s=limits.max_request_s,
         target_wait_s=limits.target_wait_s,
-        # As many batches as run, and one that is ready when the first of them ends.
-        min_in_flight=batching.max_batch_size * (batching.batches_in_flight + 1),
+        # Half a batch runs while the other half gathers: nearly as many images a second as with
+        # full ones, in half the time.
+        min_in_flight=batching.max_batch_size * batching.batches_in_flight,
     )
 
 

@@ -155,7 +155,7 @@ class LimitSettings(_Section):
     max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
     target_wait_s: Seconds = Field(
-        0.25, description="Wait beyond which fewer interactive requests are let in."
+        0.5, description="Wait beyond which fewer interactive requests are let in."
     )
 
 
