@@ -1,1 +1,1 @@
-"""Measures what the service costs and gains; each module runs by `python -m benchmarks.NAME`."""
+"""Scripts that measure; each says in its first lines how it is run."""

@@ -15,7 +15,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.measuring import Row, interleaved, parser, report, seconds_per_call
+from benchmarks.rounds import Row, interleaved, parser, report, seconds_per_call
+from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.registry import load_encoder
 
 GEMM = 1024
@@ -73,7 +74,9 @@ def images_per_s(run: Callable[[], object], batch: int, seconds: float) -> float
 
 def encoder_of(name: str, threads: int) -> Callable[[int], object]:
     """Runs a bundle's image graph on a batch of so many."""
-    encoder = load_encoder(name, device="cpu", threads=threads, allow_unverified=True)
+    encoder = load_encoder(
+        name, device="cpu", tuning=Tuning(threads=threads), allow_unverified=True
+    )
     size = encoder.info.pixels.size_px
     random = np.random.default_rng(1)
     pixels = random.integers(0, 256, (64, size, size, 3), dtype=np.uint8)

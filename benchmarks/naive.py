@@ -106,7 +106,7 @@ def main() -> None:
     arguments.add_argument("--policies", type=Path, default=Path("policies"))
     arguments.add_argument("--encoder", default="starter")
     chosen = arguments.parse_args()
-    encoder = load_encoder(chosen.encoder, device="cpu", threads=0, allow_unverified=True)
+    encoder = load_encoder(chosen.encoder, device="cpu", allow_unverified=True)
     policies = asyncio.run(load_policies(chosen.policies, encoder))
     server = grpc.server(
         ThreadPoolExecutor(THREADS), options=[("grpc.max_receive_message_length", 64 * 2**20)]

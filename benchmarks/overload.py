@@ -9,7 +9,7 @@ loop sends that rate and ten times that rate, in turns.
 from pathlib import Path
 
 from benchmarks.load import SHED, Load, Outcome, run_load, summary
-from benchmarks.measuring import Row, parser, report
+from benchmarks.rounds import Row, parser, report
 from benchmarks.servers import our_server
 
 BUSY_CALLERS = 16

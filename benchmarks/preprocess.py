@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.measuring import Row, interleaved, parser, report, seconds_per_call
 from benchmarks.naive import full_size_pixels
 from benchmarks.pictures import KINDS, picture
+from benchmarks.rounds import Row, interleaved, parser, report, seconds_per_call
 from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.core.content import PixelSpec
@@ -32,7 +32,7 @@ def main() -> None:
     flags.add_argument("--seconds", type=float, default=0.3, help="a method, kind and round")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
     arguments = flags.parse_args()
-    encoder = load_encoder(arguments.encoder, device="cpu", threads=0, allow_unverified=True)
+    encoder = load_encoder(arguments.encoder, device="cpu", allow_unverified=True)
     spec = encoder.info.pixels
     decoder = PillowDecoder(spec, DecodeLimits())
     rows: list[Row] = []

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measuring import Row, parser, report
+from benchmarks.rounds import Row, parser, report
 from benchmarks.servers import our_server
 from moderation.client import ModerationClient
 

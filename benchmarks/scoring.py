@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.measuring import Row, interleaved, parser, report, seconds_per_call
+from benchmarks.rounds import Row, interleaved, parser, report, seconds_per_call
 from moderation.adapters.encoders.registry import load_encoder
 from moderation.core.content import Embedding
 from moderation.core.decision import Options, decide
@@ -38,7 +38,7 @@ def main() -> None:
     flags.add_argument("--seconds", type=float, default=0.3, help="a size and round")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
     arguments = flags.parse_args()
-    encoder = load_encoder(arguments.encoder, device="cpu", threads=0, allow_unverified=True)
+    encoder = load_encoder(arguments.encoder, device="cpu", allow_unverified=True)
     size_px = encoder.info.pixels.size_px
     shape = (BATCH, size_px, size_px, 3)
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)

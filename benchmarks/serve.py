@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.load import Load, Outcome, run_load, summary
-from benchmarks.measuring import Row, parser, report
+from benchmarks.rounds import Row, parser, report
 from benchmarks.servers import naive_server, our_server
 
 PATIENT = {"MODERATION_LIMITS__TARGET_WAIT_S": "60"}

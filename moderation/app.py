@@ -6,8 +6,10 @@ the batches, close.
 """
 
 import asyncio
+import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -18,33 +20,42 @@ from functools import partial
 from uuid import uuid4
 
 from moderation import __version__
+from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
+from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
+from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
-from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
-from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images import PillowDecoder
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import BindingRule
+from moderation.core.solving import OnStale
+from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
+from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import PolicyKeeper, Telemetry
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
+LEAST_URGENT = 19
 READINESS_CHECK_S = 1.0
 
 
@@ -55,6 +66,11 @@ class Engine:
     moderator: Moderator
     policies: PolicyStore
     encoder: EncoderInfo
+    contents: ContentEncoder
+    texts: TextEncoder
+    shadow: EncoderInfo | None = None
+    misfit: str = ""
+    """Why another precision would suit the device that runs, if one would."""
 
 
 def utc_now() -> datetime:
@@ -79,13 +95,14 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper)
+            running_engine(settings, FanOutTelemetry(metrics, log), keeper=keeper, with_shadow=True)
         )
         build = _build_info()
-        metrics.describe(build=asdict(build), encoder=engine.encoder)
+        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         metrics.watch(
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
+            review_budgets=engine.policies.review_budgets,
             ready=engine.policies.is_ready,
         )
         metrics_server = stack.enter_context(
@@ -95,6 +112,11 @@ async def serve_until_stopped(settings: Settings) -> None:
         recheck_s = settings.policies.recheck_s
         feeds = (
             PolicyWatcher(settings.policies.directory, recheck_s=recheck_s),
+            PolicyWatcher(
+                directory_of(settings.policies.directory, engine.encoder.encoder_id),
+                recheck_s=recheck_s,
+                suffixes=(CALIBRATION_SUFFIX,),
+            ),
             PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
         )
         following = asyncio.create_task(_keep_policies(engine.policies, feeds, server, log))
@@ -104,65 +126,107 @@ async def serve_until_stopped(settings: Settings) -> None:
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
+        _tell_of_encoders(engine, settings, log)
         await _until_stopped(stop, following)
         log.stopping()
 
 
 @asynccontextmanager
 async def running_engine(
-    settings: Settings, telemetry: Telemetry, *, keeper: PolicyKeeper = NO_KEEPER
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    keeper: PolicyKeeper = NO_KEEPER,
+    with_shadow: bool = False,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    Raises BundleRejected.
+    `with_shadow` loads the second encoder too, if one is set. Raises BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        in_flight = settings.batching.batches_in_flight
-        inference = stack.enter_context(ThreadPoolExecutor(in_flight, "inference"))
         decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
+        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        second: OnnxDualEncoder | None = None
+        if with_shadow and settings.shadow_encoder.bundle:
+            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
+        inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        contents = ContentEncoder(
+            decoder=PillowDecoder(encoder.info.pixels, decode_limits(settings)),
+            batcher=batcher,
+            executor=decoding,
+            decode_threads=settings.decode.threads,
+            cache=_cache(settings, telemetry),
+            encoder_id=encoder.info.encoder_id,
+            telemetry=telemetry,
+        )
+        rule = BindingRule(settings.policies.encoder_binding)
+        guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=YamlPolicySource(settings.policies.directory),
+            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
-            keeper=keeper,
+            keeper=BoundPolicyKeeper(keeper, guard),
             max_age_s=settings.policies.max_age_s,
         )
         moderator = Moderator(
             policies=policies,
-            encoder=ContentEncoder(
-                decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
-                batcher=batcher,
-                executor=decoding,
-                decode_threads=settings.decode.threads,
-                cache=_cache(settings, telemetry),
-                encoder_id=encoder.info.encoder_id,
-                telemetry=telemetry,
-            ),
+            encoder=contents,
             telemetry=telemetry,
-            limits=_limits(settings),
+            limits=_limits(settings, encoder.batches_in_flight),
             clock=utc_now,
             new_id=new_id,
         )
-        yield Engine(moderator, policies, encoder.info)
+        if second is not None:
+            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+        shadow = second.info if second else None
+        yield Engine(moderator, policies, encoder.info, contents, encoder, shadow, encoder.misfit)
 
 
-def _load_encoder(settings: Settings) -> OnnxDualEncoder:
-    chosen = settings.encoder
-    encoder = load_encoder(
-        chosen.bundle,
-        device=chosen.device,
-        threads=chosen.threads,
-        allow_unverified=chosen.allow_unverified,
+def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
+    directory = settings.policies.directory
+    return CalibratedPolicies(
+        YamlPolicySource(directory),
+        CalibrationFiles(directory, encoder.scale),
+        encoder.encoder_id,
+        OnStale(settings.policies.stale_calibration),
     )
-    encoder.warm_up(1, settings.batching.max_batch_size)
-    return encoder
+
+
+async def _shadow(
+    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+) -> EncoderShadow:
+    chosen = settings.shadow_encoder
+    executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
+    shadow = EncoderShadow(
+        SecondEncoder(second.info, second, second, decoder),
+        limits=ShadowLimits(chosen.share, chosen.max_waiting),
+        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        telemetry=telemetry,
+        clock=utc_now,
+        executor=executor,
+    )
+    return await stack.enter_async_context(shadow)
+
+
+def _yield_to_others() -> None:
+    """Run this thread only when no answer needs the core; elsewhere than on Linux, as others do."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.nice(LEAST_URGENT)
+
+
+def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    if engine.misfit:
+        log.encoder_misfit(engine.misfit)
+    if engine.shadow is not None:
+        chosen = settings.shadow_encoder
+        log.shadowing(engine.shadow, share=chosen.share, directory=str(chosen.directory))
 
 
 def _batcher(
@@ -174,7 +238,7 @@ def _batcher(
         telemetry=telemetry,
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
-        batches_in_flight=settings.batching.batches_in_flight,
+        batches_in_flight=encoder.batches_in_flight,
         bulk_share=settings.batching.bulk_share,
     )
 
@@ -188,7 +252,7 @@ def _cache(settings: Settings, telemetry: Telemetry) -> EmbeddingCache:
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, batches_in_flight: int) -> Limits:
     limits, batching = settings.limits, settings.batching
     return Limits(
         max_in_flight=limits.max_in_flight,
@@ -197,21 +261,7 @@ def _limits(settings: Settings) -> Limits:
         target_wait_s=limits.target_wait_s,
         # Half a batch runs while the other half gathers: nearly as many images a second as with
         # full ones, in half the time.
-        min_in_flight=batching.max_batch_size * batching.batches_in_flight,
-    )
-
-
-def _decode_limits(settings: Settings) -> DecodeLimits:
-    decode = settings.decode
-    return DecodeLimits(
-        max_image_bytes=decode.max_image_bytes,
-        max_pixels=decode.max_pixels,
-        max_frames=decode.max_frames,
-        max_frames_judged=decode.max_frames_judged,
-        max_aspect_ratio=decode.max_aspect_ratio,
-        min_side_px=decode.min_side_px,
-        max_scans=decode.max_scans,
-        max_animation_pixels=decode.max_animation_pixels,
+        min_in_flight=batching.max_batch_size * batches_in_flight,
     )
 
 

@@ -66,7 +66,7 @@ def a_policy(
         title=rest.pop("title", policy_id.capitalize()),
         phrases=_phrases(phrases),
         contrast=_phrases(contrast),
-        thresholds=Thresholds(review, block),
+        thresholds=rest.pop("thresholds", Thresholds(review, block)),
         templates=rest.pop("templates", ("{}",)),
         **rest,
     )

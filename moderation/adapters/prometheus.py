@@ -4,7 +4,7 @@ Names follow Prometheus' conventions: base units, `_total` on counters. Every
 label has a small closed set of values; none carries an id or a text of a caller.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Thread
 from typing import Self
 from wsgiref.simple_server import WSGIServer
@@ -21,13 +21,15 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import DEFAULT_PROFILE, Action
+from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -113,6 +115,12 @@ class _EncodingMetrics:
             "Memory that the cache of embeddings takes.",
             registry=registry,
         )
+        self.shadowed = Counter(
+            "moderation_shadow_encodings",
+            "Content offered to a second encoder, by outcome: recorded, dropped or failed.",
+            ["outcome"],
+            registry=registry,
+        )
 
 
 class _PolicyMetrics:
@@ -134,6 +142,11 @@ class _PolicyMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.for_another_encoder = Gauge(
+            "moderation_policies_for_another_encoder",
+            "1 while the active thresholds were set for an encoder that is not running.",
+            registry=registry,
+        )
         self.active = Gauge("moderation_policies", "Policies in the active set.", registry=registry)
         self.policy_set = Info(
             "moderation_policy_set", "Version of the active policy set.", registry=registry
@@ -153,6 +166,24 @@ class _PolicyMetrics:
             "Activated policy sets that could not be kept on disk.",
             registry=registry,
         )
+
+
+class _ReviewBudgets(Collector):
+    """What the profiles of the active set say; asked for at every scrape."""
+
+    def __init__(self, budgets: Callable[[], Mapping[str, float]]) -> None:
+        self._budgets = budgets
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        family = GaugeMetricFamily(
+            "moderation_review_budget",
+            "Share of contents that people have time to review, by profile that states one.",
+            labels=["profile"],
+        )
+        for profile, budget in self._budgets().items():
+            family.add_metric([profile], budget)
+        yield family
 
 
 class PrometheusTelemetry:
@@ -177,6 +208,11 @@ class PrometheusTelemetry:
         )
         self._build = Info("moderation_build", "What is running.", registry=self.registry)
         self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
+        self._shadow_encoder = Info(
+            "moderation_shadow_encoder",
+            "The encoder that sees a share of the content, where there is one.",
+            registry=self.registry,
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -191,6 +227,8 @@ class PrometheusTelemetry:
             self._policies.reloads.labels(result)
         for lookup in Lookup:
             self._encoding.lookups.labels(lookup.value)
+        for outcome in ShadowOutcome:
+            self._encoding.shadowed.labels(outcome.value)
         for stage in STAGES:
             self._encoding.stage_seconds.labels(stage)
 
@@ -244,12 +282,19 @@ class PrometheusTelemetry:
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        if origin is not SetOrigin.KEPT:
-            self._policies.reloads.labels("loaded").inc()
-            self._policies.reload_failed.set(0)
+        self._policies.reloads.labels("loaded").inc()
+        self._policies.reload_failed.set(0)
         self._policies.reload_seconds.observe(seconds)
         self._policies.active.set(policies)
         self._policies.policy_set.info({"version": version})
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._policies.for_another_encoder.set(not suits)
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._encoding.shadowed.labels(outcome.value).inc()
 
     def activation_not_kept(self, reason: str) -> None:
         """See Telemetry."""
@@ -265,29 +310,37 @@ class PrometheusTelemetry:
         self._policies.reloads.labels("rejected").inc()
         self._policies.reload_failed.set(1)
 
-    def describe(self, *, build: Mapping[str, str], encoder: EncoderInfo) -> None:
+    def describe(
+        self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
+    ) -> None:
         """Say once what is running."""
         self._build.info(dict(build))
-        self._encoder.info(
-            {
-                "encoder_id": encoder.encoder_id,
-                "name": encoder.name,
-                "family": encoder.family,
-                "device": encoder.device,
-            }
-        )
+        self._encoder.info(_labels(encoder))
+        if shadow is not None:
+            self._shadow_encoder.info(_labels(shadow))
 
     def watch(
         self,
         *,
         policy_age_s: Callable[[], float],
         policies_stale: Callable[[], bool],
+        review_budgets: Callable[[], Mapping[str, float]],
         ready: Callable[[], bool],
     ) -> None:
         """Ask for these at every scrape, rather than when they last changed."""
         self._policies.age_seconds.set_function(policy_age_s)
         self._policies.stale.set_function(lambda: float(policies_stale()))
+        self.registry.register(_ReviewBudgets(review_budgets))
         self._ready.set_function(lambda: float(ready()))
+
+
+def _labels(encoder: EncoderInfo) -> dict[str, str]:
+    return {
+        "encoder_id": encoder.encoder_id,
+        "name": encoder.name,
+        "family": encoder.family,
+        "device": encoder.device,
+    }
 
 
 class MetricsServer:

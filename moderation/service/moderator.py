@@ -8,12 +8,13 @@ from datetime import datetime
 from moderation.core.content import Content
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
-from moderation.core.scoring import CompiledPolicies, ProfileCuts, score
+from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.admission import Admission, Limits
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
+from moderation.service.shadowing import Shadow
 
 
 class Moderator:
@@ -36,6 +37,7 @@ class Moderator:
         self._admission = Admission(limits, telemetry)
         self._clock = clock
         self._new_id = new_id
+        self._shadow: Shadow | None = None
 
     async def moderate(
         self,
@@ -69,6 +71,10 @@ class Moderator:
         self._telemetry.decided(decision)
         return decision
 
+    def show_to(self, shadow: Shadow) -> None:
+        """Let it see, from now on, whatever is scored."""
+        self._shadow = shadow
+
     def require(self, options: Options) -> None:
         """Raise InvalidRequest if no content could be judged by these options; or NotReady."""
         compiled = self._policies.current
@@ -100,29 +106,36 @@ class Moderator:
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
         if not encoded.cached:
             self._admission.waited(encoded.queue_s, urgency.priority)
-        return _decided(blank, encoded, options, compiled, cuts, started)
+        scoring = asyncio.get_running_loop().time()
+        scores = score(encoded.embeddings, compiled)
+        decided = _decided(blank, scores, options, compiled, cuts)
+        if self._shadow is not None:
+            self._shadow.offer(content, scores, compiled)
+        return _timed(decided, encoded, started, scoring)
 
 
 def _decided(
     blank: Decision,
-    encoded: EncodedContent,
+    scores: Scores,
     options: Options,
     compiled: CompiledPolicies,
     cuts: ProfileCuts,
-    started: float,
 ) -> Decision:
-    loop = asyncio.get_running_loop()
-    scoring = loop.time()
-    scores = score(encoded.embeddings, compiled)
     outcome = decide(scores, compiled, cuts, options, content_id=blank.content_id)
-    ended = loop.time()
     return replace(
         blank,
         action=outcome.action,
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
-        frames_judged=len(encoded.embeddings),
         audited=outcome.audited,
+    )
+
+
+def _timed(decision: Decision, encoded: EncodedContent, started: float, scoring: float) -> Decision:
+    ended = asyncio.get_running_loop().time()
+    return replace(
+        decision,
+        frames_judged=len(encoded.embeddings),
         timings=Timings(
             decode_s=encoded.decode_s,
             queue_s=encoded.queue_s,

@@ -7,7 +7,7 @@ what the source means, until the source means something else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -50,6 +50,8 @@ class _Built:
     embedded: int
     origin: SetOrigin
     pin: Pin | None = None
+    overruled: Pin | None = None
+    """A pin that was in place of something else than what the source means now."""
 
 
 class PolicyStore:
@@ -117,6 +119,12 @@ class PolicyStore:
         is_doubtful = bool(status.problems) or status.origin is SetOrigin.KEPT
         return status.active is not None and (is_doubtful or not self.is_ready())
 
+    def review_budgets(self) -> Mapping[str, float]:
+        """The shares of contents that people have time for, by profile that states one."""
+        active = self._status.active
+        profiles = active.policy_set.profiles.values() if active else ()
+        return {one.id: one.review_budget for one in profiles if one.review_budget is not None}
+
     async def reload(self) -> bool:
         """Read the source anew; whether what it holds is active, or pinned away, afterwards."""
         async with self._one_at_a_time:
@@ -125,7 +133,6 @@ class PolicyStore:
             problems: tuple[Problem, ...] = ()
             if not isinstance(built, _Built):
                 problems = built
-                self._telemetry.policies_rejected(problems)
                 built = await self._tried(self._without_source)
             if isinstance(built, _Built):
                 seconds = asyncio.get_running_loop().time() - started
@@ -133,6 +140,8 @@ class PolicyStore:
             else:
                 problems = (*problems, *built)
                 self._status = replace(self._status, reloaded_at=self._clock(), problems=problems)
+            if problems:
+                self._telemetry.policies_rejected(problems)
             return not problems
 
     async def follow(self, feed: ChangeFeed) -> None:
@@ -159,33 +168,33 @@ class PolicyStore:
         pin = self._keeper.pin()
         if pin is not None and pin.instead_of == policy_set.version:
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
-        return self._built(policy_set, SetOrigin.SOURCE)
+        return replace(self._built(policy_set, SetOrigin.SOURCE), overruled=pin)
 
     def _without_source(self) -> _Built:
         """The pinned set, the active one as of today, or the one that was kept.
 
         Raises PolicySetRejected, with no problem to add, if there is none of them.
         """
-        pin, active = self._keeper.pin(), self._status.active
-        if pin is not None:
+        pin, active, history = self._keeper.pin(), self._status.active, self._known_history()
+        if active is None and not history:
+            raise PolicySetRejected(())
+        last = active.policy_set.version if active else history[0].version
+        # A pin that a later edit has overruled must not come back with the edit after it.
+        if pin is not None and last in (pin.version, pin.instead_of):
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
         if active is not None:
             return self._built(active.policy_set, self._status.origin)
-        history = self._known_history()
-        if not history:
-            raise PolicySetRejected(())
-        return self._built(self._keeper.kept(history[0].version), SetOrigin.KEPT)
+        return self._built(self._keeper.kept(last), SetOrigin.KEPT)
 
     def _built(self, policy_set: PolicySet, origin: SetOrigin, pin: Pin | None = None) -> _Built:
         """The active set itself if that means the same and has the same policies on today."""
         active, today = self._status.active, self._clock().date()
-        wanted = texts_to_embed(policy_set)
         if active is not None and active.policy_set.version == policy_set.version:
             on = {policy.id for policy in policy_set.policies if policy.is_on(today)}
             if on == active.positions.keys():
                 return _Built(active, 0, origin, pin)
         in_use = texts_to_embed(active.policy_set) if active else frozenset[str]()
-        embedded = self._phrases.embed(wanted, active=in_use)
+        embedded = self._phrases.embed(texts_to_embed(policy_set), active=in_use)
         compiled = compile_policies(
             policy_set,
             encoder_id=self._encoder.encoder_id,
@@ -246,7 +255,8 @@ class PolicyStore:
                 activation = activation_of(policy_set, former, origin=built.origin, now=now)
                 self._history = (activation, *history)
                 self._keeper.keep(policy_set, activation)
-            if built.origin is SetOrigin.SOURCE:
+            # Not one that was put there meanwhile.
+            if built.overruled is not None and built.overruled == self._keeper.pin():
                 self._keeper.unpin()
         except OSError as error:
             self._telemetry.activation_not_kept(error.strerror or type(error).__name__)

@@ -12,9 +12,9 @@ from prometheus_client.samples import Sample
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action, Mode
+from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 from tests.builders import a_decision, a_policy, a_verdict, an_encoder_info
 from tests.contracts import TelemetryContract
 
@@ -173,6 +173,7 @@ def test_readiness_and_policy_age_are_asked_for_at_each_scrape(
     now = {"age": 1.5, "ready": 0.0}
     telemetry.watch(
         policies_stale=lambda: True,
+        review_budgets=lambda: {"kids": 0.02},
         policy_age_s=lambda: now["age"],
         ready=lambda: bool(now["ready"]),
     )
@@ -194,6 +195,32 @@ def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: Met
     encoder = {"encoder_id": "fake-encoder", "name": "fake", "family": "fake"}
     device = an_encoder_info().device
     assert seen[series("moderation_encoder_info", device=device, **encoder)] == 1
+
+
+def test_a_second_encoder_is_named_and_what_it_saw_counted(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    second = an_encoder_info(encoder_id="second", name="second")
+    telemetry.describe(build={}, encoder=an_encoder_info(), shadow=second)
+    telemetry.encoder_shadowed(ShadowOutcome.RECORDED)
+
+    seen = scraped(server)
+    runs = "moderation_shadow_encodings_total"
+    named = {"encoder_id": "second", "name": "second", "family": "fake", "device": second.device}
+    assert seen[series("moderation_shadow_encoder_info", **named)] == 1
+    assert seen[series(runs, outcome="recorded")] == 1
+    assert seen[series(runs, outcome="dropped")] == 0
+
+
+def test_thresholds_for_another_encoder_show_until_they_are_mended(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    gauge = series("moderation_policies_for_another_encoder")
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+    before = scraped(server)[gauge]
+    telemetry.binding_checked(None, suits=True)
+
+    assert (before, scraped(server)[gauge]) == (1, 0)
 
 
 def test_nothing_that_a_caller_sends_becomes_a_label(

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Measuring scripts run, on miniatures."""

@@ -4,7 +4,7 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -41,6 +41,8 @@ def test_every_audience_hears_every_event() -> None:
     )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)
+    fan_out.binding_checked(None, suits=True)
+    fan_out.encoder_shadowed(ShadowOutcome.RECORDED)
 
     for heard in audiences:
         assert heard.decisions == [decision]
@@ -51,6 +53,8 @@ def test_every_audience_hears_every_event() -> None:
         assert heard.loaded == [("v", 2, 5)]
         assert heard.unchanged == ["v"]
         assert heard.rejected == [problems]
+        assert heard.bindings == [(None, True)]
+        assert heard.shadowed == [ShadowOutcome.RECORDED]
 
 
 def test_an_audience_that_fails_is_logged_once_and_disturbs_nobody(

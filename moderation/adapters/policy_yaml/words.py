@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from unicodedata import category
 
 from pydantic import (
@@ -134,17 +134,15 @@ def _all_or_ids(value: object) -> list[str] | None:
     raise PydanticCustomError("selection", "must be all, or a list of policy ids")
 
 
-_SAYS_SOMETHING = {"pattern": "\\S"}
+def _filled(max_length: int) -> Any:  # noqa: ANN401 - pydantic's name for a field is internal
+    """A text that says something, also to an editor."""
+    return Field(max_length=max_length, json_schema_extra={"pattern": "\\S"})
+
+
 Id = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=f"^{ID_PATTERN}$")]
-Title = Annotated[
-    str, Field(max_length=120, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
-]
-Description = Annotated[
-    str, Field(max_length=2000, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
-]
-LegalGround = Annotated[
-    str, Field(max_length=300, json_schema_extra=_SAYS_SOMETHING), AfterValidator(_readable)
-]
+Title = Annotated[str, _filled(120), AfterValidator(_readable)]
+Description = Annotated[str, _filled(2000), AfterValidator(_readable)]
+LegalGround = Annotated[str, _filled(300), AfterValidator(_readable)]
 Url = Annotated[
     str,
     Field(max_length=500, json_schema_extra={"format": "uri", "pattern": "^https?://"}),

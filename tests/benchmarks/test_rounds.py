@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measuring import Row, interleaved, parser, ratio, report, seconds_per_call
+from benchmarks.rounds import Row, interleaved, parser, ratio, report, seconds_per_call
 
 SLOW = Row("slow", "images/s", (10.0, 20.0, 30.0))
 FAST = Row("fast", "images/s", (40.0, 40.0, 90.0), baseline="slow", note="why not")
