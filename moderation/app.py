@@ -49,12 +49,14 @@ from moderation.core.policy import BindingRule
 from moderation.core.scoring import CompiledPolicies
 from moderation.core.solving import OnStale
 from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
+from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
 from moderation.service.calibrating import CalibratedPolicies
+from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
-from moderation.service.moderator import Limits, Moderator
+from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import (
     ActivationTests,
@@ -174,6 +176,10 @@ async def running_engine(
             decoder=decoder,
             batcher=batcher,
             executor=decoding,
+            decode_threads=settings.decode.threads,
+            cache=_cache(settings, telemetry),
+            encoder_id=encoder.info.encoder_id,
+            telemetry=telemetry,
         )
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
@@ -192,11 +198,7 @@ async def running_engine(
             policies=policies,
             encoder=contents,
             telemetry=telemetry,
-            limits=Limits(
-                max_in_flight=settings.limits.max_in_flight,
-                max_in_flight_bytes=settings.limits.max_in_flight_bytes,
-                max_request_s=settings.limits.max_request_s,
-            ),
+            limits=_limits(settings, encoder.batches_in_flight),
             clock=utc_now,
             new_id=new_id,
             keep=await _recent(settings, encoder.info, stack) if keeps_recent else keep_nothing,
@@ -311,6 +313,29 @@ def _batcher(
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
         batches_in_flight=encoder.batches_in_flight,
+        bulk_share=settings.batching.bulk_share,
+    )
+
+
+def _cache(settings: Settings, telemetry: Telemetry) -> EmbeddingCache:
+    return EmbeddingCache(
+        max_bytes=settings.cache.max_bytes,
+        refusal_s=settings.cache.refusal_s,
+        telemetry=telemetry,
+        clock=time.monotonic,
+    )
+
+
+def _limits(settings: Settings, batches_in_flight: int) -> Limits:
+    limits, batching = settings.limits, settings.batching
+    return Limits(
+        max_in_flight=limits.max_in_flight,
+        max_in_flight_bytes=limits.max_in_flight_bytes,
+        max_request_s=limits.max_request_s,
+        target_wait_s=limits.target_wait_s,
+        # Half a batch runs while the other half gathers: nearly as many images a second as with
+        # full ones, in half the time.
+        min_in_flight=batching.max_batch_size * batches_in_flight,
     )
 
 

@@ -1,5 +1,6 @@
 """Judging with an engine of one's own: the engine on fakes, the files real."""
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,9 +18,11 @@ from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
+from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
-from moderation.service.moderator import Limits, Moderator
+from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.settings import Settings
 from moderation.v1 import moderation_pb2 as pb
@@ -52,7 +55,15 @@ async def an_engine(
         )
         async with batcher:
             contents = ContentEncoder(
-                decoder=FakeImageDecoder(), batcher=batcher, executor=executor
+                decoder=FakeImageDecoder(),
+                batcher=batcher,
+                executor=executor,
+                decode_threads=2,
+                cache=EmbeddingCache(
+                    max_bytes=2**20, refusal_s=60, telemetry=telemetry, clock=time.monotonic
+                ),
+                encoder_id="fake-encoder",
+                telemetry=telemetry,
             )
             moderator = Moderator(
                 policies=store,
