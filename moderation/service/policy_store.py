@@ -158,8 +158,11 @@ class PolicyStore:
 
     async def _tried(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._built_or_not, build)
+
+    def _built_or_not(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         try:
-            return await loop.run_in_executor(self._executor, build)
+            return build()
         except PolicySetRejected as rejected:
             return rejected.problems
         except Exception as error:  # a bug or a dying disk must not end the reload loop
