@@ -116,14 +116,22 @@ class PolicySettings(_Section):
     encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
         "refuse", description="What to do where encoder.lock names an encoder that does not run."
     )
+    require_tests: bool = Field(
+        False, description="Activate no policy set that fails its tests, or that has none."
+    )
+    cache_directory: Path = Field(
+        Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+    )
     state_directory: Path = Field(
         Path("var/policies"),
         description="Directory where activated policy sets are kept, for restarts and rollbacks.",
     )
-    max_age_s: Seconds | None = Field(
-        None,
+    max_age_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
         description="Say NOT_SERVING once the policy files have not confirmed the active set "
-        "for so long; no limit by default.",
+        "for so long; 0 sets no limit.",
     )
     stale_calibration: Literal["refuse", "mark"] = Field(
         "refuse", description="What happens to a calibration whose policy was reworded since."
@@ -195,6 +203,17 @@ class LimitSettings(_Section):
     )
 
 
+class RecentSettings(_Section):
+    """Embeddings of recent contents, on which a change of policies can be tried."""
+
+    enabled: bool = Field(
+        False, description="Keep them on disk; they are personal data where the pictures are."
+    )
+    directory: Path = Field(Path("var/recent"), description="Directory of the embeddings.")
+    max_frames: Count = Field(100_000, description="Most frames kept, each about 2 KB.")
+    max_age_s: Seconds = Field(7 * 86400.0, description="Longest that one is kept.")
+
+
 class LogSettings(_Section):
     """The log."""
 
@@ -220,6 +239,7 @@ class Settings(BaseSettings):
     batching: BatchingSettings = BatchingSettings()
     cache: CacheSettings = CacheSettings()
     limits: LimitSettings = LimitSettings()
+    recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()
 
 

@@ -134,6 +134,13 @@ def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> N
     return chosen
 
 
+def actions_of(
+    score: NDArray[np.float64], review: NDArray[np.float64], block: NDArray[np.float64]
+) -> NDArray[np.int_]:
+    """The action of each score as a number, int[..., policies]; a NaN reaches no threshold."""
+    return 1 + (score >= review).astype(np.int_) + (score >= block)
+
+
 def enforced_on(content_id: str, compiled: CompiledPolicies) -> NDArray[np.bool_]:
     """The policies that act on this content, bool[policies]; the others are shadows for it."""
     if not compiled.canaries:
@@ -165,7 +172,7 @@ def decide(
     The content's id decides whether it belongs to a canary's share or to the audit sample.
     """
     selected = select(compiled, cuts, options)
-    actions = 1 + (scores.score >= cuts.review).astype(int) + (scores.score >= cuts.block)
+    actions = actions_of(scores.score, cuts.review, cuts.block)
     margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
     order = np.lexsort((-margins, -actions))
     ranked = order[selected[order]]

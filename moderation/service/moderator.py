@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from moderation.core.content import Content
+from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
@@ -14,13 +14,14 @@ from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import Telemetry
+from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import Shadow
 
 
 class Moderator:
     """Decides on content by the active policies."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a use case names everything that it needs
         self,
         *,
         policies: PolicyStore,
@@ -29,6 +30,7 @@ class Moderator:
         limits: Limits,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        keep: Callable[[str, Embeddings], None] = keep_nothing,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -38,6 +40,7 @@ class Moderator:
         self._clock = clock
         self._new_id = new_id
         self._shadow: Shadow | None = None
+        self._keep = keep
 
     async def moderate(
         self,
@@ -104,6 +107,7 @@ class Moderator:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
+        self._keep(content.content_id, encoded.embeddings)
         if not encoded.cached:
             self._admission.waited(encoded.queue_s, urgency.priority)
         scoring = asyncio.get_running_loop().time()
