@@ -29,7 +29,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -73,6 +73,11 @@ class _RequestMetrics:
         self.shed = Counter(
             "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
         )
+        self.limit = Gauge(
+            "moderation_admission_limit",
+            "Interactive requests that may be under way, as the measured wait allows.",
+            registry=registry,
+        )
 
 
 class _EncodingMetrics:
@@ -97,6 +102,17 @@ class _EncodingMetrics:
             "moderation_batch_duration_seconds",
             "Time that the encoder took for a batch.",
             buckets=SECONDS,
+            registry=registry,
+        )
+        self.lookups = Counter(
+            "moderation_embedding_lookups",
+            "Contents whose embeddings were wanted: hit, miss, or shared with one under way.",
+            ["result"],
+            registry=registry,
+        )
+        self.cache_bytes = Gauge(
+            "moderation_embedding_cache_bytes",
+            "Memory that the cache of embeddings takes.",
             registry=registry,
         )
         self.shadowed = Counter(
@@ -209,6 +225,8 @@ class PrometheusTelemetry:
             self._requests.unjudgeable.labels(code.value)
         for result in RELOAD_RESULTS:
             self._policies.reloads.labels(result)
+        for lookup in Lookup:
+            self._encoding.lookups.labels(lookup.value)
         for outcome in ShadowOutcome:
             self._encoding.shadowed.labels(outcome.value)
         for stage in STAGES:
@@ -247,6 +265,18 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._encoding.batch_size.observe(size)
         self._encoding.batch_seconds.observe(seconds)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._encoding.lookups.labels(lookup.value).inc()
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._encoding.cache_bytes.set(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin

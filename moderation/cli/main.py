@@ -43,11 +43,11 @@ cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("config")(config.config)
-cli.command("calibrate")(calibrate.calibrate)
 bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
+cli.command("calibrate")(calibrate.calibrate)
 
 
 def _show_version(wanted: bool) -> None:

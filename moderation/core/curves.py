@@ -53,6 +53,16 @@ class Curves:
             score[..., self.stepped] = self._along_lines(raw[..., self.stepped])
         return score
 
+    @property
+    def steepness(self) -> NDArray[np.float64]:
+        """The most that a probability changes for a raw score's 1, float64[policies]."""
+        steepness = 0.25 / self.temperature
+        if self.stepped.size:
+            width, rise = np.diff(self.raw), np.diff(self.probability)
+            slopes = np.where(width > 0.0, rise / np.where(width > 0.0, width, 1.0), 0.0)
+            steepness[self.stepped] = slopes.max(axis=1)
+        return steepness
+
     def _along_lines(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         lines = np.arange(len(self.stepped))
         passed = (raw[..., None] >= self.raw).sum(axis=-1)

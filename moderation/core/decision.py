@@ -63,13 +63,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of one request went, in seconds."""
+    """Where the time of one request went, in seconds; with `cached`, encoding took none."""
 
     decode_s: float = 0.0
     queue_s: float = 0.0
     encode_s: float = 0.0
     score_s: float = 0.0
     total_s: float = 0.0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,13 @@ def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> N
     return chosen
 
 
+def actions_of(
+    score: NDArray[np.float64], review: NDArray[np.float64], block: NDArray[np.float64]
+) -> NDArray[np.int_]:
+    """The action of each score as a number, int[..., policies]; a NaN reaches no threshold."""
+    return 1 + (score >= review).astype(np.int_) + (score >= block)
+
+
 def enforced_on(content_id: str, compiled: CompiledPolicies) -> NDArray[np.bool_]:
     """The policies that act on this content, bool[policies]; the others are shadows for it."""
     if not compiled.canaries:
@@ -164,31 +172,27 @@ def decide(
     The content's id decides whether it belongs to a canary's share or to the audit sample.
     """
     selected = select(compiled, cuts, options)
-    actions = 1 + (scores.score >= cuts.review).astype(int) + (scores.score >= cuts.block)
+    actions = actions_of(scores.score, cuts.review, cuts.block)
     margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
     order = np.lexsort((-margins, -actions))
-    ranked = [int(position) for position in order[selected[order]]]
+    ranked = order[selected[order]]
     enforced = enforced_on(content_id, compiled)
-    acting = [position for position in ranked if enforced[position]]
-    shown = [
-        position
-        for position in ranked
-        if options.include_all_verdicts or actions[position] > Action.ALLOW
-    ]
-    # What came nearest explains an ALLOW as a passed threshold explains a BLOCK.
-    shown = shown or acting[:1] or ranked[:1]
+    acting = ranked[enforced[ranked]]
+    shown = ranked if options.include_all_verdicts else ranked[actions[ranked] > Action.ALLOW]
+    if not shown.size:  # what came nearest explains an ALLOW as a passed threshold does a BLOCK
+        shown = acting[:1] if acting.size else ranked[:1]
     verdict_by_position = {
         position: replace(
             _verdict(position, Action(int(actions[position])), scores, compiled, cuts),
             mode=Mode.ENFORCE if enforced[position] else Mode.SHADOW,
         )
-        for position in shown
+        for position in shown.tolist()
     }
-    action = Action(int(actions[acting[0]])) if acting else Action.ALLOW
+    action = Action(int(actions[acting[0]])) if acting.size else Action.ALLOW
     audited = is_audited(content_id, cuts.profile)
     return Outcome(
         action=max(action, Action.REVIEW) if audited else action,
-        deciding=verdict_by_position[acting[0]] if action > Action.ALLOW else None,
+        deciding=verdict_by_position[int(acting[0])] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
         audited=audited,
     )

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Protocol, Self
 from moderation.core.comparison import Pair, Pairing
 from moderation.core.content import Content
 from moderation.core.encoder import EncoderInfo, require_unit_rows
+from moderation.core.errors import NotReady
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, Scores, score
 from moderation.service.policy_store import PolicyStore
@@ -139,21 +141,21 @@ class EncoderShadow:
     async def _run(self) -> None:
         while True:
             entry = await self._waiting.get()
-            try:
-                outcome = await self._shadow(entry)
-            except Exception:  # the second encoder may fail as it likes: the first one answers
-                outcome = ShadowOutcome.FAILED
-            finally:
-                self._waiting.task_done()
+            outcome = ShadowOutcome.FAILED
+            with suppress(Exception):  # it may fail as it likes: the first encoder answers
+                await self._shadow(entry)
+                outcome = ShadowOutcome.RECORDED
             self._telemetry.encoder_shadowed(outcome)
+            self._waiting.task_done()
 
-    async def _shadow(self, entry: _Entry) -> ShadowOutcome:
+    async def _shadow(self, entry: _Entry) -> None:
         self._held.holds = entry.compiled.policy_set
-        if not await self._policies.reload():
-            return ShadowOutcome.FAILED
+        await self._policies.reload()
+        compiled = self._policies.current
+        if compiled.policy_set.version != entry.compiled.policy_set.version:
+            raise NotReady("the second encoder could not embed the phrases")
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, self._record, entry, self._policies.current)
-        return ShadowOutcome.RECORDED
+        await loop.run_in_executor(self._executor, self._record, entry, compiled)
 
     def _record(self, entry: _Entry, compiled: CompiledPolicies) -> None:
         frames = self._second.decoder.decode(entry.content.image)

@@ -5,8 +5,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from moderation.adapters.corpus_file import save_corpus
+from moderation.adapters.encoders.manifest import Manifest
+from moderation.adapters.encoders.registry import find_bundle
+from moderation.core.corpus import Corpus
 from tests.cli.command import Ended, moderation
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +82,33 @@ async def test_a_reworded_policy_makes_its_calibration_stale(policies: Path) -> 
     assert "animals: is stale" in stale.out
     assert checked.exit_code == 78
     assert "is stale" in checked.err
+
+
+async def test_content_ids_mean_stored_embeddings(policies: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    manifest = Manifest.load(find_bundle("starter"))
+    rows = generator.normal(size=(31, manifest.dim))
+    rows[:, 0] += np.where(np.arange(31) % 2, 3.0, -3.0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    contents = [(f"upload-{n}", row[None].astype(np.float32)) for n, row in enumerate(rows)]
+    stored = tmp_path / "recent.npz"
+    corpus = Corpus.from_contents(contents, dim=manifest.dim)
+    save_corpus(stored, corpus, encoder_id=manifest.encoder_id)
+    labels = tmp_path / "labels.jsonl"
+    lines = (
+        {"content_id": f"upload-{n}", "policy": "animals", "violating": n % 2 == 1}
+        for n in range(30)
+    )
+    labels.write_text("\n".join(map(json.dumps, lines)))
+
+    with_file, without = await asyncio.gather(
+        calibrated(policies, "--embeddings", str(stored), "--dry-run", labels=labels),
+        calibrated(policies, labels=labels),
+    )
+
+    assert "animals  15         15" in with_file.out
+    assert without.exit_code == 66
+    assert "labels.jsonl:1:1: 'upload-0' cannot be used: no embedding of it is st" in without.err
 
 
 async def test_a_report_is_written_and_a_dry_run_writes_no_calibration(

@@ -147,6 +147,16 @@ async def test_what_fails_is_counted_and_the_next_one_is_judged(encoder: FakeEnc
     assert running.telemetry.shadowed == [ShadowOutcome.FAILED, ShadowOutcome.RECORDED]
 
 
+async def test_policies_that_it_cannot_embed_are_not_judged_by_the_former_ones() -> None:
+    more = a_policy_set(*POLICIES.policies, a_policy("fire", phrases=["a fire"]))
+    async with shadowed(FakeEncoder(fails_on=["a fire"])) as running:
+        await running.see(a_content(b"a gun"))
+        await running.see(a_content(b"a gun"), compiled(more))
+
+    assert running.telemetry.shadowed == [ShadowOutcome.RECORDED, ShadowOutcome.FAILED]
+    assert len(running.sink.pairs) == 1
+
+
 async def test_a_full_disk_is_counted_too() -> None:
     async with shadowed(sink=RecordingSink(is_full=True)) as running:
         await running.see(a_content(b"a gun"))
