@@ -122,12 +122,13 @@ class LogTelemetry:
         for problem in problems:
             self._log.error("policies_rejected", problem=str(problem))
 
-    def listening(self, *, address: str, metrics: str, encoder: EncoderInfo) -> None:
-        """Say where requests go, and what the encoder cannot see, if that must be known."""
+    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+        """Say where requests go, whence policies come, and what the encoder cannot see, if that must be known."""
         self._log.info(
             "listening",
             address=address,
             metrics=metrics,
+            policies=policies,
             encoder=encoder.name,
             encoder_id=encoder.encoder_id[:12],
             device=encoder.device,

@@ -119,7 +119,10 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
     starter = an_encoder_info(notice="sees no hate symbols")
 
     telemetry.listening(
-        address="127.0.0.1:1", metrics="http://127.0.0.1:2/metrics", encoder=starter
+        address="127.0.0.1:1",
+        metrics="http://127.0.0.1:2/metrics",
+        policies="/etc/policies",
+        encoder=starter,
     )
     telemetry.serving()
     telemetry.stopping()
@@ -132,12 +135,13 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
         "stopping",
     ]
     assert told[0]["address"] == "127.0.0.1:1"
+    assert told[0]["policies"] == "/etc/policies"
     assert (told[1]["level"], told[1]["notice"]) == ("warning", "sees no hate symbols")
 
 
 def test_an_encoder_without_a_notice_has_none_logged() -> None:
     telemetry, written = a_log()
-    telemetry.listening(address="a", metrics="m", encoder=an_encoder_info())
+    telemetry.listening(address="a", metrics="m", policies="p", encoder=an_encoder_info())
 
     assert [line["event"] for line in lines(written)] == ["listening"]
 
