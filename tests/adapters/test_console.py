@@ -67,6 +67,28 @@ def test_every_problem_of_a_rejected_set_is_an_error_line_with_its_place() -> No
     ]
 
 
+def test_the_same_rejection_is_told_once_and_its_end_too() -> None:
+    telemetry, written = a_log()
+    one, other = Problem("a.yaml", 1, 2, "empty"), Problem("b.yaml", 1, 2, "empty")
+
+    for problems in ((one,), (one,), (one, other), (one,)):
+        telemetry.policies_rejected(problems)
+    telemetry.policies_unchanged(version="0" * 64)
+    telemetry.policies_unchanged(version="0" * 64)
+    telemetry.policies_rejected((one,))
+
+    told = [(line["level"], line["event"], line.get("problem")) for line in lines(written)]
+    assert told == [
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("error", "policies_rejected", "b.yaml:1:2: empty"),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("info", "policies_recovered", None),
+        ("debug", "policies_unchanged", None),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+    ]
+
+
 def test_decisions_are_told_at_debug_without_what_the_caller_sent() -> None:
     telemetry, written = a_log()
     failure = Failure(FailureCode.TRUNCATED, "why")
