@@ -133,7 +133,10 @@ class LogTelemetry:
             self._log.error("policies_rejected", problem=str(problem))
 
     def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
-        """Say where requests go, whence policies come, and what the encoder cannot see, if that must be known."""
+        """Say where requests go and policies come from, and what the encoder cannot see.
+
+        The latter only if it must be known.
+        """
         self._log.info(
             "listening",
             address=address,

@@ -16,7 +16,7 @@ from moderation.cli.report import Judged, report
 from moderation.client.streaming import as_judged
 from moderation.core.content import Content
 from moderation.core.decision import Options
-from moderation.core.errors import InvalidRequest, ModerationError
+from moderation.core.errors import InvalidRequest, ModerationError, Problem
 from moderation.service.lanes import Priority
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
@@ -56,14 +56,16 @@ async def judged_by_engine(
 
 async def load_policies(engine: Engine, directory: Path) -> None:
     """Load the policies of the directory; raises CommandError with every problem found."""
-    if await engine.policies.reload():
-        return
-    problems = engine.policies.status.problems
+    if not await engine.policies.reload():
+        raise _rejection(engine.policies.status.problems, directory)
+
+
+def _rejection(problems: Sequence[Problem], directory: Path) -> CommandError:
     told = [str(problem) for problem in problems]
     if any(not problem.line and "/" not in problem.file for problem in problems):  # no file
         where = f"policies were looked for in {directory.absolute()}"
         told.append(f"{where}; set --policies or MODERATION_POLICIES__DIRECTORY")
-    raise CommandError("\n".join(told), Exit.CONFIG)
+    return CommandError("\n".join(told), Exit.CONFIG)
 
 
 async def _judge(
