@@ -99,7 +99,7 @@ async def test_a_shell_completes_commands() -> None:
         }
     )
 
-    assert ended.out.split() == ["check", "client", "config"]
+    assert ended.out.split() == ["check", "client", "config", "calibrate"]
 
 
 async def test_completion_is_shown_for_the_shell_it_runs_in() -> None:
