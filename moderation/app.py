@@ -139,6 +139,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
+            policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
         _tell_of_encoders(engine, settings, log)

@@ -4,10 +4,11 @@ Names follow Prometheus' conventions: base units, `_total` on counters. Every
 label has a small closed set of values; none carries an id or a text of a caller.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Thread
 from typing import Self
 from wsgiref.simple_server import WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import (
     CollectorRegistry,
@@ -343,6 +344,18 @@ def _labels(encoder: EncoderInfo) -> dict[str, str]:
     }
 
 
+def _only_metrics(app: WSGIApplication) -> WSGIApplication:
+    """The application at /metrics alone; left to itself it answers on every path."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].rstrip("/") == "/metrics":
+            return app(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"there is only /metrics\n"]
+
+    return answer
+
+
 class MetricsServer:
     """Shows a registry at http://host:port/metrics, from a thread of its own."""
 
@@ -355,9 +368,16 @@ class MetricsServer:
 
     def __enter__(self) -> Self:
         """Bind the port; raises OSError if it is taken."""
-        self._server, self._thread = start_http_server(
-            self._port, addr=self._host, registry=self._registry
-        )
+        try:
+            self._server, self._thread = start_http_server(
+                self._port, addr=self._host, registry=self._registry
+            )
+        except OSError as error:
+            where = f"{self._host}:{self._port}, metrics.host and metrics.port"
+            raise OSError(f"cannot listen on {where}: {error.strerror}") from error
+        app = self._server.get_app()
+        if app is not None:
+            self._server.set_app(_only_metrics(app))
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -84,7 +84,7 @@ async def _judge(pictures: Sequence[Path], settings: Settings, bundle: str) -> _
     )
     scores: dict[str, Mapping[str, float]] = {}
     async with running_engine(chosen, NOBODY_LISTENS) as engine:
-        await load_policies(engine)
+        await load_policies(engine, settings.policies.directory)
         at_once = 2 * chosen.batching.max_batch_size
         for start in range(0, len(pictures), at_once):
             chunk = [_scores_of(one, engine, chosen) for one in pictures[start : start + at_once]]

@@ -52,7 +52,7 @@ async def run(settings: Settings, wanted: Wanted) -> int:
         update={"policies": settings.policies.model_copy(update={"require_tests": False})}
     )
     async with running_engine(unblocked, NOBODY_LISTENS) as engine:
-        await load_policies(engine)
+        await load_policies(engine, settings.policies.directory)
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
         known = embeddings_of_tests(folder, engine.encoder.encoder_id)
         if wanted.update:

@@ -1,6 +1,7 @@
 """What Prometheus scrapes, read as it does: over HTTP, from the real port."""
 
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -253,10 +254,19 @@ def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTele
         port = taken.getsockname()[1]
 
         with (
-            pytest.raises(OSError, match="in use"),
+            pytest.raises(
+                OSError, match=f"127.0.0.1:{port}, metrics.host and metrics.port: .*in use"
+            ),
             MetricsServer(telemetry.registry, host="127.0.0.1", port=port),
         ):
             pytest.fail("the port was bound twice")
+
+
+def test_there_is_nothing_beside_the_metrics(server: MetricsServer) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", timeout=10)
+
+    refused.value.close()
 
 
 def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:

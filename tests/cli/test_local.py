@@ -86,7 +86,7 @@ async def judged(
     engine: Engine, pictures: list[Path], options: Options | None = None
 ) -> list[Judged]:
     """Outcomes in the order of the pictures."""
-    await load_policies(engine)
+    await load_policies(engine, Path("policies"))
     outcomes = judged_by_engine(engine, pictures, options or Options(), Settings())
     return sorted([one async for one in outcomes], key=lambda one: one.place)
 
@@ -148,6 +148,6 @@ async def test_policies_that_cannot_be_used_are_all_told() -> None:
 
     async with an_engine(PolicySetRejected(problems)) as engine:
         with pytest.raises(CommandError, match=r"x\.yaml:1:2: wrong\ny\.yaml:3:4") as raised:
-            await load_policies(engine)
+            await load_policies(engine, Path("policies"))
 
     assert raised.value.exit_code is Exit.CONFIG

@@ -24,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from moderation.adapters.policy_yaml.hints import hint_for
 from moderation.adapters.policy_yaml.tree import (
     Entry,
     Flaw,
@@ -52,14 +53,6 @@ _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _UNUSUAL = re.compile(r"[\t?\x85\u2028\u2029]|[|>](?![-+]?\n)")
 """Where libyaml, which follows YAML 1.1, reads otherwise: tabs, ends of lines, `?` keys, and
 heads of block texts."""
-_HINTS: Mapping[str, str] = {
-    r"found character '\t'": "indent with spaces, not with tabs",
-    "mapping values are not allowed": "put a text that contains ': ' in quotes",
-    "<stream end>": "a bracket or a quote is not closed, or the file is only half written",
-    "unexpected end of stream": "a quote is not closed, or the file is only half written",
-    "expected <block end>": "is this line indented like those above it?",
-    "could not find expected ':'": "does the line above it end a key without ': '?",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,7 @@ def read_with_care(text: str) -> Document:
     except Flawed as error:
         return Document(None, (*builder.flaws, error.flaw))
     except MarkedYAMLError as error:
-        return Document(None, (*builder.flaws, _syntax_flaw(error)))
+        return Document(None, (*builder.flaws, _syntax_flaw(error, text)))
     except (YAMLError, ValueError, OverflowError) as error:
         # The parser gives no mark for these: an escape beyond Unicode, such as "\U00110000".
         place = Place(yaml.reader.line + 1, yaml.reader.column + 1)
@@ -249,12 +242,12 @@ def _place(mark: Any) -> Place:  # noqa: ANN401 - ruamel's marks share no useful
     return Place(mark.line + 1, mark.column + 1)
 
 
-def _syntax_flaw(error: MarkedYAMLError) -> Flaw:
+def _syntax_flaw(error: MarkedYAMLError, text: str) -> Flaw:
     mark = error.problem_mark or error.context_mark
     problem = " ".join(str(error.problem or error.context).split())
     context = ""
     if error.context and error.context_mark:
         context = f" {error.context} that starts on line {error.context_mark.line + 1}"
-    hint = next((f"; {hint}" for sign, hint in _HINTS.items() if sign in problem), "")
+    hint = hint_for(problem, error, text)
     place = _place(mark) if mark else None
     return Flaw(place, f"is not valid YAML: {problem[:200]}{context}{hint}")
