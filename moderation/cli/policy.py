@@ -2,7 +2,14 @@
 
 import typer
 
-from moderation.cli import policy_diff, policy_history, policy_rollback, policy_schema, policy_tests
+from moderation.cli import (
+    policy_diff,
+    policy_history,
+    policy_lint,
+    policy_rollback,
+    policy_schema,
+    policy_tests,
+)
 
 policy = typer.Typer(
     name="policy",
@@ -12,6 +19,7 @@ policy = typer.Typer(
 )
 policy.command("schema")(policy_schema.schema)
 policy.command("diff")(policy_diff.diff)
+policy.command("lint")(policy_lint.lint)
 policy.command("test")(policy_tests.run_tests)
 policy.command("history")(policy_history.history)
 policy.command("rollback")(policy_rollback.rollback)

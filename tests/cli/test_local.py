@@ -13,6 +13,7 @@ from moderation.app import Engine, new_id, utc_now
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import judged_by_engine, load_policies
 from moderation.cli.report import Judged
+from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
@@ -63,7 +64,11 @@ async def an_engine(
                 clock=lambda: datetime(2026, 3, 1, tzinfo=UTC),
                 new_id=new_id,
             )
-            yield Engine(moderator, store, an_encoder_info(), contents, encoder)
+            yield Engine(moderator, store, an_encoder_info(), contents, encoder, _sees_nothing)
+
+
+def _sees_nothing(image: bytes) -> Embeddings:
+    raise AssertionError("pictures are judged through the moderator")
 
 
 async def judged(

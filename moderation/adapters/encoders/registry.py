@@ -3,10 +3,12 @@
 from importlib.resources import files
 from pathlib import Path
 
+from moderation.adapters.encoders.description import TokenLimit, info_of
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
 from moderation.adapters.encoders.onnx_session import Device
 from moderation.adapters.encoders.parity import require_parity
+from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected
 
 
@@ -44,6 +46,19 @@ def load_encoder(
     if not allow_unverified:
         require_parity(directory, manifest)
     return OnnxDualEncoder(directory, manifest, device=device, threads=threads)
+
+
+def describe_encoder(name_or_path: str) -> tuple[EncoderInfo, TokenLimit]:
+    """What a bundle says of its encoder, nothing verified and nothing loaded.
+
+    Raises BundleRejected.
+    """
+    directory = find_bundle(name_or_path)
+    try:
+        manifest = Manifest.load(directory)
+    except ManifestError as error:
+        raise BundleRejected(str(error)) from error
+    return info_of(manifest, device="none"), TokenLimit(directory, manifest)
 
 
 def _bundled() -> Path:
