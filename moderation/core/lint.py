@@ -263,6 +263,8 @@ def _aggregated(side: Side, position: int, rows: Embeddings) -> NDArray[np.float
 
 
 def _foreign_share(text: str) -> float:
+    if text.isascii():
+        return 0.0
     letters = [one for one in text if one.isalpha()]
     foreign = [one for one in letters if not unicodedata.name(one, "").startswith("LATIN")]
     return len(foreign) / len(letters) if letters else 0.0
