@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,11 +48,11 @@ def count_stars(texts: Sequence[str]) -> list[int]:
     return [text.count("*") for text in texts]
 
 
-def told(*policies: Policy, **rest: object) -> list[tuple[str, str, str, str]]:
-    return [
-        (one.code, one.policy_id, one.key, one.text)
-        for one in found(*policies, **rest)  # type: ignore[arg-type] - passed on
-    ]
+def told(
+    *policies: Policy,
+    **rest: Any,  # noqa: ANN401 - what `found` takes
+) -> list[tuple[str, str, str, str]]:
+    return [(one.code, one.policy_id, one.key, one.text) for one in found(*policies, **rest)]
 
 
 def test_good_policies_are_let_pass() -> None:
