@@ -1,1 +1,1 @@
-"""Measurements, each a script that prints its figures."""
+"""Scripts that measure; each says in its first lines how it is run."""

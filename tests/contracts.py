@@ -20,14 +20,16 @@ from moderation.core.errors import (
     Problem,
     UnjudgeableContent,
 )
-from moderation.core.policy import Action, Mode, PolicySet
+from moderation.core.policy import Action, BoundEncoder, Mode, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
     ImageEncoder,
+    Lookup,
     PolicyKeeper,
     PolicySource,
+    ShadowOutcome,
     ShedReason,
     Telemetry,
     TextEncoder,
@@ -221,6 +223,12 @@ class TelemetryContract:
             telemetry.shed(reason)
         telemetry.queue_changed(3)
         telemetry.batch_encoded(8, 0.02)
+        for lookup in Lookup:
+            telemetry.embedding_looked_up(lookup)
+        telemetry.cache_changed(4096)
+        telemetry.limit_changed(64)
+        for outcome in ShadowOutcome:
+            telemetry.encoder_shadowed(outcome)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:
@@ -229,5 +237,7 @@ class TelemetryContract:
             )
         telemetry.activation_not_kept("No space left on device")
         telemetry.policies_unchanged(version="0" * 64)
+        telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+        telemetry.binding_checked(None, suits=True)
         telemetry.policies_rejected((Problem("weapons.yaml", 14, 7, "unknown key"),))
         telemetry.policies_rejected((Problem("weapons.yaml", 0, 0, "is not readable"),))

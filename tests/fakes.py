@@ -18,9 +18,9 @@ from moderation.core.calibration import PolicyCalibration
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -210,12 +210,17 @@ class RecordingTelemetry:
         self.sheds: list[ShedReason] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
+        self.lookups: list[Lookup] = []
+        self.cache_sizes: list[int] = []
+        self.limits: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
         """Version, policies, texts embedded."""
         self.origins: list[SetOrigin] = []
         """Of the sets loaded."""
         self.not_kept: list[str] = []
         self.unchanged: list[str] = []
+        self.bindings: list[tuple[BoundEncoder | None, bool]] = []
+        self.shadowed: list[ShadowOutcome] = []
         self.rejected: list[tuple[Problem, ...]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code; what the gRPC adapter tells."""
@@ -231,6 +236,15 @@ class RecordingTelemetry:
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         self.batch_sizes.append(size)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        self.lookups.append(lookup)
+
+    def cache_changed(self, n_bytes: int) -> None:
+        self.cache_sizes.append(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        self.limits.append(max_in_flight)
 
     def policies_loaded(
         self,
@@ -252,6 +266,12 @@ class RecordingTelemetry:
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         self.rejected.append(tuple(problems))
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        self.bindings.append((bound, suits))
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        self.shadowed.append(outcome)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))

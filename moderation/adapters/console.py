@@ -13,8 +13,9 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
+from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -71,6 +72,16 @@ class LogTelemetry:
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry; too frequent for a log."""
 
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._log.debug("limit_changed", max_in_flight=max_in_flight)
+
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
@@ -93,6 +104,19 @@ class LogTelemetry:
         """See Telemetry."""
         self._log.debug("policies_unchanged", version=version[:12])
 
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        if bound is not None and not suits:
+            self._log.warning(
+                "policies_for_another_encoder",
+                bound_to=bound.name,
+                bound_encoder_id=bound.encoder_id[:12],
+                file=bound.file,
+            )
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry; too frequent for a log."""
+
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""
         for problem in problems:
@@ -110,6 +134,21 @@ class LogTelemetry:
         )
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
+
+    def encoder_misfit(self, reason: str) -> None:
+        """Say why another bundle of this model would run better here."""
+        self._log.warning("encoder_misfit", reason=reason)
+
+    def shadowing(self, encoder: EncoderInfo, *, share: float, directory: str) -> None:
+        """Say that a second encoder sees a share of the content, and where its scores go."""
+        self._log.info(
+            "shadow_encoder",
+            encoder=encoder.name,
+            encoder_id=encoder.encoder_id[:12],
+            device=encoder.device,
+            share=share,
+            pairs=directory,
+        )
 
     def serving(self) -> None:
         """Say that requests are answered from now on."""

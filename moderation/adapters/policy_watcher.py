@@ -22,7 +22,7 @@ DEBOUNCE_MS = 50
 STEP_MS = 20
 CONFIG_MAP_PREFIX = ".."
 """Of the names by which Kubernetes swaps the whole content of a mounted ConfigMap."""
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml", ".lock")
 
 _Burst: TypeAlias = set[tuple[Change, str]]
 _Identity: TypeAlias = tuple[int, int] | None

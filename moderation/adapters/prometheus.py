@@ -27,9 +27,9 @@ from prometheus_client.registry import Collector
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import DEFAULT_PROFILE, Action
+from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -73,6 +73,11 @@ class _RequestMetrics:
         self.shed = Counter(
             "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
         )
+        self.limit = Gauge(
+            "moderation_admission_limit",
+            "Interactive requests that may be under way, as the measured wait allows.",
+            registry=registry,
+        )
 
 
 class _EncodingMetrics:
@@ -99,6 +104,23 @@ class _EncodingMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.lookups = Counter(
+            "moderation_embedding_lookups",
+            "Contents whose embeddings were wanted: hit, miss, or shared with one under way.",
+            ["result"],
+            registry=registry,
+        )
+        self.cache_bytes = Gauge(
+            "moderation_embedding_cache_bytes",
+            "Memory that the cache of embeddings takes.",
+            registry=registry,
+        )
+        self.shadowed = Counter(
+            "moderation_shadow_encodings",
+            "Content offered to a second encoder, by outcome: recorded, dropped or failed.",
+            ["outcome"],
+            registry=registry,
+        )
 
 
 class _PolicyMetrics:
@@ -118,6 +140,11 @@ class _PolicyMetrics:
             "moderation_policy_reload_duration_seconds",
             "Time from reading the policy files to their being active.",
             buckets=SECONDS,
+            registry=registry,
+        )
+        self.for_another_encoder = Gauge(
+            "moderation_policies_for_another_encoder",
+            "1 while the active thresholds were set for an encoder that is not running.",
             registry=registry,
         )
         self.active = Gauge("moderation_policies", "Policies in the active set.", registry=registry)
@@ -181,6 +208,11 @@ class PrometheusTelemetry:
         )
         self._build = Info("moderation_build", "What is running.", registry=self.registry)
         self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
+        self._shadow_encoder = Info(
+            "moderation_shadow_encoder",
+            "The encoder that sees a share of the content, where there is one.",
+            registry=self.registry,
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -193,6 +225,10 @@ class PrometheusTelemetry:
             self._requests.unjudgeable.labels(code.value)
         for result in RELOAD_RESULTS:
             self._policies.reloads.labels(result)
+        for lookup in Lookup:
+            self._encoding.lookups.labels(lookup.value)
+        for outcome in ShadowOutcome:
+            self._encoding.shadowed.labels(outcome.value)
         for stage in STAGES:
             self._encoding.stage_seconds.labels(stage)
 
@@ -230,16 +266,35 @@ class PrometheusTelemetry:
         self._encoding.batch_size.observe(size)
         self._encoding.batch_seconds.observe(seconds)
 
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._encoding.lookups.labels(lookup.value).inc()
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._encoding.cache_bytes.set(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._requests.limit.set(max_in_flight)
+
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        if origin is not SetOrigin.KEPT:
-            self._policies.reloads.labels("loaded").inc()
-            self._policies.reload_failed.set(0)
+        self._policies.reloads.labels("loaded").inc()
+        self._policies.reload_failed.set(0)
         self._policies.reload_seconds.observe(seconds)
         self._policies.active.set(policies)
         self._policies.policy_set.info({"version": version})
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._policies.for_another_encoder.set(not suits)
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._encoding.shadowed.labels(outcome.value).inc()
 
     def activation_not_kept(self, reason: str) -> None:
         """See Telemetry."""
@@ -255,17 +310,14 @@ class PrometheusTelemetry:
         self._policies.reloads.labels("rejected").inc()
         self._policies.reload_failed.set(1)
 
-    def describe(self, *, build: Mapping[str, str], encoder: EncoderInfo) -> None:
+    def describe(
+        self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
+    ) -> None:
         """Say once what is running."""
         self._build.info(dict(build))
-        self._encoder.info(
-            {
-                "encoder_id": encoder.encoder_id,
-                "name": encoder.name,
-                "family": encoder.family,
-                "device": encoder.device,
-            }
-        )
+        self._encoder.info(_labels(encoder))
+        if shadow is not None:
+            self._shadow_encoder.info(_labels(shadow))
 
     def watch(
         self,
@@ -280,6 +332,15 @@ class PrometheusTelemetry:
         self._policies.stale.set_function(lambda: float(policies_stale()))
         self.registry.register(_ReviewBudgets(review_budgets))
         self._ready.set_function(lambda: float(ready()))
+
+
+def _labels(encoder: EncoderInfo) -> dict[str, str]:
+    return {
+        "encoder_id": encoder.encoder_id,
+        "name": encoder.name,
+        "family": encoder.family,
+        "device": encoder.device,
+    }
 
 
 class MetricsServer:

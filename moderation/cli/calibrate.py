@@ -39,6 +39,14 @@ def calibrate(
     html: Annotated[
         Path | None, typer.Option(help="Write a report with plots here.", show_default=False)
     ] = None,
+    stored: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--embeddings",
+            help="File of embeddings that content ids mean; else those that a server kept.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write no calibration.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only list calibrations that no longer fit.")
@@ -63,7 +71,7 @@ def calibrate(
 
     if labels is None:
         return asyncio.run(calibration.check(settings))
-    wanted = calibration.Wanted(labels, method, targets, html, is_dry=dry_run)
+    wanted = calibration.Wanted(labels, method, targets, html, dry_run, tuple(stored or ()))
     return asyncio.run(calibration.run(settings, wanted))
 
 

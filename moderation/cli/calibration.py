@@ -11,10 +11,13 @@ from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.labels import read_labels
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.app import Engine, running_engine
+from moderation.cli.corpora import contents_of
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable, say, say_table
 from moderation.cli.pictures import read_picture
 from moderation.core.calibration import ThresholdTarget
+from moderation.core.content import Embeddings
+from moderation.core.corpus import Corpus
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import LabelsRejected, PolicySetRejected
 from moderation.core.labels import Label, LabelledScores
@@ -45,6 +48,8 @@ class Wanted:
     targets: tuple[ThresholdTarget, ...]
     html: Path | None
     is_dry: bool
+    stored: tuple[Path, ...] = ()
+    """Files of embeddings in which content ids are looked up; none means what a server kept."""
 
 
 async def run(settings: Settings, wanted: Wanted) -> int:
@@ -100,15 +105,22 @@ async def _scores(
     engine: Engine, scorer: Scorer, labels: Sequence[Label], settings: Settings, wanted: Wanted
 ) -> dict[str, LabelledScores]:
     read = partial(read_picture, max_bytes=settings.decode.max_image_bytes)
+    has_ids = not all(label.is_image for label in labels)
+    corpus = await contents_of(wanted.stored, None, engine, settings) if has_ids else None
     seen = await look_at(
         labels,
         encoder=engine.contents,
         read=lambda path: read(Path(path)),
-        stored={},
+        stored={} if corpus is None else corpus_by_id(corpus),
         in_flight=2 * settings.batching.max_batch_size,
         file=str(wanted.labels),
     )
     return scorer.scores_of(labels, seen)
+
+
+def corpus_by_id(corpus: Corpus) -> dict[str, Embeddings]:
+    """Each content's embeddings; of an id that was stored more than once, the latest."""
+    return {one: corpus.frames_of(number) for number, one in enumerate(corpus.content_ids)}
 
 
 def _tell(outcomes: Sequence[CalibratedPolicy]) -> None:

@@ -73,10 +73,7 @@ def _toml(settings: Settings) -> str:
         if section != last_section:
             lines += ["", f"[{section}]"]
             last_section = section
-        value = value_of(settings, name)
-        # TOML has no word for nothing.
-        written = f"# {field} =" if value is None else f"{field} = {_toml_value(value)}"
-        lines += [f"# {meaning_of(name)}", written]
+        lines += [f"# {meaning_of(name)}", f"{field} = {_toml_value(value_of(settings, name))}"]
     return "\n".join(lines).strip()
 
 

@@ -21,7 +21,7 @@ from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.phrases import PhraseEmbeddings
-from moderation.settings import Settings
+from moderation.settings import Settings, bundle_store
 
 REFUSED = "E001"
 CLEAN, FOUND = 0, 1
@@ -29,7 +29,9 @@ CLEAN, FOUND = 0, 1
 
 def run(settings: Settings, *, form: str, fix: bool, strict: bool) -> int:
     """Lint and tell; raises CommandError or BundleRejected."""
-    encoder, limit = describe_encoder(settings.encoder.bundle)
+    encoder, limit = describe_encoder(
+        settings.encoder.bundle, store=bundle_store(settings), device=settings.encoder.device
+    )
     documents = DocumentCache(settings.policies.cache_directory)
     mended: list[Told] = []
     try:
@@ -105,8 +107,8 @@ def _findings(
         dim=encoder.dim,
         encoder=lambda: load_encoder(
             settings.encoder.bundle,
-            device="cpu",
-            threads=settings.encoder.threads,
+            store=bundle_store(settings),
+            device=settings.encoder.device,
             allow_unverified=settings.encoder.allow_unverified,
         ),
     )

@@ -208,6 +208,24 @@ class Profile:
         return self.policy_ids is None or policy_id in self.policy_ids
 
 
+class BindingRule(StrEnum):
+    """What to do with policies whose thresholds were set for another encoder."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundEncoder:
+    """The encoder that a set's thresholds were set for."""
+
+    encoder_id: str
+    name: str
+    file: str
+    """Where it is written."""
+
+
 @dataclass(frozen=True)
 class PolicySet:
     """All policies that are loaded together, and the profiles by their ids."""
@@ -222,6 +240,8 @@ class PolicySet:
         default_factory=lambda: MappingProxyType({})
     )
     """By policy id, for one encoder; part of the set because they decide as policies do."""
+    encoder: BoundEncoder | None = None
+    """None where the thresholds are bound to no encoder."""
 
     def __post_init__(self) -> None:
         """Refuse a set that judges nothing, has one id twice, or a profile that dangles."""
@@ -257,6 +277,8 @@ class PolicySet:
             name: canonical(getattr(self, name))
             for name in ("profiles", "categories", "calibrations")
         }
+        if self.encoder is not None:
+            others["encoder"] = self.encoder.encoder_id
         return digest({**others, "policies": sorted(policy.digest for policy in self.policies)})
 
     def profile(self, name: str) -> Profile:

@@ -174,6 +174,8 @@ def compile_policies(
     fits = [fit_of(policy, policy_set) or scale.default for policy in active]
     phrases_by_policy = [policy.phrases for policy in active]
     contrast_by_policy = [policy.contrast for policy in active]
+    aggregations = [policy.aggregation for policy in active]
+    contrast_aggregations = [scale.contrast_aggregation] * len(active)
     return CompiledPolicies(
         policy_set=policy_set,
         encoder_id=encoder_id,
@@ -192,18 +194,8 @@ def compile_policies(
             position: policy.canary for position, policy in enumerate(active) if policy.canary < 1.0
         },
         thresholds=tuple(solved(policy.thresholds, policy, policy_set) for policy in active),
-        phrases=_side(
-            active,
-            phrases_by_policy,
-            [policy.aggregation for policy in active],
-            embedding_by_text,
-        ),
-        contrast=_side(
-            active,
-            contrast_by_policy,
-            [scale.contrast_aggregation] * len(active),
-            embedding_by_text,
-        ),
+        phrases=_side(active, phrases_by_policy, aggregations, embedding_by_text),
+        contrast=_side(active, contrast_by_policy, contrast_aggregations, embedding_by_text),
         cuts={name: _cuts(one, active, policy_set) for name, one in policy_set.profiles.items()},
     )
 

@@ -51,6 +51,8 @@ class _Built:
     embedded: int
     origin: SetOrigin
     pin: Pin | None = None
+    overruled: Pin | None = None
+    """A pin that was in place of something else than what the source means now."""
 
 
 class PolicyStore:
@@ -134,7 +136,6 @@ class PolicyStore:
             problems: tuple[Problem, ...] = ()
             if not isinstance(built, _Built):
                 problems = built
-                self._telemetry.policies_rejected(problems)
                 built = await self._tried(self._without_source)
             if isinstance(built, _Built):
                 seconds = asyncio.get_running_loop().time() - started
@@ -142,6 +143,8 @@ class PolicyStore:
             else:
                 problems = (*problems, *built)
                 self._status = replace(self._status, reloaded_at=self._clock(), problems=problems)
+            if problems:
+                self._telemetry.policies_rejected(problems)
             return not problems
 
     async def follow(self, feed: ChangeFeed) -> None:
@@ -155,8 +158,11 @@ class PolicyStore:
 
     async def _tried(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._built_or_not, build)
+
+    def _built_or_not(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         try:
-            return await loop.run_in_executor(self._executor, build)
+            return build()
         except PolicySetRejected as rejected:
             return rejected.problems
         except Exception as error:  # a bug or a dying disk must not end the reload loop
@@ -170,33 +176,33 @@ class PolicyStore:
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
         built = self._built(policy_set, SetOrigin.SOURCE)
         self._check(built.compiled)
-        return built
+        return replace(built, overruled=pin)
 
     def _without_source(self) -> _Built:
         """The pinned set, the active one as of today, or the one that was kept.
 
         Raises PolicySetRejected, with no problem to add, if there is none of them.
         """
-        pin, active = self._keeper.pin(), self._status.active
-        if pin is not None:
+        pin, active, history = self._keeper.pin(), self._status.active, self._known_history()
+        if active is None and not history:
+            raise PolicySetRejected(())
+        last = active.policy_set.version if active else history[0].version
+        # A pin that a later edit has overruled must not come back with the edit after it.
+        if pin is not None and last in (pin.version, pin.instead_of):
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
         if active is not None:
             return self._built(active.policy_set, self._status.origin)
-        history = self._known_history()
-        if not history:
-            raise PolicySetRejected(())
-        return self._built(self._keeper.kept(history[0].version), SetOrigin.KEPT)
+        return self._built(self._keeper.kept(last), SetOrigin.KEPT)
 
     def _built(self, policy_set: PolicySet, origin: SetOrigin, pin: Pin | None = None) -> _Built:
         """The active set itself if that means the same and has the same policies on today."""
         active, today = self._status.active, self._clock().date()
-        wanted = texts_to_embed(policy_set)
         if active is not None and active.policy_set.version == policy_set.version:
             on = {policy.id for policy in policy_set.policies if policy.is_on(today)}
             if on == active.positions.keys():
                 return _Built(active, 0, origin, pin)
         in_use = texts_to_embed(active.policy_set) if active else frozenset[str]()
-        embedded = self._phrases.embed(wanted, active=in_use)
+        embedded = self._phrases.embed(texts_to_embed(policy_set), active=in_use)
         compiled = compile_policies(
             policy_set,
             encoder_id=self._encoder.encoder_id,
@@ -257,7 +263,8 @@ class PolicyStore:
                 activation = activation_of(policy_set, former, origin=built.origin, now=now)
                 self._history = (activation, *history)
                 self._keeper.keep(policy_set, activation)
-            if built.origin is SetOrigin.SOURCE:
+            # Not one that was put there meanwhile.
+            if built.overruled is not None and built.overruled == self._keeper.pin():
                 self._keeper.unpin()
         except OSError as error:
             self._telemetry.activation_not_kept(error.strerror or type(error).__name__)

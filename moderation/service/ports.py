@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.calibration import PolicyCalibration
+from moderation.core.comparison import Pair
 from moderation.core.content import Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin
 
 
@@ -90,6 +91,33 @@ class ShedReason(StrEnum):
     QUEUE_FULL = "queue_full"
     IN_FLIGHT = "in_flight"
     IN_FLIGHT_BYTES = "in_flight_bytes"
+    LATENCY = "latency"
+    DEADLINE = "deadline"
+
+
+class Lookup(StrEnum):
+    """How an embedding was come by; a small closed set, safe as a metric label."""
+
+    HIT = "hit"
+    MISS = "miss"
+    SHARED = "shared"
+    """Another caller's encoding of the same bytes was under way."""
+
+
+class PairSink(Protocol):
+    """Where scores by two encoders are kept. Called from one worker thread."""
+
+    def record(self, pair: Pair) -> None:
+        """Keep one pair, within a bound; may raise OSError."""
+        ...
+
+
+class ShadowOutcome(StrEnum):
+    """What became of content that a second encoder was to see; safe as a metric label."""
+
+    RECORDED = "recorded"
+    DROPPED = "dropped"
+    FAILED = "failed"
 
 
 class Telemetry(Protocol):
@@ -111,6 +139,18 @@ class Telemetry(Protocol):
         """A batch of so many frames went through the encoder."""
         ...
 
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """Somebody wanted the embeddings of a content."""
+        ...
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """The cache of embeddings takes so much memory now."""
+        ...
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """Admission lets so many interactive requests be under way now."""
+        ...
+
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
@@ -123,6 +163,14 @@ class Telemetry(Protocol):
 
     def policies_unchanged(self, *, version: str) -> None:
         """The source was read again and means the same."""
+        ...
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """The encoder that the thresholds were set for has changed; whether it is the one here."""
+        ...
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """A second encoder saw content that was answered already, or could not."""
         ...
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:

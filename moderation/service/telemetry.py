@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
+from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,18 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.batch_encoded(size, seconds))
 
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.embedding_looked_up(lookup))
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.cache_changed(n_bytes))
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.limit_changed(max_in_flight))
+
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
@@ -59,6 +72,14 @@ class FanOutTelemetry:
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.policies_unchanged(version=version))
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.binding_checked(bound, suits=suits))
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.encoder_shadowed(outcome))
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""

@@ -10,7 +10,7 @@ import pytest
 from moderation.adapters.console import LogTelemetry, configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action
+from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import ShedReason
 from tests.builders import a_decision, an_encoder_info
@@ -91,6 +91,27 @@ def test_what_happens_too_often_is_not_logged() -> None:
     telemetry.batch_encoded(8, 0.02)
 
     assert lines(written) == []
+
+
+def test_thresholds_of_another_encoder_are_a_warning() -> None:
+    telemetry, written = a_log()
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=True)
+    telemetry.binding_checked(None, suits=True)
+
+    (line,) = lines(written)
+    assert (line["event"], line["level"]) == ("policies_for_another_encoder", "warning")
+    assert (line["bound_to"], line["bound_encoder_id"]) == ("vit-b32", "a" * 12)
+
+
+def test_what_runs_beside_or_not_at_its_best_is_told() -> None:
+    telemetry, written = a_log()
+    telemetry.encoder_misfit("export this model as int8")
+    telemetry.shadowing(an_encoder_info(name="second"), share=0.05, directory="var/pairs")
+
+    misfit, shadow = lines(written)
+    assert misfit["reason"] == "export this model as int8"
+    assert (shadow["encoder"], shadow["share"], shadow["pairs"]) == ("second", 0.05, "var/pairs")
 
 
 def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> None:

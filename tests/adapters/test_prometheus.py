@@ -12,9 +12,9 @@ from prometheus_client.samples import Sample
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action, Mode
+from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 from tests.builders import a_decision, a_policy, a_verdict, an_encoder_info
 from tests.contracts import TelemetryContract
 
@@ -113,11 +113,18 @@ def test_load_is_told_by_queue_batches_rpcs_and_what_was_turned_away(
     telemetry.queue_changed(5)
     telemetry.batch_encoded(8, 0.02)
     telemetry.shed(ShedReason.QUEUE_FULL)
+    telemetry.embedding_looked_up(Lookup.SHARED)
+    telemetry.cache_changed(4096)
+    telemetry.limit_changed(64)
     telemetry.rpc_finished("Moderate", "OK", 0.03)
 
     seen = scraped(server)
     assert seen[series("moderation_queue_depth")] == 5
     assert seen[series("moderation_batch_size_sum")] == 8
+    assert seen[series("moderation_embedding_lookups_total", result="shared")] == 1
+    assert seen[series("moderation_embedding_lookups_total", result="hit")] == 0
+    assert seen[series("moderation_embedding_cache_bytes")] == 4096
+    assert seen[series("moderation_admission_limit")] == 64
     assert seen[series("moderation_batch_duration_seconds_sum")] == pytest.approx(0.02)
     assert seen[series("moderation_shed_total", reason="queue_full")] == 1
     assert seen[series("moderation_rpcs_total", method="Moderate", code="OK")] == 1
@@ -188,6 +195,32 @@ def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: Met
     encoder = {"encoder_id": "fake-encoder", "name": "fake", "family": "fake"}
     device = an_encoder_info().device
     assert seen[series("moderation_encoder_info", device=device, **encoder)] == 1
+
+
+def test_a_second_encoder_is_named_and_what_it_saw_counted(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    second = an_encoder_info(encoder_id="second", name="second")
+    telemetry.describe(build={}, encoder=an_encoder_info(), shadow=second)
+    telemetry.encoder_shadowed(ShadowOutcome.RECORDED)
+
+    seen = scraped(server)
+    runs = "moderation_shadow_encodings_total"
+    named = {"encoder_id": "second", "name": "second", "family": "fake", "device": second.device}
+    assert seen[series("moderation_shadow_encoder_info", **named)] == 1
+    assert seen[series(runs, outcome="recorded")] == 1
+    assert seen[series(runs, outcome="dropped")] == 0
+
+
+def test_thresholds_for_another_encoder_show_until_they_are_mended(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    gauge = series("moderation_policies_for_another_encoder")
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+    before = scraped(server)[gauge]
+    telemetry.binding_checked(None, suits=True)
+
+    assert (before, scraped(server)[gauge]) == (1, 0)
 
 
 def test_nothing_that_a_caller_sends_becomes_a_label(

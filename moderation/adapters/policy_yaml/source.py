@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
+from moderation.adapters.policy_yaml.binding import read_binding
 from moderation.adapters.policy_yaml.categories import (
     CategoriesFile,
     category_problem,
@@ -82,7 +83,8 @@ class YamlPolicySource:
         except Flawed as error:
             raise PolicySetRejected((Problem(self._shown, 0, 0, error.flaw.message),)) from error
         self._parsed = {name: self._parse(name, read) for name, read in content_by_name.items()}
-        return self._assemble({name: one.meaning for name, one in self._parsed.items()})
+        policy_set = self._assemble({name: one.meaning for name, one in self._parsed.items()})
+        return replace(policy_set, encoder=read_binding(self._directory, self._shown))
 
     def _parse(self, name: str, read: bytes | Flawed) -> _Parsed:
         stem = stem_of(name)
