@@ -2,7 +2,15 @@
 
 import typer
 
-from moderation.cli import policy_diff, policy_history, policy_rollback, policy_schema, policy_tests
+from moderation.cli import (
+    policy_diff,
+    policy_forget,
+    policy_history,
+    policy_lint,
+    policy_rollback,
+    policy_schema,
+    policy_tests,
+)
 
 policy = typer.Typer(
     name="policy",
@@ -12,6 +20,8 @@ policy = typer.Typer(
 )
 policy.command("schema")(policy_schema.schema)
 policy.command("diff")(policy_diff.diff)
+policy.command("lint")(policy_lint.lint)
 policy.command("test")(policy_tests.run_tests)
+policy.command("forget")(policy_forget.forget)
 policy.command("history")(policy_history.history)
 policy.command("rollback")(policy_rollback.rollback)

@@ -81,8 +81,10 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
             continue
-        before = _values(old[name]) if name in old else {}
-        after = _values(new[name]) if name in new else {}
+        # Of what came or went as a whole, that much is told as one would have to write.
+        is_whole = not (name in old and name in new)
+        before = _values(old[name], without_defaults=is_whole) if name in old else {}
+        after = _values(new[name], without_defaults=is_whole) if name in new else {}
         changes = tuple(
             Change(path, before.get(path), after.get(path))
             for path in dict.fromkeys([*before, *after])
@@ -93,12 +95,13 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
     return tuple(parts)
 
 
-def _values(part: Part) -> dict[str, Value]:
+def _values(part: Part, *, without_defaults: bool) -> dict[str, Value]:
     """Every value by its path; what is empty or absent has none."""
     found = {
         path: value
         for one in fields(part)
         if one.compare and one.name not in {"id", "policy_id"}
+        if not (without_defaults and getattr(part, one.name) == one.default)
         for path, value in _flat(*_as_written(one.name, getattr(part, one.name)))
     }
     return {path: value for path, value in found.items() if value not in {None, ""}}

@@ -199,8 +199,8 @@ def _verdict_complaints(wanted: Expectation, found: _Judged, row: int) -> Iterat
     for policy_ids, is_wanted in ((wanted.flagged_by, True), (wanted.not_flagged_by, False)):
         for policy_id in policy_ids:
             column = found.column(policy_id)
-            is_flagged = column >= 0 and found.actions[row, column] > Action.ALLOW
-            if is_flagged is not is_wanted:
+            is_flagged = column >= 0 and bool(found.actions[row, column] > Action.ALLOW)
+            if is_flagged != is_wanted:
                 how = "did not flag it" if is_wanted else "flagged it"
                 yield f"{policy_id} {how} ({_score(found, row, policy_id)})"
     for policy_id, bounds in wanted.scores.items():

@@ -69,7 +69,13 @@ def test_a_policy_that_came_and_one_that_went_are_told_whole() -> None:
 
     assert (went.id, went.is_removed, went.is_added) == ("a", True, False)
     assert (came.id, came.is_removed, came.is_added) == ("c", False, True)
-    assert '+ phrases["a cat"]' in map(str, came.changes)
+    assert [str(change) for change in came.changes] == [
+        "+ title: C",
+        '+ phrases["a cat"]',
+        "+ thresholds.review: 0.5",
+        "+ thresholds.block: 0.8",
+        '+ templates["{}"]',
+    ]
     assert '- phrases["a gun"]' in map(str, went.changes)
 
 

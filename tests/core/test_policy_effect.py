@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moderation.core.aggregation import AGGREGATIONS
-from moderation.core.calibration import Calibration
+from moderation.core.calibration import Calibration, IsotonicCalibration
 from moderation.core.corpus import Corpus
 from moderation.core.decision import Options, decide
 from moderation.core.decision import Outcome as CoreOutcome
@@ -308,3 +308,21 @@ def test_a_threshold_amid_a_heap_of_scores_says_how_many_it_is_unsure_of() -> No
     found = tally(plan, corpus)
 
     assert (found.rechecked, found.unsure) == (MAX_RECHECKED, 7)
+
+
+def test_a_score_on_a_steep_rising_line_is_looked_at_more_closely() -> None:
+    steep = IsotonicCalibration(((0.0, 0.0), (0.1, 0.9), (0.1001, 0.95), (1.0, 1.0)))
+    flat = IsotonicCalibration(((0.0, 0.0), (1.0, 0.2)))
+    policies = a_policy_set(a_policy("a"), a_policy("b"), a_policy("c"))
+
+    ready = compiled(policies, scale=SHARPER, fits={"a": steep, "b": flat})
+
+    assert ready.curves.steepness == pytest.approx([500.0, 0.2, 0.25 / 0.2], rel=1e-6)
+
+
+def test_a_new_calibration_changes_scores_too() -> None:
+    fit = IsotonicCalibration(((0.0, 0.0), (3.0, 1.0)))
+    old = Side.of(compiled(a_policy_set(), scale=SHARPER), "")
+    new = Side.of(compiled(a_policy_set(), scale=SHARPER, fits={"weapons": fit}), "")
+
+    assert [policy.id for policy in to_rescore(old, new)] == ["weapons"]

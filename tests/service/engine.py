@@ -1,6 +1,6 @@
 """A moderator over fakes, wired as the composition root wires the real one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 
-from moderation.core.content import Embedding, Pixels
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import PolicySet
+from moderation.core.scoring import CompiledPolicies
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
+from moderation.service.policy_tests import accept
+from moderation.service.recent import keep_nothing
 from tests.builders import NOON, a_policy_set, an_encoder_info
 from tests.fakes import (
     FakeEncoder,
@@ -69,6 +72,8 @@ async def running_engine(
     reloaded: bool = True,
     keeper: FakeKeeper | None = None,
     max_age_s: float | None = None,
+    check: Callable[[CompiledPolicies], None] = accept,
+    keep: Callable[[str, Embeddings], None] = keep_nothing,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
     telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
@@ -113,6 +118,7 @@ async def running_engine(
             executor=reloading,
             keeper=kept,
             max_age_s=max_age_s,
+            check=check,
         )
         moderator = Moderator(
             policies=policies,
@@ -121,6 +127,7 @@ async def running_engine(
             limits=limits,
             clock=clock,
             new_id=lambda: f"decision-{next(numbers)}",
+            keep=keep,
         )
         if reloaded:
             await policies.reload()

@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
+from moderation.core.content import Content, Embeddings
+from moderation.core.decision import Options
 from moderation.service.recent import RecentKeeper, keep_nothing
 from tests.fakes import embedding_of
+from tests.service.engine import running_engine
 from tests.service.recent import FakeRecentContents, RecentContentsContract
 
 GUN = embedding_of("a gun")[None]
@@ -109,3 +113,15 @@ async def test_a_keeper_that_never_ran_ends_quietly() -> None:
 
 def test_a_service_keeps_nothing_unless_it_is_told_to() -> None:
     keep_nothing("a", GUN)
+
+
+async def test_a_moderator_offers_what_it_judged_and_nothing_else() -> None:
+    kept: dict[str, Embeddings] = {}
+
+    async with running_engine(keep=kept.__setitem__) as engine:
+        await engine.moderator.moderate(Content(b"a gun|a cat", "a"), Options())
+        await engine.moderator.moderate(Content(b"broken", "b"), Options())
+
+    assert kept.keys() == {"a"}
+    expected = np.stack([embedding_of("a gun"), embedding_of("a cat")])
+    np.testing.assert_allclose(kept["a"], expected)

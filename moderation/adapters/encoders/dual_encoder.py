@@ -11,16 +11,15 @@ from typing import TypeAlias
 
 import numpy as np
 
+from moderation.adapters.encoders.description import info_of
 from moderation.adapters.encoders.devices import MISFITS, Device, Tuning
 from moderation.adapters.encoders.image_sessions import ImageSessions
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.encoders.onnx_session import OnnxSession
 from moderation.adapters.encoders.tokenizer import TextTokenizer, TokenIds
-from moderation.core.calibration import Calibration
-from moderation.core.content import Crop, Embeddings, Interpolation, Pixels, PixelSpec
+from moderation.core.content import Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected, Overloaded
-from moderation.core.scoring import ScoreScale
 
 ANY = None
 """A size that a graph must take as it comes."""
@@ -58,27 +57,7 @@ class OnnxDualEncoder:
     @property
     def info(self) -> EncoderInfo:
         """What this encoder is, and where it really runs."""
-        manifest = self._manifest
-        return EncoderInfo(
-            encoder_id=manifest.encoder_id,
-            name=manifest.name,
-            family=manifest.family,
-            dim=manifest.dim,
-            pixels=PixelSpec(
-                size_px=manifest.image.size_px,
-                crop=Crop(manifest.image.crop),
-                crop_fraction=manifest.image.crop_fraction,
-                interpolation=Interpolation(manifest.image.interpolation),
-            ),
-            scale=ScoreScale(
-                scale=manifest.score.scale,
-                default=Calibration(manifest.score.bias, manifest.score.temperature),
-                contrast_aggregation=manifest.score.contrast_aggregation,
-            ),
-            device=self._images.device,
-            notice=manifest.notice,
-            is_starter=manifest.is_starter,
-        )
+        return info_of(self._manifest, device=self._images.device)
 
     @property
     def batches_in_flight(self) -> int:

@@ -5,10 +5,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from moderation.adapters.encoders.bundle_store import stored_names
+from moderation.adapters.encoders.description import TokenLimit, info_of
 from moderation.adapters.encoders.devices import PREFERRED_PRECISIONS, Tuning, parse_devices
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import MANIFEST_NAME, Manifest, ManifestError
 from moderation.adapters.encoders.parity import require_parity
+from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import BundleRejected
 
 DEFAULT_TUNING = Tuning()
@@ -80,6 +82,18 @@ def _read(directory: Path) -> Manifest:
         return Manifest.load(directory)
     except ManifestError as error:
         raise BundleRejected(str(error)) from error
+
+
+def describe_encoder(
+    name_or_path: str, *, store: Path | None = None, device: str = "cpu"
+) -> tuple[EncoderInfo, TokenLimit]:
+    """What a bundle says of its encoder, nothing verified and nothing loaded.
+
+    Raises BundleRejected.
+    """
+    directory = find_bundle(name_or_path, store=store, device=device)
+    manifest = _read(directory)
+    return info_of(manifest, device="none"), TokenLimit(directory, manifest)
 
 
 def _bundled() -> Path:

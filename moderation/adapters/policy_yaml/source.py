@@ -13,6 +13,7 @@ from moderation.adapters.policy_yaml.categories import (
     category_problem,
     parse_categories,
 )
+from moderation.adapters.policy_yaml.document import ReadDocument, read_document
 from moderation.adapters.policy_yaml.files import (
     decode,
     fingerprint,
@@ -68,8 +69,9 @@ class YamlPolicySource:
     Every load reads every file, but parses only those whose bytes have changed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, read: ReadDocument = read_document) -> None:
         self._directory = directory
+        self._read = read
         self._shown = shown_name(directory.absolute().name) or "policies"
         self._parsed: Mapping[str, _Parsed] = {}
         self._finished: Mapping[str, _Finished] = {}
@@ -97,7 +99,10 @@ class YamlPolicySource:
         except Flawed as error:
             return _Parsed(b"", _BROKEN.get(stem, _broken_policy)((error.flaw,)))
         file = f"{self._shown}/{shown_name(name)}"
-        return _Parsed(digest, _PARSERS.get(stem, parse_policy)(text, file))
+        parse_shared = _PARSERS.get(stem)
+        if parse_shared is not None:
+            return _Parsed(digest, parse_shared(text, file))
+        return _Parsed(digest, parse_policy(text, file, self._read))
 
     def _assemble(self, meaning: Mapping[str, Meaning]) -> PolicySet:
         shown = self._shown

@@ -1,0 +1,127 @@
+"""Lints the policies' directory, and tells what was found in several forms."""
+
+from datetime import UTC, datetime
+
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoders.description import TokenLimit
+from moderation.adapters.encoders.registry import describe_encoder, load_encoder
+from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.policy_yaml.document_cache import DocumentCache
+from moderation.adapters.policy_yaml.places import PolicyPlaces
+from moderation.adapters.policy_yaml.repairs import repair
+from moderation.adapters.text_cache import CachedTexts
+from moderation.cli.exits import CommandError, Exit
+from moderation.cli.lint_forms import ERROR, FORMS, WARNING, Told
+from moderation.cli.output import say
+from moderation.core.encoder import EncoderInfo
+from moderation.core.errors import PolicySetRejected
+from moderation.core.lint import Finding, Lint, lint
+from moderation.core.policy import PolicySet
+from moderation.core.scoring import compile_policies, texts_to_embed
+from moderation.core.solving import OnStale
+from moderation.service.calibrating import CalibratedPolicies
+from moderation.service.phrases import PhraseEmbeddings
+from moderation.settings import Settings, bundle_store
+
+REFUSED = "E001"
+CLEAN, FOUND = 0, 1
+
+
+def run(settings: Settings, *, form: str, fix: bool, strict: bool) -> int:
+    """Lint and tell; raises CommandError or BundleRejected."""
+    encoder, limit = describe_encoder(
+        settings.encoder.bundle, store=bundle_store(settings), device=settings.encoder.device
+    )
+    documents = DocumentCache(settings.policies.cache_directory)
+    mended: list[Told] = []
+    try:
+        if fix:
+            mended = _mend(settings, encoder, documents)
+        told = _look(settings, encoder, limit, documents)
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}", Exit.SOFTWARE) from error
+    documents.save()
+    for line in FORMS[form](told, mended):
+        say(line)
+    is_bad = any(one.level == ERROR or strict for one in told)
+    return FOUND if is_bad else CLEAN
+
+
+def _load(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) -> PolicySet:
+    directory = settings.policies.directory
+    return CalibratedPolicies(
+        YamlPolicySource(directory, read=documents.read),
+        CalibrationFiles(directory, encoder.scale),
+        encoder.encoder_id,
+        OnStale.MARK,
+    ).load()
+
+
+def _mend(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) -> list[Told]:
+    mended: list[Told] = []
+    while True:
+        try:
+            _load(settings, encoder, documents)
+        except PolicySetRejected as rejected:
+            # What was hidden by a mistake may have a cure too; each round mends at least one.
+            now = repair(settings.policies.directory, rejected.problems)
+            mended += [Told.of_problem(REFUSED, problem, settings) for problem in now]
+            if now:
+                continue
+        return mended
+
+
+def _look(
+    settings: Settings, encoder: EncoderInfo, limit: TokenLimit, documents: DocumentCache
+) -> list[Told]:
+    try:
+        policy_set = _load(settings, encoder, documents)
+        found = _findings(policy_set, settings, encoder, limit)
+    except PolicySetRejected as rejected:
+        return [Told.of_problem(REFUSED, problem, settings) for problem in rejected.problems]
+    places = PolicyPlaces(settings.policies.directory, documents.read)
+    told = []
+    for one in found:
+        file, place = places.find(one.policy_id, one.key, one.text)
+        told.append(
+            Told.at(
+                settings,
+                file=file,
+                line=place.line,
+                column=place.column,
+                code=one.code,
+                level=WARNING,
+                message=_message(one),
+                cure=one.cure,
+            )
+        )
+    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def _findings(
+    policy_set: PolicySet, settings: Settings, encoder: EncoderInfo, limit: TokenLimit
+) -> tuple[Finding, ...]:
+    texts = CachedTexts(
+        settings.policies.cache_directory,
+        encoder_id=encoder.encoder_id,
+        dim=encoder.dim,
+        encoder=lambda: load_encoder(
+            settings.encoder.bundle,
+            store=bundle_store(settings),
+            device=settings.encoder.device,
+            allow_unverified=settings.encoder.allow_unverified,
+        ),
+    )
+    phrases = PhraseEmbeddings(texts)
+    phrases.embed(texts_to_embed(policy_set), active=frozenset())
+    compiled = compile_policies(
+        policy_set,
+        encoder_id=encoder.encoder_id,
+        scale=encoder.scale,
+        embedding_by_text=phrases.by_text,
+    )
+    return lint(Lint(compiled, encoder, limit.count_cut, datetime.now(UTC).date()))
+
+
+def _message(finding: Finding) -> str:
+    return f"{finding.key} {finding.text!r}: {finding.message}" if finding.text else finding.message

@@ -1,0 +1,33 @@
+"""`moderation policy lint`: mistakes in policies, and what is likely to be one."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from moderation.cli.flags import Bundle, Config, Policies, nested
+from moderation.settings import load_settings
+
+
+def lint(
+    policies: Policies = None,
+    encoder: Bundle = None,
+    form: Annotated[
+        Literal["text", "json", "github", "sarif"],
+        typer.Option("--format", help="For people, programs, GitHub annotations, code scanning."),
+    ] = "text",
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend misspelt keys and repeated phrases first.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 on warnings too.")] = False,
+    config: Config = None,
+) -> int:
+    """Look for mistakes in the policies, and for what is likely to be one.
+
+    Ends with 1 if there is an error, that is, something for which the policies would be
+    refused, and else with 0.
+    """
+    flags = {"policies.directory": policies, "encoder.bundle": encoder}
+    settings = load_settings(nested(flags), config)
+    from moderation.cli.linting import run
+
+    return run(settings, form=form, fix=fix, strict=strict)

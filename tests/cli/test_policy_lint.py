@@ -1,0 +1,142 @@
+"""`moderation policy lint` in every form, on the shipped policies and on broken ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from moderation.cli.lint_forms import MEANING
+from tests.cli.command import Ended, moderation
+
+ROOT = Path(__file__).parents[2]
+GOOD = """\
+id: fire
+title: Fire
+phrases:
+  - a burning house
+  - a forest fire
+contrast:
+  - a candle
+  - a sunset
+thresholds: {review: 0.5}
+"""
+
+
+def policies(tmp_path: Path, text: str = GOOD) -> Path:
+    directory = tmp_path / "policies"
+    directory.mkdir(exist_ok=True)
+    (directory / "fire.yaml").write_text(text)
+    return directory
+
+
+async def lint(directory: Path, *arguments: str, tmp_path: Path) -> Ended:
+    cache = {"MODERATION_POLICIES__CACHE_DIRECTORY": str(tmp_path / "cache")}
+    return await moderation("policy", "lint", "--policies", directory, *arguments, env=cache)
+
+
+async def test_good_policies_end_with_0(tmp_path: Path) -> None:
+    ended = await lint(policies(tmp_path), "--strict", tmp_path=tmp_path)
+
+    assert (ended.exit_code, ended.out, ended.err) == (0, "0 errors, 0 warnings\n", "")
+
+
+async def test_the_shipped_policies_have_only_what_the_starter_cannot_see(tmp_path: Path) -> None:
+    ended = await lint(ROOT / "policies", tmp_path=tmp_path)
+
+    assert ended.exit_code == 0
+    lines = ended.out.splitlines()
+    assert lines[-1] == "0 errors, 5 warnings"
+    assert all(" warning W107: " in line for line in lines[:-1])
+
+
+async def test_warnings_are_told_with_their_place_and_cure(tmp_path: Path) -> None:
+    text = GOOD.replace("  - a candle\n", "  - a burning house at night\n")
+    directory = policies(tmp_path, text.replace("forest fire", "лесной пожар"))
+
+    ended = await lint(directory, tmp_path=tmp_path)
+    strict = await lint(directory, "--strict", tmp_path=tmp_path)
+
+    assert (
+        f"{directory}/fire.yaml:5:5: warning W106: phrases 'a лесной пожар': is not in" in ended.out
+    )
+    assert ended.out.splitlines()[-1].startswith("0 errors, ")
+    assert (ended.exit_code, strict.exit_code) == (0, 1)
+
+
+async def test_what_would_be_refused_is_an_error(tmp_path: Path) -> None:
+    directory = policies(tmp_path, GOOD.replace("title", "titel"))
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    assert ended.exit_code == 1
+    assert f"{directory}/fire.yaml:2:1: error E001: unknown key 'titel'; did you mean" in ended.out
+    assert "2 errors, 0 warnings" in ended.out
+
+
+async def test_what_has_one_cure_is_mended(tmp_path: Path) -> None:
+    repeated = GOOD.replace("  - a forest fire\n", "  - a forest fire\n  - A burning house\n")
+    directory = policies(tmp_path, repeated.replace("title", "titel"))
+
+    ended = await lint(directory, "--fix", tmp_path=tmp_path)
+
+    assert ended.exit_code == 0
+    assert ended.out.count(": mended: ") == 2
+    assert (directory / "fire.yaml").read_text() == GOOD
+
+
+async def test_programs_get_json_and_sarif(tmp_path: Path) -> None:
+    directory = policies(tmp_path, GOOD.replace("title", "titel"))
+
+    as_json = await lint(directory, "--format", "json", tmp_path=tmp_path)
+    sarif = await lint(directory, "--format", "sarif", tmp_path=tmp_path)
+
+    for one in json.loads(as_json.out)["findings"]:
+        assert (one["code"], one["level"]) == ("E001", "error")
+        assert one["file"] == f"{directory}/fire.yaml"
+    report = json.loads(sarif.out)
+    assert report["version"] == "2.1.0"
+    (run,) = report["runs"]
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == MEANING.keys()
+    results = run["results"]
+    assert {one["level"] for one in results} == {"error"}
+    assert results[-1]["locations"][0]["physicalLocation"]["region"]["startLine"] == 2
+
+
+async def test_github_gets_annotations_on_one_line_each(tmp_path: Path) -> None:
+    directory = policies(tmp_path, GOOD.replace("a sunset", "100 % огонь"))
+
+    ended = await lint(directory, "--format", "github", tmp_path=tmp_path)
+
+    line = next(line for line in ended.out.splitlines() if "W106" in line)
+    assert line.startswith("::warning file=")
+    assert ",title=W106,line=8,col=5::contrast '100 %25 огонь': is not in English" in line
+
+
+async def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
+    ended = await lint(tmp_path / "nowhere", tmp_path=tmp_path)
+
+    assert ended.exit_code == 1
+    assert "error E001: there is no such directory" in ended.out
+
+
+async def test_an_unknown_encoder_is_told(tmp_path: Path) -> None:
+    ended = await lint(policies(tmp_path), "--encoder", "nope", tmp_path=tmp_path)
+
+    assert ended.exit_code == 78
+    assert "nope" in ended.err
+
+
+@pytest.mark.parametrize("words", [100, 140])
+async def test_a_phrase_longer_than_the_encoder_reads_is_told(tmp_path: Path, words: int) -> None:
+    long = " ".join("ab"[n % 2] for n in range(words))
+    directory = policies(tmp_path, GOOD.replace("a forest fire", long))
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    assert ("W101" in ended.out) == (words == 140)
+
+
+def test_the_page_names_every_code() -> None:
+    page = (ROOT / "docs" / "editing-policies.md").read_text(encoding="utf-8")
+
+    assert [code for code in MEANING if f"| `{code}` |" not in page] == []
