@@ -19,9 +19,9 @@ from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import decision_to_proto
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.app import new_id, utc_now
 from moderation.core.decision import Decision, Options, decide
 from moderation.core.scoring import CompiledPolicies, score
+from moderation.engine import new_id, utc_now
 from moderation.service.policy_store import PolicyStore
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.v1 import moderation_pb2 as pb

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from moderation.adapters.grpc.convert import decision_to_proto
-from moderation.app import Engine, running_engine
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable
 from moderation.cli.pictures import read_picture
@@ -17,6 +16,7 @@ from moderation.client.streaming import as_judged
 from moderation.core.content import Content
 from moderation.core.decision import Options
 from moderation.core.errors import InvalidRequest, ModerationError, Problem
+from moderation.engine import Engine, running_engine
 from moderation.service.lanes import Priority
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings

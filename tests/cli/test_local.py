@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from moderation.app import Engine, new_id, utc_now
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import judged_by_engine, load_policies
 from moderation.cli.report import Judged
@@ -18,6 +17,7 @@ from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
+from moderation.engine import Engine, new_id, utc_now
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import EmbeddingCache
