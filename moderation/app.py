@@ -74,7 +74,12 @@ async def serve_until_stopped(settings: Settings) -> None:
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder)
-        metrics.watch(policy_age_s=engine.policies.age_s, ready=engine.policies.activated.is_set)
+        metrics.watch(
+            policy_age_s=engine.policies.age_s,
+            ready=engine.policies.activated.is_set,
+            in_flight=lambda: engine.moderator.in_flight,
+            active=lambda: engine.policies.status.active,
+        )
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )

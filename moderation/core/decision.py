@@ -77,12 +77,24 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyScores:
+    """What every policy scored, verdict or not: for statistics, as arrays over the policies."""
+
+    policies: tuple[Policy, ...]
+    """Those that are not off."""
+    score: NDArray[np.float64]
+    judged: NDArray[np.bool_]
+    """Whether the request was judged by the policy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the policies say of one content."""
 
     action: Action
     deciding: Verdict | None
     verdicts: tuple[Verdict, ...]
+    scores: PolicyScores | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class Decision:
     timings: Timings = field(default_factory=Timings)
     failure: Failure | None = None
     frames_judged: int = 0
+    scores: PolicyScores | None = field(default=None, repr=False, compare=False)
+    """None if the content could not be judged."""
 
 
 def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> NDArray[np.bool_]:
@@ -152,6 +166,7 @@ def decide(
         action=action,
         deciding=verdict_by_position[acting[0]] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
+        scores=PolicyScores(compiled.policies, scores.score, selected),
     )
 
 

@@ -49,6 +49,11 @@ class Moderator:
         self._in_flight = 0
         self._in_flight_bytes = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were let in and are not answered yet."""
+        return self._in_flight
+
     async def moderate(
         self, content: Content, options: Options, *, within_s: float | None = None
     ) -> Decision:
@@ -143,6 +148,7 @@ def _decided(
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
         frames_judged=len(encoded.embeddings),
+        scores=outcome.scores,
         timings=Timings(
             decode_s=encoded.decode_s,
             queue_s=encoded.queue_s,

@@ -213,3 +213,18 @@ def test_a_request_for_a_policy_that_cannot_judge_is_refused(
         judge(policy_set, "a gun", options=Options("shop", frozenset({"guns", named})))
 
     assert (caught.value.field, caught.value.problem) == ("options.policy_ids", problem)
+
+
+def test_the_scores_of_all_policies_are_told_and_which_of_them_judged() -> None:
+    outcome = judge(
+        a_policy_set(GUNS, KNIVES), "a gun", options=Options(policy_ids=frozenset({"knives"}))
+    )
+
+    assert outcome.scores is not None
+    score_by_policy = {
+        policy.id: (score > 0.9, judged)
+        for policy, score, judged in zip(
+            outcome.scores.policies, outcome.scores.score, outcome.scores.judged, strict=True
+        )
+    }
+    assert score_by_policy == {"guns": (True, False), "knives": (False, True)}

@@ -1,13 +1,10 @@
-"""What Prometheus scrapes: every metric of the service, and the port that shows them.
+"""Every metric of the service.
 
 Names follow Prometheus' conventions: base units, `_total` on counters. Every
 label has a small closed set of values; none carries an id or a text of a caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Thread
-from typing import Self
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,9 +16,9 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
+from moderation.adapters.prometheus.policies import Active, PolicyCounts
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
@@ -61,11 +58,8 @@ class _RequestMetrics:
             ["code"],
             registry=registry,
         )
-        self.verdicts = Counter(
-            "moderation_verdicts",
-            "Verdicts above ALLOW, by policy, action and mode; shadow verdicts never acted.",
-            ["policy", "action", "mode"],
-            registry=registry,
+        self.in_flight = Gauge(
+            "moderation_in_flight", "Requests that were let in and not answered.", registry=registry
         )
         self.shed = Counter(
             "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
@@ -132,7 +126,7 @@ class PrometheusTelemetry:
     """Fulfils the service's and the gRPC adapter's telemetry with metrics in its own registry.
 
     The labels `policy` and `profile` hold names from the policy files, never
-    from requests. A removed policy's series stay, as its counts still happened.
+    from requests.
     """
 
     def __init__(self) -> None:
@@ -145,6 +139,8 @@ class PrometheusTelemetry:
         self._requests = _RequestMetrics(self.registry)
         self._encoding = _EncodingMetrics(self.registry)
         self._policies = _PolicyMetrics(self.registry)
+        self._counts = PolicyCounts()
+        self.registry.register(self._counts)
         self._ready = Gauge(
             "moderation_ready", "1 while the service answers requests.", registry=self.registry
         )
@@ -178,9 +174,9 @@ class PrometheusTelemetry:
             return
         for verdict in decision.verdicts:
             if verdict.action > Action.ALLOW:
-                policy = verdict.policy
-                action = verdict.action.name.lower()
-                self._requests.verdicts.labels(policy.id, action, policy.mode.value).inc()
+                self._counts.judged(verdict)
+        if decision.scores is not None:
+            self._counts.scored(decision.scores)
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
@@ -231,37 +227,16 @@ class PrometheusTelemetry:
             }
         )
 
-    def watch(self, *, policy_age_s: Callable[[], float], ready: Callable[[], bool]) -> None:
-        """Ask for these two at every scrape, rather than when they last changed."""
+    def watch(
+        self,
+        *,
+        policy_age_s: Callable[[], float],
+        ready: Callable[[], bool],
+        in_flight: Callable[[], int],
+        active: Active,
+    ) -> None:
+        """Ask for these at every scrape, rather than when they last changed."""
         self._policies.age_seconds.set_function(policy_age_s)
+        self._requests.in_flight.set_function(in_flight)
+        self._counts.active = active
         self._ready.set_function(lambda: float(ready()))
-
-
-class MetricsServer:
-    """Shows a registry at http://host:port/metrics, from a thread of its own."""
-
-    def __init__(self, registry: CollectorRegistry, *, host: str, port: int) -> None:
-        self._registry = registry
-        self._host = host
-        self._port = port
-        self._server: WSGIServer | None = None
-        self._thread: Thread | None = None
-
-    def __enter__(self) -> Self:
-        """Bind the port; raises OSError if it is taken."""
-        self._server, self._thread = start_http_server(
-            self._port, addr=self._host, registry=self._registry
-        )
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Close the port and wait for the thread."""
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join()
-
-    @property
-    def port(self) -> int:
-        """The port that is really bound, also when 0 was asked for."""
-        return self._port if self._server is None else int(self._server.server_port)
