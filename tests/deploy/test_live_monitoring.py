@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.dashboards import BOARDS, queries_of
 from tests.deploy.load import WINE, Load, running_load
 from tests.deploy.monitoring import (
     ALERTS,
@@ -36,6 +37,7 @@ pytestmark = [
 ]
 
 TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
+VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
 NO_CATS = """\
 id: no-cats
 title: Cats
@@ -78,6 +80,19 @@ def test_every_recording_rule_has_data(site: Site) -> None:
 
     assert len(names) >= 25
     assert prometheus.broken_rules() == {}
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
+def test_every_panel_has_data(site: Site, board: Path) -> None:
+    queries = queries_of(board, VARIABLES)
+    prometheus = site.prometheus
+
+    def empty() -> list[str]:
+        return [name for name, query in queries.items() if not prometheus.query(query)]
+
+    until(lambda: not empty(), but=empty)
+
+    assert not any("$" in query for query in queries.values())
 
 
 def test_nothing_fires_while_nothing_is_wrong(site: Site) -> None:
