@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 # The service as an image: `docker build --target cpu .`, or `--target cuda` for NVIDIA cards.
 #
-# It runs as a user without rights, and with a read-only root: nothing is written but the log, to
-# standard error. For a build that can be repeated, give the base by its digest:
+# It runs as a user without rights, and with a read-only root: nothing is written but the policy sets
+# that were in force, to a volume, and the log, to standard error. For a build that can be repeated, give the base by its digest:
 # --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
@@ -23,14 +23,17 @@ RUN /app/bin/pip uninstall --yes onnxruntime \
     && /app/bin/pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'
 
 FROM ${BASE} AS base
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin moderation
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin moderation \
+    && install --directory --owner=10001 /var/lib/moderation
 COPY policies /etc/moderation/policies
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MODERATION_SERVER__HOST=0.0.0.0 \
     MODERATION_METRICS__HOST=0.0.0.0 \
     MODERATION_POLICIES__DIRECTORY=/etc/moderation/policies \
+    MODERATION_POLICIES__STATE_DIRECTORY=/var/lib/moderation \
     MODERATION_LOG__FORMAT=json
+VOLUME /var/lib/moderation
 USER 10001:10001
 EXPOSE 50051 9464
 # It ends with 69, which Docker takes for unhealthy, until encoder and policies are ready.

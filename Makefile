@@ -4,9 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ARGS ?=
-SOURCES := moderation export tests samples
 
-.PHONY: demo test format lint types contracts generated tests proto lock bundle-test clean
+.PHONY: demo test format lint types contracts generated tests proto pages lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python samples/demo.py $(ARGS)
@@ -45,6 +44,10 @@ proto: $(VENV)/.development
 define protoc
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --pyi_out=$(1) protos/moderation/v1/moderation.proto
 endef
+
+# Pages that are made from the code; a test compares them.
+pages: $(VENV)/.development
+	$(BIN)/moderation config --markdown > docs/settings.md
 
 # The lock files pin everything by hash; edit pyproject.toml, then run this.
 lock:

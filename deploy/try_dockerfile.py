@@ -135,6 +135,9 @@ class Build:
     def _run(self, arguments: str) -> None:
         self._stage.run("/bin/sh", "-c", arguments)
 
+    def _volume(self, arguments: str) -> None:
+        """Stays a directory of the root."""
+
     def _expose(self, arguments: str) -> None:
         """Says nothing to a chroot."""
 

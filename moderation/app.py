@@ -6,39 +6,58 @@ the batches, close.
 """
 
 import asyncio
+import os
 import platform
 import signal
-from collections.abc import AsyncIterator
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from moderation import __version__
+from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
+from moderation.adapters.calibration_files import CalibrationFiles, directory_of
 from moderation.adapters.console import LogTelemetry
+from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
-from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
-from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images import PillowDecoder
+from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.core.content import Embedding, Pixels
+from moderation.adapters.recent_store import RecentStore
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import BindingRule
+from moderation.core.solving import OnStale
+from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
 from moderation.service.batching import Batcher
+from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
+from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.recent import RecentKeeper, keep_nothing
+from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
+
+LEAST_URGENT = 19
+READINESS_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,11 @@ class Engine:
     moderator: Moderator
     policies: PolicyStore
     encoder: EncoderInfo
+    contents: ContentEncoder
+    texts: TextEncoder
+    shadow: EncoderInfo | None = None
+    misfit: str = ""
+    """Why another precision would suit the device that runs, if one would."""
 
 
 def utc_now() -> datetime:
@@ -68,15 +92,25 @@ async def serve_until_stopped(settings: Settings) -> None:
     log = LogTelemetry()
     metrics = PrometheusTelemetry()
     stop = _stop_signals()
+    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(
-            running_engine(settings, FanOutTelemetry(metrics, log))
+            running_engine(
+                settings,
+                FanOutTelemetry(metrics, log),
+                keeper=keeper,
+                with_shadow=True,
+                keeps_recent=True,
+            )
         )
         build = _build_info()
-        metrics.describe(build=asdict(build), encoder=engine.encoder)
+        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         metrics.watch(
             policy_age_s=engine.policies.age_s,
-            ready=engine.policies.activated.is_set,
+            policies_stale=engine.policies.is_stale,
+            review_budgets=engine.policies.review_budgets,
+            ready=engine.policies.is_ready,
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
@@ -84,47 +118,63 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
-        watcher = PolicyWatcher(settings.policies.directory, recheck_s=settings.policies.recheck_s)
-        following = asyncio.create_task(_keep_policies(engine.policies, watcher, server, log))
+        watchers = _watchers(settings, engine.encoder, state)
+        following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             encoder=engine.encoder,
         )
+        _tell_of_encoders(engine, settings, log)
         await _until_stopped(stop, following)
         log.stopping()
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    keeper: PolicyKeeper = NO_KEEPER,
+    with_shadow: bool = False,
+    keeps_recent: bool = False,
+) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    Raises BundleRejected.
+    `with_shadow` loads the second encoder too, if one is set. Only one process may keep
+    recent embeddings, if a setting asks for it. Raises BundleRejected.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        in_flight = settings.batching.batches_in_flight
-        inference = stack.enter_context(ThreadPoolExecutor(in_flight, "inference"))
         decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(inference, partial(_load_encoder, settings))
+        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        second: OnnxDualEncoder | None = None
+        if with_shadow and settings.shadow_encoder.bundle:
+            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
+        inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        contents = ContentEncoder(
+            decoder=PillowDecoder(encoder.info.pixels, decode_limits(settings)),
+            batcher=batcher,
+            executor=decoding,
+        )
+        rule = BindingRule(settings.policies.encoder_binding)
+        guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=YamlPolicySource(settings.policies.directory),
+            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
             text_encoder=encoder,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
             executor=reloading,
+            keeper=BoundPolicyKeeper(keeper, guard),
+            max_age_s=settings.policies.max_age_s or None,
         )
         moderator = Moderator(
             policies=policies,
-            encoder=ContentEncoder(
-                decoder=PillowDecoder(encoder.info.pixels, _decode_limits(settings)),
-                batcher=batcher,
-                executor=decoding,
-            ),
+            encoder=contents,
             telemetry=telemetry,
             limits=Limits(
                 max_in_flight=settings.limits.max_in_flight,
@@ -133,20 +183,74 @@ async def running_engine(settings: Settings, telemetry: Telemetry) -> AsyncItera
             ),
             clock=utc_now,
             new_id=new_id,
+            keep=await _recent(settings, encoder.info, stack) if keeps_recent else keep_nothing,
         )
-        yield Engine(moderator, policies, encoder.info)
+        if second is not None:
+            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+        shadow = second.info if second else None
+        yield Engine(moderator, policies, encoder.info, contents, encoder, shadow, encoder.misfit)
 
 
-def _load_encoder(settings: Settings) -> OnnxDualEncoder:
-    chosen = settings.encoder
-    encoder = load_encoder(
-        chosen.bundle,
-        device=chosen.device,
-        threads=chosen.threads,
-        allow_unverified=chosen.allow_unverified,
+def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
+    directory = settings.policies.directory
+    return CalibratedPolicies(
+        YamlPolicySource(directory),
+        CalibrationFiles(directory, encoder.scale),
+        encoder.encoder_id,
+        OnStale(settings.policies.stale_calibration),
     )
-    encoder.warm_up(1, settings.batching.max_batch_size)
-    return encoder
+
+
+async def _recent(
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+) -> Callable[[str, Embeddings], None]:
+    recent = settings.recent
+    if not recent.enabled:
+        return keep_nothing
+    store = stack.enter_context(
+        RecentStore(
+            recent.directory,
+            encoder_id=encoder.encoder_id,
+            dim=encoder.dim,
+            max_frames=recent.max_frames,
+            max_age_s=recent.max_age_s,
+            clock=time.time,
+        )
+    )
+    writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
+    keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
+    return keeper.offer
+
+
+async def _shadow(
+    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+) -> EncoderShadow:
+    chosen = settings.shadow_encoder
+    executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
+    shadow = EncoderShadow(
+        SecondEncoder(second.info, second, second, decoder),
+        limits=ShadowLimits(chosen.share, chosen.max_waiting),
+        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        telemetry=telemetry,
+        clock=utc_now,
+        executor=executor,
+    )
+    return await stack.enter_async_context(shadow)
+
+
+def _yield_to_others() -> None:
+    """Run this thread only when no answer needs the core; elsewhere than on Linux, as others do."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.nice(LEAST_URGENT)
+
+
+def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    if engine.misfit:
+        log.encoder_misfit(engine.misfit)
+    if engine.shadow is not None:
+        chosen = settings.shadow_encoder
+        log.shadowing(engine.shadow, share=chosen.share, directory=str(chosen.directory))
 
 
 def _batcher(
@@ -158,21 +262,7 @@ def _batcher(
         telemetry=telemetry,
         max_batch_size=settings.batching.max_batch_size,
         max_queue_size=settings.batching.max_queue_size,
-        batches_in_flight=settings.batching.batches_in_flight,
-    )
-
-
-def _decode_limits(settings: Settings) -> DecodeLimits:
-    decode = settings.decode
-    return DecodeLimits(
-        max_image_bytes=decode.max_image_bytes,
-        max_pixels=decode.max_pixels,
-        max_frames=decode.max_frames,
-        max_frames_judged=decode.max_frames_judged,
-        max_aspect_ratio=decode.max_aspect_ratio,
-        min_side_px=decode.min_side_px,
-        max_scans=decode.max_scans,
-        max_animation_pixels=decode.max_animation_pixels,
+        batches_in_flight=encoder.batches_in_flight,
     )
 
 
@@ -207,16 +297,32 @@ def _server(
 
 
 async def _keep_policies(
-    policies: PolicyStore, watcher: PolicyWatcher, server: GrpcServer, log: LogTelemetry
+    policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
-    """Load the policies, say SERVING once there are any, and follow every edit."""
+    """Load the policies, follow every edit, and tell health checks whether there are any."""
     async with asyncio.TaskGroup() as tasks:
-        # The watcher starts first: an edit made while the first load runs is not missed.
-        tasks.create_task(policies.follow(watcher))
+        # The watchers start first: an edit made while the first load runs is not missed.
+        for watcher in watchers:
+            tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
-        await server.announce_serving()
-        log.serving()
+        is_announced = False
+        while True:
+            if policies.is_ready() != is_announced:
+                is_announced = not is_announced
+                await (server.announce_serving if is_announced else server.announce_not_serving)()
+                (log.serving if is_announced else log.too_old)()
+            await asyncio.sleep(READINESS_CHECK_S)
+
+
+def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
+    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
+    calibrations = directory_of(directory, encoder.encoder_id)
+    return (
+        PolicyWatcher(directory, recheck_s=recheck_s),
+        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
+        PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+    )
 
 
 def _build_info() -> BuildInfo:

@@ -34,6 +34,8 @@ SERVICE_LINK = re.compile(
 )
 """What Kubernetes puts into every pod beside a service whose name starts with `moderation`."""
 
+DEVICES = r"^(auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,(cuda|tensorrt)(:\d{1,2})?)*)$"
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -77,11 +79,28 @@ class MetricsSettings(_Section):
 class EncoderSettings(_Section):
     """The encoder."""
 
-    bundle: str = Field("starter", description="Name of a bundled encoder, or a bundle directory.")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where to run; `cuda` refuses to start without a usable GPU."
+    bundle: str = Field(
+        "starter", description="Name of a bundled or stored encoder, or a bundle directory."
+    )
+    store: str = Field(
+        "", description="Directory of stored encoders; empty: in the user's cache directory."
+    )
+    device: str = Field(
+        "auto",
+        pattern=DEVICES,
+        description="auto, cpu, cuda or tensorrt; the last two refuse to start without, and "
+        "take numbers: cuda:0,cuda:1.",
     )
     threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes every core.")
+    spinning: bool = Field(
+        False, description="Let idle inference threads keep a core busy while they wait."
+    )
+    gpu_memory_limit_bytes: int = Field(
+        0, ge=0, description="Most GPU memory of one session's arena; 0: no limit."
+    )
+    engine_cache: str = Field(
+        "", description="Directory of TensorRT's engines; empty: in the user's cache directory."
+    )
     allow_unverified: bool = Field(
         False, description="Load a bundle whose parity report is missing or failing."
     )
@@ -94,6 +113,38 @@ class PolicySettings(_Section):
     recheck_s: Seconds = Field(
         30.0, description="How often to look for edits that the kernel did not tell of."
     )
+    encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
+        "refuse", description="What to do where encoder.lock names an encoder that does not run."
+    )
+    cache_directory: Path = Field(
+        Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+    )
+    state_directory: Path = Field(
+        Path("var/policies"),
+        description="Directory where activated policy sets are kept, for restarts and rollbacks.",
+    )
+    max_age_s: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Say NOT_SERVING once the policy files have not confirmed the active set "
+        "for so long; 0 sets no limit.",
+    )
+    stale_calibration: Literal["refuse", "mark"] = Field(
+        "refuse", description="What happens to a calibration whose policy was reworded since."
+    )
+
+
+class ShadowEncoderSettings(_Section):
+    """A second encoder, shown a share of the content to see what a swap would change."""
+
+    bundle: str = Field("", description="Its name or bundle directory; empty: there is none.")
+    share: float = Field(0.05, gt=0, le=1, description="Share of the content that it sees.")
+    directory: Path = Field(
+        Path("var/encoder-pairs"), description="Where the scores of both encoders are kept."
+    )
+    max_pairs: Count = Field(100_000, description="Most contents kept; the oldest go first.")
+    max_waiting: Count = Field(8, description="Most contents that wait for it; more are dropped.")
 
 
 class DecodeSettings(_Section):
@@ -119,7 +170,9 @@ class BatchingSettings(_Section):
 
     max_batch_size: Count = Field(8, description="Most frames in one batch.")
     max_queue_size: Count = Field(256, description="Most frames that wait.")
-    batches_in_flight: Count = Field(1, description="Batches that run at once.")
+    batches_in_flight: int = Field(
+        0, ge=0, description="Batches that run at once on a device; 0: two on a GPU, else one."
+    )
 
 
 class LimitSettings(_Section):
@@ -128,6 +181,17 @@ class LimitSettings(_Section):
     max_in_flight: Count = Field(256, description="Most requests under way.")
     max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
+
+
+class RecentSettings(_Section):
+    """Embeddings of recent contents, on which a change of policies can be tried."""
+
+    enabled: bool = Field(
+        False, description="Keep them on disk; they are personal data where the pictures are."
+    )
+    directory: Path = Field(Path("var/recent"), description="Directory of the embeddings.")
+    max_frames: Count = Field(100_000, description="Most frames kept, each about 2 KB.")
+    max_age_s: Seconds = Field(7 * 86400.0, description="Longest that one is kept.")
 
 
 class LogSettings(_Section):
@@ -150,9 +214,11 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
+    shadow_encoder: ShadowEncoderSettings = ShadowEncoderSettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
     limits: LimitSettings = LimitSettings()
+    recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()
 
 
@@ -189,6 +255,19 @@ def is_reachable_from_outside(host: str) -> bool:
         return not ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return True
+
+
+def cache_directory() -> Path:
+    """Where this user keeps what can be fetched or made again; not created here."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # The standard says that a relative path there counts as none.
+    base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
+    return base / "moderation"
+
+
+def bundle_store(settings: Settings) -> Path:
+    """Where encoders are kept by name; not created here."""
+    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
 
 
 def setting_names() -> Iterator[str]:

@@ -7,10 +7,11 @@ as similar as can be to the phrase "a gun" and hardly to anything else.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
+from moderation.core.calibration import Calibration, Fit, PolicyCalibration
 from moderation.core.content import Content, Embedding, PixelSpec
 from moderation.core.decision import Decision, PhraseMatch, Verdict
 from moderation.core.encoder import EncoderInfo
@@ -22,10 +23,9 @@ from moderation.core.policy import (
     PolicySet,
     Profile,
     Thresholds,
+    policy_hash,
 )
 from moderation.core.scoring import (
-    NO_CALIBRATIONS,
-    Calibration,
     CompiledPolicies,
     ScoreScale,
     compile_policies,
@@ -66,7 +66,7 @@ def a_policy(
         title=rest.pop("title", policy_id.capitalize()),
         phrases=_phrases(phrases),
         contrast=_phrases(contrast),
-        thresholds=Thresholds(review, block),
+        thresholds=rest.pop("thresholds", Thresholds(review, block)),
         templates=rest.pop("templates", ("{}",)),
         **rest,
     )
@@ -81,14 +81,35 @@ def a_policy_set(*policies: Policy, profiles: Iterable[Profile] = ()) -> PolicyS
     return PolicySet(policies or (a_policy(),), MappingProxyType(named))
 
 
+def a_calibration(policy: Policy | None = None, **changes: Any) -> PolicyCalibration:  # noqa: ANN401 - its fields
+    calibrated = policy or a_policy()
+    calibration = PolicyCalibration(
+        policy_id=calibrated.id,
+        encoder_id="fake-encoder",
+        policy_hash=policy_hash(calibrated),
+        fit=Calibration(0.0, 1.0),
+        positives=300,
+        negatives=1200,
+    )
+    return replace(calibration, **changes)
+
+
 def compiled(
     policy_set: PolicySet | None = None,
     *,
     embedding_by_text: Mapping[str, Embedding] | None = None,
     scale: ScoreScale = SCALE,
-    calibrations: Mapping[str, Calibration] = NO_CALIBRATIONS,
+    fits: Mapping[str, Fit] = MappingProxyType({}),
+    day: date | None = None,
+    is_starter: bool = False,
 ) -> CompiledPolicies:
     policies = policy_set or a_policy_set()
+    fitted = {
+        policy.id: a_calibration(policy, fit=fits[policy.id])
+        for policy in policies.policies
+        if policy.id in fits
+    }
+    policies = replace(policies, calibrations={**policies.calibrations, **fitted})
     embeddings = embedding_by_text or {
         text: embedding_of(text) for text in texts_to_embed(policies)
     }
@@ -97,7 +118,8 @@ def compiled(
         encoder_id="fake-encoder",
         scale=scale,
         embedding_by_text=embeddings,
-        calibrations=calibrations,
+        day=day,
+        is_starter=is_starter,
     )
 
 
@@ -107,6 +129,7 @@ def a_content(image: bytes = b"a kitten", content_id: str = "upload-1") -> Conte
 
 def a_verdict(policy: Policy | None = None, **changes: Any) -> Verdict:  # noqa: ANN401 - fields
     judged = policy or a_policy()
+    assert isinstance(judged.thresholds, Thresholds)
     verdict = Verdict(
         policy=judged,
         action=Action.BLOCK,
@@ -117,6 +140,7 @@ def a_verdict(policy: Policy | None = None, **changes: Any) -> Verdict:  # noqa:
         frame=0,
         phrases=(PhraseMatch("a gun", 0.72),),
         contrast=(),
+        mode=judged.mode,
     )
     return replace(verdict, **changes)
 

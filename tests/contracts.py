@@ -7,6 +7,7 @@ provide the fixtures that it asks for.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -19,17 +20,20 @@ from moderation.core.errors import (
     Problem,
     UnjudgeableContent,
 )
-from moderation.core.policy import Action, Mode
+from moderation.core.policy import Action, BoundEncoder, Mode, PolicySet
+from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
     ImageEncoder,
+    PolicyKeeper,
     PolicySource,
+    ShadowOutcome,
     ShedReason,
     Telemetry,
     TextEncoder,
 )
-from tests.builders import a_decision, a_policy, a_verdict
+from tests.builders import NOON, a_decision, a_policy, a_policy_set, a_verdict
 from tests.fakes import PATIENCE_S
 
 
@@ -130,6 +134,54 @@ class PolicySourceContract:
         assert all(problem.file and problem.message for problem in caught.value.problems)
 
 
+class PinnableKeeper(PolicyKeeper, Protocol):
+    """A keeper on which somebody can put a pin."""
+
+    def put_pin(self, pin: Pin) -> None: ...
+
+
+class PolicyKeeperContract:
+    """Fixtures: `keeper`, which has kept nothing yet."""
+
+    GUNS = a_policy_set(a_policy("guns"))
+    KNIVES = a_policy_set(a_policy("knives", phrases=["a knife"]))
+
+    def activation(self, policy_set: PolicySet) -> Activation:
+        return activation_of(policy_set, None, origin=SetOrigin.SOURCE, now=NOON)
+
+    def test_at_first_there_is_nothing(self, keeper: PinnableKeeper) -> None:
+        assert keeper.history() == ()
+        assert keeper.pin() is None
+        keeper.unpin()
+
+    def test_what_was_kept_comes_back_the_same(self, keeper: PinnableKeeper) -> None:
+        keeper.keep(self.GUNS, self.activation(self.GUNS))
+
+        assert keeper.kept(self.GUNS.version).version == self.GUNS.version
+        assert keeper.history() == (self.activation(self.GUNS),)
+
+    def test_the_newest_activation_comes_first(self, keeper: PinnableKeeper) -> None:
+        for policy_set in (self.GUNS, self.KNIVES, self.GUNS):
+            keeper.keep(policy_set, self.activation(policy_set))
+
+        versions = [one.version for one in keeper.history()]
+        assert versions == [self.GUNS.version, self.KNIVES.version, self.GUNS.version]
+
+    def test_what_was_not_kept_is_refused(self, keeper: PinnableKeeper) -> None:
+        with pytest.raises(PolicySetRejected, match="was not kept"):
+            keeper.kept(self.GUNS.version)
+
+    def test_a_pin_stays_until_it_is_taken_off(self, keeper: PinnableKeeper) -> None:
+        keeper.keep(self.GUNS, self.activation(self.GUNS))
+        pin = Pin(self.GUNS.version, self.KNIVES.version)
+
+        keeper.put_pin(pin)
+
+        assert keeper.pin() == pin
+        keeper.unpin()
+        assert keeper.pin() is None
+
+
 class ChangeFeedContract:
     """Fixtures: `feed`; a subclass says how its source changes and how it is closed."""
 
@@ -170,9 +222,17 @@ class TelemetryContract:
             telemetry.shed(reason)
         telemetry.queue_changed(3)
         telemetry.batch_encoded(8, 0.02)
+        for outcome in ShadowOutcome:
+            telemetry.encoder_shadowed(outcome)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
-        telemetry.policies_loaded(version="0" * 64, policies=3, embedded=12, seconds=0.1)
+        for origin in SetOrigin:
+            telemetry.policies_loaded(
+                version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
+            )
+        telemetry.activation_not_kept("No space left on device")
         telemetry.policies_unchanged(version="0" * 64)
+        telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+        telemetry.binding_checked(None, suits=True)
         telemetry.policies_rejected((Problem("weapons.yaml", 14, 7, "unknown key"),))
         telemetry.policies_rejected((Problem("weapons.yaml", 0, 0, "is not readable"),))

@@ -6,6 +6,7 @@ that text, so what a picture is similar to can be read off the test.
 """
 
 import asyncio
+import errno
 import hashlib
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,11 +14,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from moderation.core.calibration import PolicyCalibration
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
-from moderation.core.errors import FailureCode, Problem, UnjudgeableContent
-from moderation.core.policy import PolicySet
-from moderation.service.ports import ShedReason
+from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
+from moderation.core.policy import BoundEncoder, PolicySet
+from moderation.service.activation import Activation, Pin, SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -132,6 +135,51 @@ class FakePolicySource:
         return self.holds
 
 
+class FakeKeeper:
+    """Remembers in memory; `full` makes it fail as a full disk would."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.sets: dict[str, PolicySet] = {}
+        self.activations: list[Activation] = []
+        self.pinned: Pin | None = None
+
+    def keep(self, policy_set: PolicySet, activation: Activation) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.sets[activation.version] = policy_set
+        self.activations.insert(0, activation)
+
+    def kept(self, version: str) -> PolicySet:
+        if version not in self.sets:
+            raise PolicySetRejected((Problem("kept policy set", 0, 0, "was not kept"),))
+        return self.sets[version]
+
+    def history(self) -> tuple[Activation, ...]:
+        return tuple(self.activations)
+
+    def pin(self) -> Pin | None:
+        return self.pinned
+
+    def unpin(self) -> None:
+        self.pinned = None
+
+    def put_pin(self, pin: Pin) -> None:
+        self.pinned = pin
+
+
+class FakeCalibrations:
+    """Holds calibrations of one encoder."""
+
+    def __init__(self, *calibrations: PolicyCalibration) -> None:
+        self.by_id = {one.policy_id: one for one in calibrations}
+        self.asked_for: list[str] = []
+
+    def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
+        self.asked_for.append(encoder_id)
+        return self.by_id
+
+
 class FakeChangeFeed:
     """Tells of changes when the test says so."""
 
@@ -164,7 +212,12 @@ class RecordingTelemetry:
         self.batch_sizes: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
         """Version, policies, texts embedded."""
+        self.origins: list[SetOrigin] = []
+        """Of the sets loaded."""
+        self.not_kept: list[str] = []
         self.unchanged: list[str] = []
+        self.bindings: list[tuple[BoundEncoder | None, bool]] = []
+        self.shadowed: list[ShadowOutcome] = []
         self.rejected: list[tuple[Problem, ...]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code; what the gRPC adapter tells."""
@@ -188,14 +241,25 @@ class RecordingTelemetry:
         policies: int,
         embedded: int,
         seconds: float,
+        origin: SetOrigin,
     ) -> None:
         self.loaded.append((version, policies, embedded))
+        self.origins.append(origin)
+
+    def activation_not_kept(self, reason: str) -> None:
+        self.not_kept.append(reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         self.unchanged.append(version)
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         self.rejected.append(tuple(problems))
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        self.bindings.append((bound, suits))
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        self.shadowed.append(outcome)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))

@@ -276,3 +276,9 @@ def webp_of_odd_length() -> bytes:
     picture = whole[20:].rstrip(b"\0") + b"\0"
     picture += b"\0" * (len(picture) % 2 == 0)
     return webp_of(webp_chunk(b"VP8L", picture), webp_chunk(b"XMP ", b"<x/>"))
+
+
+def blotches(seed: int) -> bytes:
+    """A small JPEG of soft random colours; each seed's is another."""
+    tiles = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(tiles).resize((64, 64), Image.Resampling.BICUBIC), "JPEG")

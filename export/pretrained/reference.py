@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from export.pretrained.errors import ExportError
 from export.pretrained.tokenization import reference_ids
@@ -56,7 +56,7 @@ def make_reference(
     max_tokens: int,
 ) -> Reference:
     """Run the whole of transformers; raises ExportError where it gives no finite answer."""
-    images = [Image.open(io.BytesIO(one)).convert("RGB") for one in pictures]
+    images = [_opened(one) for one in pictures]
     resized = processor(images, do_rescale=False, do_normalize=False)["pixel_values"]
     prepared = torch.from_numpy(np.stack(processor(images)["pixel_values"])).float()
     ids = torch.tensor(reference_ids(tokenizer, texts, max_tokens=max_tokens))
@@ -71,6 +71,16 @@ def make_reference(
         image_embeddings=_unit_rows("pictures", image_rows),
         text_embeddings=_unit_rows("texts", text_rows),
     )
+
+
+def _opened(picture: bytes) -> Image.Image:
+    """Upright and over white, as the server shows pictures: transformers leaves that to callers."""
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(picture)))
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    with_alpha = upright.convert("RGBA")
+    white = Image.new("RGBA", with_alpha.size, "white")
+    return Image.alpha_composite(white, with_alpha).convert("RGB")
 
 
 def _unit_rows(name: str, outputs: Sequence[Any]) -> NDArray[np.float32]:

@@ -13,7 +13,9 @@ import structlog
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
-from moderation.service.ports import ShedReason
+from moderation.core.policy import BoundEncoder
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -71,20 +73,39 @@ class LogTelemetry:
         """See Telemetry; too frequent for a log."""
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
-        self._log.info(
+        tell = self._log.info if origin is SetOrigin.SOURCE else self._log.warning
+        tell(
             "policies_loaded",
+            origin=origin.value,
             version=version[:12],
             policies=policies,
             texts_embedded=embedded,
             seconds=round(seconds, 3),
         )
 
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._log.warning("activation_not_kept", reason=reason)
+
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
         self._log.debug("policies_unchanged", version=version[:12])
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        if bound is not None and not suits:
+            self._log.warning(
+                "policies_for_another_encoder",
+                bound_to=bound.name,
+                bound_encoder_id=bound.encoder_id[:12],
+                file=bound.file,
+            )
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry; too frequent for a log."""
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""
@@ -104,9 +125,28 @@ class LogTelemetry:
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
 
+    def encoder_misfit(self, reason: str) -> None:
+        """Say why another bundle of this model would run better here."""
+        self._log.warning("encoder_misfit", reason=reason)
+
+    def shadowing(self, encoder: EncoderInfo, *, share: float, directory: str) -> None:
+        """Say that a second encoder sees a share of the content, and where its scores go."""
+        self._log.info(
+            "shadow_encoder",
+            encoder=encoder.name,
+            encoder_id=encoder.encoder_id[:12],
+            device=encoder.device,
+            share=share,
+            pairs=directory,
+        )
+
     def serving(self) -> None:
         """Say that requests are answered from now on."""
         self._log.info("serving")
+
+    def too_old(self) -> None:
+        """Say that the policies were not confirmed for longer than is allowed."""
+        self._log.error("policies_too_old", cure="make the policy files readable again")
 
     def stopping(self) -> None:
         """Say that no more requests are taken."""

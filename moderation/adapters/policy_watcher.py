@@ -22,7 +22,7 @@ DEBOUNCE_MS = 50
 STEP_MS = 20
 CONFIG_MAP_PREFIX = ".."
 """Of the names by which Kubernetes swaps the whole content of a mounted ConfigMap."""
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml", ".lock")
 
 _Burst: TypeAlias = set[tuple[Change, str]]
 _Identity: TypeAlias = tuple[int, int] | None
@@ -35,9 +35,12 @@ class PolicyWatcher:
     manager it closes itself.
     """
 
-    def __init__(self, directory: Path, *, recheck_s: float) -> None:
+    def __init__(
+        self, directory: Path, *, recheck_s: float, suffixes: tuple[str, ...] = SUFFIXES
+    ) -> None:
         self._directory = directory.absolute()
         self._recheck_s = recheck_s
+        self._suffixes = suffixes
         self._closed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -113,7 +116,7 @@ class PolicyWatcher:
         name = os.path.basename(path)
         if name.startswith(CONFIG_MAP_PREFIX) or path == str(self._directory):
             return True
-        return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+        return not name.startswith(".") and name.lower().endswith(self._suffixes)
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):

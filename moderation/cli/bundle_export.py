@@ -9,7 +9,7 @@ from export.pretrained.errors import ExportError
 from moderation.adapters.encoders.manifest import REFERENCE_FILE, Manifest
 from moderation.adapters.encoders.parity import ParityReport, Precision, Reference
 from moderation.adapters.encoders.registry import load_encoder
-from moderation.cli.bundle_verify import EVERY_CORE, parity_of, show_report
+from moderation.cli.bundle_verify import parity_of, show_report
 from moderation.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def reference_of(source: str, *, revision: str | None, pictures: list[bytes] | N
 def _write(original: Original, directory: Path, precision: Precision, name: str) -> ParityReport:
     directory.mkdir()
     manifest = original.write(directory, precision=precision, name=f"{name}-{precision}")
-    encoder = load_encoder(str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True)
+    encoder = load_encoder(str(directory), allow_unverified=True)
     report = parity_of(encoder, manifest, Reference.load(directory / REFERENCE_FILE))
     report.store(directory, manifest)
     return report

@@ -21,8 +21,7 @@ from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.pictures import find_pictures
 from moderation.core.errors import BundleRejected
-
-EVERY_CORE = 0
+from moderation.settings import bundle_store, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ class Comparison:
 
 def verify_bundle(bundle: str, comparison: Comparison, *, store: bool, as_json: bool) -> Exit:
     """Verify and show; raises BundleRejected or CommandError if nothing can be compared."""
-    directory = find_bundle(bundle)
-    encoder = load_encoder(str(directory), device="auto", threads=EVERY_CORE, allow_unverified=True)
+    directory = find_bundle(bundle, store=bundle_store(load_settings({})))
+    encoder = load_encoder(str(directory), allow_unverified=True)
     manifest = Manifest.load(directory)
     if manifest.is_starter and comparison.source is None:
         print(f"{manifest.name}: every digest is right; it has no original to compare with")
@@ -79,7 +78,7 @@ def show_report(report: ParityReport, *, as_json: bool) -> None:
 
 def show_bundle(bundle: str, *, as_json: bool) -> Exit:
     """Describe a bundle and show its report, without loading it; raises BundleRejected."""
-    directory = find_bundle(bundle)
+    directory = find_bundle(bundle, store=bundle_store(load_settings({})))
     try:
         manifest = Manifest.load(directory)
     except ManifestError as error:

@@ -10,15 +10,23 @@ from moderation.cli.flags import Config
 from moderation.cli.output import say, say_table
 from moderation.settings import Settings, load_settings, setting_names, variable_of
 
+PAGE = """\
+# Settings
+
+A value comes from, in this order: a flag of the command line, an environment variable, the file
+named by `--config` or `MODERATION_CONFIG` (TOML or YAML), the default. A wrong value or an unknown
+name ends the start with a message that says which setting it was and where it came from.
+
+`moderation config` shows the values in force, `moderation config --toml` a file to start from.
+"""
+
 
 def config(
     config: Config = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="As a settings file to start from.")
     ] = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="As the table of docs/settings.md.")
-    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="As docs/settings.md.")] = False,
 ) -> int:
     """Show every setting: name, value, environment variable and meaning."""
     settings = load_settings({}, config)
@@ -36,8 +44,8 @@ def config(
 
 
 def markdown(settings: Settings) -> str:
-    """The settings as a Markdown table, a row each."""
-    rows = ["| setting | default | environment variable | meaning |", "|---|---|---|---|"]
+    """The settings as a page, with a table that has a row for each."""
+    rows = [PAGE, "| setting | default | environment variable | meaning |", "|---|---|---|---|"]
     for name in setting_names():
         value = f"`{value_of(settings, name)}`"
         rows.append(f"| `{name}` | {value} | `{variable_of(name)}` | {meaning_of(name)} |")

@@ -11,9 +11,12 @@ Config = Annotated[
 ]
 Policies = Annotated[Path | None, typer.Option("--policies", help="Directory of the policy files.")]
 Bundle = Annotated[
-    str | None, typer.Option("--encoder", help="Name of a bundled encoder, or a bundle directory.")
+    str | None,
+    typer.Option("--encoder", help="Name of a bundled or stored encoder, or a bundle directory."),
 ]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, tensorrt, or cuda:0,cuda:1.")
+]
 Profile = Annotated[
     str, typer.Option("--profile", help="Profile to judge by.", show_default="default")
 ]

@@ -6,7 +6,18 @@ import traceback
 import typer
 
 from moderation import __version__
-from moderation.cli import bundle, check, client, config, serve, status
+from moderation.cli import (
+    bundle,
+    bundle_store,
+    calibrate,
+    check,
+    client,
+    config,
+    encoder,
+    policy,
+    serve,
+    status,
+)
 from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, ModerationError
 from moderation.settings import SettingsError
@@ -32,7 +43,11 @@ cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("config")(config.config)
+bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
+cli.add_typer(encoder.cli, name="encoder")
+cli.add_typer(policy.policy)
+cli.command("calibrate")(calibrate.calibrate)
 
 
 def _show_version(wanted: bool) -> None:

@@ -32,6 +32,12 @@ EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
     ServiceUnavailable: Exit.UNAVAILABLE,
 }
 
+ORIGIN: Mapping[int, str] = {
+    pb.POLICY_SET_ORIGIN_SOURCE: "the policy files",
+    pb.POLICY_SET_ORIGIN_KEPT: "the last activation, kept on disk",
+    pb.POLICY_SET_ORIGIN_ROLLBACK: "a rollback, until the policy files change",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -109,6 +115,13 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "policies", f"{policies.policies}, version {policies.version[:12] or 'none'}"
     if policies.HasField("loaded_at"):
         yield "loaded", f"{policies.loaded_at.ToJsonString()}, {policies.age.seconds} s ago"
+    if origin := ORIGIN.get(policies.origin):
+        yield "policies from", origin
+    if policies.stale:
+        confirmed = policies.confirmed_at.ToJsonString()
+        yield "stale", f"the policy files last said so on {confirmed}"
+    for policy_id in policies.stale_calibrations:
+        yield "not calibrated", f"{policy_id} was reworded after its calibration"
     yield "last reload", "failed" if policies.last_reload_errors else "good"
     for problem in policies.last_reload_errors:
         yield "", problem

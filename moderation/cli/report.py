@@ -85,7 +85,7 @@ def rows(judged: Judged, picture: Path, *, all_verdicts: bool) -> Iterator[tuple
         yield (name, "error", printable(judged.problem), "", "", "")
         return
     took = f"{decision.timings.total.ToNanoseconds() / 1e6:.0f} ms"
-    action = _action(decision.action)
+    action = _action(decision.action) + (" (audit)" if decision.audited else "")
     if decision.HasField("failure"):
         yield (name, action, _failure(decision.failure), "", "", took)
         return

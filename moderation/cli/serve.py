@@ -17,6 +17,12 @@ def serve(
     policies: Policies = None,
     encoder: Bundle = None,
     device: Device = None,
+    shadow_encoder: Annotated[
+        str | None, typer.Option(help="Second encoder, shown a share of the content.")
+    ] = None,
+    shadow_share: Annotated[
+        float | None, typer.Option(help="Share of the content for the second encoder, 0 to 1.")
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
@@ -33,6 +39,8 @@ def serve(
         "policies.directory": policies,
         "encoder.bundle": encoder,
         "encoder.device": device,
+        "shadow_encoder.bundle": shadow_encoder,
+        "shadow_encoder.share": shadow_share,
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)

@@ -1,15 +1,17 @@
 """From scores to a decision with its reasons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.errors import FailureCode, InvalidRequest
-from moderation.core.policy import Action, Mode, Policy, Thresholds
+from moderation.core.policy import Action, Mode, Policy, Profile, Thresholds
+from moderation.core.sampling import draw
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, Side
+from moderation.core.taxonomy import path_of
 
 SHOWN_PHRASES = 3
 
@@ -35,6 +37,10 @@ class Verdict:
     frame: int
     phrases: tuple[PhraseMatch, ...]
     contrast: tuple[PhraseMatch, ...]
+    mode: Mode = Mode.ENFORCE
+    """What applies to this content: a canary's policy is a shadow for all but its share."""
+    category_path: tuple[str, ...] = ()
+    """The policy's category and those above it, the most general first."""
 
     @property
     def margin(self) -> float:
@@ -44,7 +50,7 @@ class Verdict:
     @property
     def acts(self) -> bool:
         """Whether the verdict counts towards the decision."""
-        return self.policy.mode is Mode.ENFORCE
+        return self.mode is Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Outcome:
     action: Action
     deciding: Verdict | None
     verdicts: tuple[Verdict, ...]
+    audited: bool = False
+    """Whether the content is in the profile's random audit sample, and so at least reviewed."""
     scores: PolicyScores | None = field(default=None, repr=False, compare=False)
 
 
@@ -113,6 +121,8 @@ class Decision:
     timings: Timings = field(default_factory=Timings)
     failure: Failure | None = None
     frames_judged: int = 0
+    audited: bool = False
+    """See Outcome."""
     scores: PolicyScores | None = field(default=None, repr=False, compare=False)
     """None if the content could not be judged."""
 
@@ -137,19 +147,50 @@ def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> N
     return chosen
 
 
+def actions_of(
+    score: NDArray[np.float64], review: NDArray[np.float64], block: NDArray[np.float64]
+) -> NDArray[np.int_]:
+    """The action of each score as a number, int[..., policies]; a NaN reaches no threshold."""
+    return 1 + (score >= review).astype(np.int_) + (score >= block)
+
+
+def enforced_on(content_id: str, compiled: CompiledPolicies) -> NDArray[np.bool_]:
+    """The policies that act on this content, bool[policies]; the others are shadows for it."""
+    if not compiled.canaries:
+        return compiled.enforced
+    enforced = compiled.enforced.copy()
+    for position, share in compiled.canaries.items():
+        enforced[position] &= draw(content_id, compiled.policies[position].id) < share
+    return enforced
+
+
+def is_audited(content_id: str, profile: Profile) -> bool:
+    """Whether the content is in the profile's random sample for people to look at."""
+    # No policy's id has a slash, so that audits and canaries are drawn independently.
+    return profile.audit_share > 0.0 and (
+        draw(content_id, f"audit/{profile.id}") < profile.audit_share
+    )
+
+
 def decide(
     scores: Scores,
     compiled: CompiledPolicies,
     cuts: ProfileCuts,
     options: Options,
+    *,
+    content_id: str,
 ) -> Outcome:
-    """Compare the scores with the profile's thresholds; raises InvalidRequest as `select` does."""
+    """Compare the scores with the profile's thresholds; raises InvalidRequest as `select` does.
+
+    The content's id decides whether it belongs to a canary's share or to the audit sample.
+    """
     selected = select(compiled, cuts, options)
-    actions = 1 + (scores.score >= cuts.review).astype(int) + (scores.score >= cuts.block)
+    actions = actions_of(scores.score, cuts.review, cuts.block)
     margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
     order = np.lexsort((-margins, -actions))
     ranked = [int(position) for position in order[selected[order]]]
-    acting = [position for position in ranked if compiled.enforced[position]]
+    enforced = enforced_on(content_id, compiled)
+    acting = [position for position in ranked if enforced[position]]
     shown = [
         position
         for position in ranked
@@ -158,14 +199,19 @@ def decide(
     # What came nearest explains an ALLOW as a passed threshold explains a BLOCK.
     shown = shown or acting[:1] or ranked[:1]
     verdict_by_position = {
-        position: _verdict(position, Action(int(actions[position])), scores, compiled, cuts)
+        position: replace(
+            _verdict(position, Action(int(actions[position])), scores, compiled, cuts),
+            mode=Mode.ENFORCE if enforced[position] else Mode.SHADOW,
+        )
         for position in shown
     }
     action = Action(int(actions[acting[0]])) if acting else Action.ALLOW
+    audited = is_audited(content_id, cuts.profile)
     return Outcome(
-        action=action,
+        action=max(action, Action.REVIEW) if audited else action,
         deciding=verdict_by_position[acting[0]] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
+        audited=audited,
         scores=PolicyScores(compiled.policies, scores.score, selected),
     )
 
@@ -178,8 +224,9 @@ def _verdict(
     cuts: ProfileCuts,
 ) -> Verdict:
     frame = int(scores.frame[position])
+    policy = compiled.policies[position]
     return Verdict(
-        policy=compiled.policies[position],
+        policy=policy,
         action=action,
         score=float(scores.score[position]),
         raw_score=float(scores.raw[position]),
@@ -188,6 +235,7 @@ def _verdict(
         frame=frame,
         phrases=_nearest(compiled.phrases, position, scores.phrase_similarities[frame]),
         contrast=_nearest(compiled.contrast, position, scores.contrast_similarities[frame]),
+        category_path=path_of(policy.category, compiled.policy_set.categories),
     )
 
 

@@ -9,6 +9,7 @@ ModerationError
 ├── NotReady               warming up, draining, or no valid policy set
 ├── EncodingFailed         the encoder gave no usable answer
 ├── PolicySetRejected      policy files that cannot be used; every problem with its place
+├── LabelsRejected         labels that cannot be used; every problem with its place
 └── BundleRejected         encoder files that cannot be used
 """
 
@@ -79,7 +80,7 @@ class EncodingFailed(ModerationError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a policy file; line and column count from 1, 0 means the whole file."""
+    """One thing wrong with a file; line and column count from 1, 0 means the whole file."""
 
     file: str
     line: int
@@ -94,6 +95,14 @@ class Problem:
 
 class PolicySetRejected(ModerationError):
     """The policy files cannot be used; carries every problem found, not only the first."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class LabelsRejected(ModerationError):
+    """Labels cannot be used; carries every problem found, not only the first."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))

@@ -1,18 +1,21 @@
 """What is not allowed: policies, the profiles that select them, and the set of both."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeAlias
 
 from moderation.core.aggregation import AGGREGATIONS
+from moderation.core.calibration import PolicyCalibration, ThresholdTarget
+from moderation.core.canonical import canonical, digest
 from moderation.core.errors import UnknownName
+from moderation.core.taxonomy import OTHER, Category, require_tree
+from moderation.core.templates import DEFAULT_TEMPLATES
 
 DEFAULT_PROFILE = "default"
-DEFAULT_TEMPLATES = ("a photo of {}.", "a picture of {}.", "{}")
 SHOWN_NAMES = 20
 
 
@@ -88,20 +91,48 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsolvedThresholds:
+    """Cuts of which at least one is stated as a target; a calibration makes Thresholds of them."""
+
+    review: float | ThresholdTarget
+    block: float | ThresholdTarget | None
+
+    @property
+    def targets(self) -> tuple[ThresholdTarget, ...]:
+        """What a calibration has to solve."""
+        both = (self.review, self.block)
+        return tuple(cut for cut in both if isinstance(cut, ThresholdTarget))
+
+
+WrittenThresholds: TypeAlias = Thresholds | UnsolvedThresholds
+
+
+@dataclass(frozen=True)
 class Policy:
     """One kind of thing that is not allowed."""
 
     id: str
     title: str
     phrases: tuple[Phrase, ...]
-    thresholds: Thresholds
+    thresholds: WrittenThresholds
     description: str = ""
-    category: str = "other"
+    category: str = OTHER
     severity: Severity = Severity.MEDIUM
     contrast: tuple[Phrase, ...] = ()
     templates: tuple[str, ...] = DEFAULT_TEMPLATES
     aggregation: str = "max"
     mode: Mode = Mode.ENFORCE
+    canary: float = 1.0
+    """Of a policy in force, the share of contents on which it acts; a shadow for the rest."""
+    effective: date | None = None
+    """The first day, in UTC, on which it is not off."""
+    expires: date | None = None
+    """The last day, in UTC, on which it is not off."""
+    owner: str = ""
+    legal_ground: str = ""
+    """The law that a violation breaks, for a statement of reasons."""
+    clause_url: str = ""
+    """Where the terms say so, for a statement of reasons."""
     needs_clip: bool = False
     """Marks a policy that the bundled starter encoder cannot judge."""
 
@@ -114,6 +145,31 @@ class Policy:
         if self.aggregation not in AGGREGATIONS:
             known = ", ".join(AGGREGATIONS)
             raise ValueError(f"unknown aggregation {self.aggregation!r}; use one of {known}")
+        if not 0.0 < self.canary <= 1.0:
+            raise ValueError(f"canary ({self.canary}) must be above 0 and at most 1")
+        if self.canary < 1.0 and self.mode is not Mode.ENFORCE:
+            raise ValueError(f"policy {self.id!r}: only a policy that is enforced has a canary")
+        if self.effective and self.expires and self.effective > self.expires:
+            raise ValueError(f"policy {self.id!r} expires before it is effective")
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of all that it means, in hex; kept, for a set changes in one policy at a time."""
+        return digest(canonical(self))
+
+    @cached_property
+    def scoring_digest(self) -> str:
+        """sha256 of what determines the raw score; see `policy_hash`."""
+        return digest(canonical(self, only=("phrases", "contrast", "templates", "aggregation")))
+
+    def is_on(self, day: date) -> bool:
+        """Whether it is scored on that day, enforced or not."""
+        has_begun = self.effective is None or self.effective <= day
+        return self.mode is not Mode.OFF and has_begun and not self.is_expired(day)
+
+    def is_expired(self, day: date) -> bool:
+        """Whether its last day has passed."""
+        return self.expires is not None and self.expires < day
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +179,24 @@ class Profile:
     id: str = DEFAULT_PROFILE
     policy_ids: frozenset[str] | None = None
     """The policies that apply; None means all of them."""
-    thresholds: Mapping[str, Thresholds] = field(default_factory=lambda: MappingProxyType({}))
+    thresholds: Mapping[str, WrittenThresholds] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     """By policy id, instead of the policy's own."""
     on_unjudgeable: Action = Action.REVIEW
+    review_budget: float | None = None
+    """The share of contents that people can look at; told to those who watch, never enforced."""
+    audit_share: float = 0.0
+    """The random share of contents that a person looks at whatever they score."""
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none."""
+        for name, share in (
+            ("review_budget", self.review_budget),
+            ("audit_share", self.audit_share),
+        ):
+            if share is not None and not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} ({share}) must be between 0 and 1")
 
     @property
     def named_policies(self) -> frozenset[str]:
@@ -137,6 +208,24 @@ class Profile:
         return self.policy_ids is None or policy_id in self.policy_ids
 
 
+class BindingRule(StrEnum):
+    """What to do with policies whose thresholds were set for another encoder."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundEncoder:
+    """The encoder that a set's thresholds were set for."""
+
+    encoder_id: str
+    name: str
+    file: str
+    """Where it is written."""
+
+
 @dataclass(frozen=True)
 class PolicySet:
     """All policies that are loaded together, and the profiles by their ids."""
@@ -145,6 +234,14 @@ class PolicySet:
     profiles: Mapping[str, Profile] = field(
         default_factory=lambda: MappingProxyType({DEFAULT_PROFILE: Profile()})
     )
+    categories: Mapping[str, Category] = field(default_factory=lambda: MappingProxyType({}))
+    """The taxonomy; empty where there is none, and then any category will do."""
+    calibrations: Mapping[str, PolicyCalibration] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """By policy id, for one encoder; part of the set because they decide as policies do."""
+    encoder: BoundEncoder | None = None
+    """None where the thresholds are bound to no encoder."""
 
     def __post_init__(self) -> None:
         """Refuse a set that judges nothing, has one id twice, or a profile that dangles."""
@@ -160,6 +257,14 @@ class PolicySet:
                 raise ValueError(f"profile {profile.id!r} is filed under {name!r}")
             for policy_id in sorted(profile.named_policies.difference(ids)):
                 raise ValueError(f"profile {name!r} names policy {policy_id!r}; there is none")
+        self._require_categories()
+
+    def _require_categories(self) -> None:
+        require_tree(self.categories)
+        known = {OTHER, *self.categories}
+        for policy in self.policies if self.categories else ():
+            if policy.category not in known:
+                raise ValueError(f"policy {policy.id!r}: there is no category {policy.category!r}")
 
     @cached_property
     def version(self) -> str:
@@ -168,11 +273,13 @@ class PolicySet:
         What a reader of a decision sees counts, such as a title; the order of
         policies, phrases and templates does not, and neither does 1 instead of 1.0.
         """
-        canonical = {
-            "policies": sorted(map(_canonical_policy, self.policies), key=lambda p: str(p["id"])),
-            "profiles": {name: _canonical_profile(one) for name, one in self.profiles.items()},
+        others = {
+            name: canonical(getattr(self, name))
+            for name in ("profiles", "categories", "calibrations")
         }
-        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+        if self.encoder is not None:
+            others["encoder"] = self.encoder.encoder_id
+        return digest({**others, "policies": sorted(policy.digest for policy in self.policies)})
 
     def profile(self, name: str) -> Profile:
         """The profile of that name; an empty name means the default one.
@@ -191,32 +298,15 @@ class PolicySet:
             raise UnknownName("options.policy_ids", _unknown(policy_id, known))
 
 
+def policy_hash(policy: Policy) -> str:
+    """sha256 of what determines a policy's raw score, in hex; a calibration is bound to it.
+
+    Thresholds and words for people leave it alone.
+    """
+    return policy.scoring_digest
+
+
 def _unknown(name: str, known: Mapping[str, object]) -> str:
     names = sorted(known)
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return f"unknown name {name[:64]!r}; known: {', '.join(names[:SHOWN_NAMES])}{more}"
-
-
-def _canonical_policy(policy: Policy) -> dict[str, object]:
-    return {
-        # By name, so that a field added later counts without a line here.
-        **{one.name: getattr(policy, one.name) for one in fields(policy)},
-        "phrases": sorted((phrase.text, float(phrase.weight)) for phrase in policy.phrases),
-        "contrast": sorted((phrase.text, float(phrase.weight)) for phrase in policy.contrast),
-        "templates": sorted(policy.templates),
-        "thresholds": _canonical_thresholds(policy.thresholds),
-    }
-
-
-def _canonical_profile(profile: Profile) -> dict[str, object]:
-    return {
-        **{one.name: getattr(profile, one.name) for one in fields(profile)},
-        "policy_ids": None if profile.policy_ids is None else sorted(profile.policy_ids),
-        "thresholds": {
-            policy_id: _canonical_thresholds(cuts) for policy_id, cuts in profile.thresholds.items()
-        },
-    }
-
-
-def _canonical_thresholds(cuts: Thresholds) -> tuple[float, float | None]:
-    return float(cuts.review), None if cuts.block is None else float(cuts.block)

@@ -9,33 +9,22 @@ which a softmax over all labels could not promise (Radford et al. 2021, section 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities
+from moderation.core.calibration import Calibration
 from moderation.core.content import Embedding, Embeddings
-from moderation.core.errors import EncodingFailed
+from moderation.core.curves import Curves
+from moderation.core.errors import EncodingFailed, PolicySetRejected, Problem
 from moderation.core.policy import Mode, Phrase, Policy, PolicySet, Profile, Thresholds
+from moderation.core.solving import fit_of, is_calibrated, require_solved, solved
 
 LEAST_NORM = 1e-6
 """Of a mean of unit vectors; what is shorter points nowhere in particular."""
-
-NO_CALIBRATIONS: Mapping[str, "Calibration"] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What turns a policy's raw score into a probability: Platt's logistic fit (Platt 1999)."""
-
-    bias: float
-    temperature: float
-
-    def __post_init__(self) -> None:
-        """Refuse a fit that would turn the scale around or divide by zero."""
-        if not (np.isfinite(self.bias) and 0.0 < self.temperature < np.inf):
-            raise ValueError(f"{self} needs a finite bias and a finite temperature above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +94,17 @@ class CompiledPolicies:
     policy_set: PolicySet
     encoder_id: str
     policies: tuple[Policy, ...]
-    """Those that are not off; arrays over policies follow this order."""
+    """Those that are on; arrays over policies follow this order."""
     positions: Mapping[str, int]
     scale: float
-    bias: NDArray[np.float64]
-    temperature: NDArray[np.float64]
+    curves: Curves
     calibrated: NDArray[np.bool_]
+    """Fitted to labels, and to this very wording of the policy."""
     enforced: NDArray[np.bool_]
+    canaries: Mapping[int, float]
+    """Shares by position, of the enforced policies that act on a share only."""
+    thresholds: tuple[Thresholds, ...]
+    """Each policy's own, as numbers."""
     phrases: Side
     contrast: Side
     cuts: Mapping[str, ProfileCuts]
@@ -167,46 +160,58 @@ def compile_policies(
     encoder_id: str,
     scale: ScoreScale,
     embedding_by_text: Mapping[str, Embedding],
-    calibrations: Mapping[str, Calibration] = NO_CALIBRATIONS,
+    day: date | None = None,
+    is_starter: bool = False,
 ) -> CompiledPolicies:
-    """Make a policy set ready for scoring.
+    """Make a policy set ready for scoring on that day, or as if no policy had dates.
 
-    Raises KeyError if a text was not embedded, EncodingFailed as `ensemble` does.
+    With the starter encoder, policies that need CLIP are shadows: it cannot judge them.
+    Raises PolicySetRejected if a target is not solved, or nothing is on that day;
+    KeyError if a text was not embedded; EncodingFailed as `ensemble` does.
     """
-    # Policies that are reduced alike stand side by side, so that one call serves them all.
-    active = tuple(
-        sorted(
-            (policy for policy in policy_set.policies if policy.mode is not Mode.OFF),
-            key=lambda policy: (policy.aggregation, policy.id),
-        )
-    )
-    fits = [calibrations.get(policy.id, scale.default) for policy in active]
+    require_solved(policy_set)
+    active = _active(policy_set, day)
+    fits = [fit_of(policy, policy_set) or scale.default for policy in active]
     phrases_by_policy = [policy.phrases for policy in active]
     contrast_by_policy = [policy.contrast for policy in active]
+    aggregations = [policy.aggregation for policy in active]
+    contrast_aggregations = [scale.contrast_aggregation] * len(active)
     return CompiledPolicies(
         policy_set=policy_set,
         encoder_id=encoder_id,
         policies=active,
         positions={policy.id: position for position, policy in enumerate(active)},
         scale=scale.scale,
-        bias=np.array([fit.bias for fit in fits]),
-        temperature=np.array([fit.temperature for fit in fits]),
-        calibrated=np.array([policy.id in calibrations for policy in active], dtype=np.bool_),
-        enforced=np.array([policy.mode is Mode.ENFORCE for policy in active], dtype=np.bool_),
-        phrases=_side(
-            active,
-            phrases_by_policy,
-            [policy.aggregation for policy in active],
-            embedding_by_text,
+        curves=Curves.from_fits(fits),
+        calibrated=np.array([is_calibrated(policy, policy_set) for policy in active]),
+        enforced=np.array(
+            [
+                policy.mode is Mode.ENFORCE and not (is_starter and policy.needs_clip)
+                for policy in active
+            ]
         ),
-        contrast=_side(
-            active,
-            contrast_by_policy,
-            [scale.contrast_aggregation] * len(active),
-            embedding_by_text,
-        ),
-        cuts={name: _cuts(profile, active) for name, profile in policy_set.profiles.items()},
+        canaries={
+            position: policy.canary for position, policy in enumerate(active) if policy.canary < 1.0
+        },
+        thresholds=tuple(solved(policy.thresholds, policy, policy_set) for policy in active),
+        phrases=_side(active, phrases_by_policy, aggregations, embedding_by_text),
+        contrast=_side(active, contrast_by_policy, contrast_aggregations, embedding_by_text),
+        cuts={name: _cuts(one, active, policy_set) for name, one in policy_set.profiles.items()},
     )
+
+
+def _active(policy_set: PolicySet, day: date | None) -> tuple[Policy, ...]:
+    """Those that are on; what is reduced alike stands side by side, so one call serves it all."""
+    on = (
+        policy
+        for policy in policy_set.policies
+        if (policy.mode is not Mode.OFF if day is None else policy.is_on(day))
+    )
+    active = tuple(sorted(on, key=lambda policy: (policy.aggregation, policy.id)))
+    if not active:
+        message = f"every policy is off or outside its dates on {day}; nothing would be judged"
+        raise PolicySetRejected((Problem("policies", 0, 0, message),))
+    return active
 
 
 def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
@@ -218,7 +223,7 @@ def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
     frame = raw.argmax(axis=0)
     worst = raw[frame, np.arange(n_policies)]
     return Scores(
-        score=_sigmoid((worst - compiled.bias) / compiled.temperature),
+        score=calibrated(worst, compiled),
         raw=worst,
         frame=frame,
         phrase_similarities=phrase_similarities,
@@ -226,9 +231,9 @@ def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
     )
 
 
-def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Half a tanh cannot overflow, unlike exp of a large negative logit.
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+def calibrated(raw: NDArray[np.float64], compiled: CompiledPolicies) -> NDArray[np.float64]:
+    """Scores 0..1 from raw scores; both float64[..., policies]."""
+    return compiled.curves.apply(raw)
 
 
 def _side(
@@ -276,8 +281,11 @@ def _blocks(
     return blocks
 
 
-def _cuts(profile: Profile, policies: Sequence[Policy]) -> ProfileCuts:
-    thresholds = tuple(profile.thresholds.get(policy.id, policy.thresholds) for policy in policies)
+def _cuts(profile: Profile, policies: Sequence[Policy], policy_set: PolicySet) -> ProfileCuts:
+    thresholds = tuple(
+        solved(profile.thresholds.get(policy.id, policy.thresholds), policy, policy_set)
+        for policy in policies
+    )
     return ProfileCuts(
         profile=profile,
         thresholds=thresholds,

@@ -91,8 +91,9 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, items: Sequence[Item]) -> list[Batched[Result]]:
         """Results in the order of the items.
 
-        Raises Overloaded if not all of them find room, NotReady when closed, and
-        EncodingFailed if an item fails on its own. A cancelled caller's items are skipped.
+        Raises Overloaded if not all of them find room, here or in the device's memory,
+        NotReady when closed, and EncodingFailed if an item fails on its own. A cancelled
+        caller's items are skipped.
         """
         if not self._open:
             raise NotReady("the encoder is not running")
@@ -162,7 +163,8 @@ class Batcher(Generic[Item, Result]):
     async def _answer_failure(
         self, entries: Sequence[_Entry[Item, Result]], error: Exception
     ) -> None:
-        if len(entries) == 1:
+        # Overloaded is nobody's own failure: one by one they would only ask for more of the same.
+        if len(entries) == 1 or isinstance(error, Overloaded):
             _fail(entries, _failure(error))
             return
         for entry in entries:  # one by one, so that only the culprit fails
@@ -170,8 +172,8 @@ class Batcher(Generic[Item, Result]):
                 await self._answer([entry])
 
 
-def _failure(error: Exception) -> EncodingFailed:
-    if isinstance(error, EncodingFailed):
+def _failure(error: Exception) -> ModerationError:
+    if isinstance(error, EncodingFailed | Overloaded):
         return error
     failure = EncodingFailed(f"the encoder failed with {type(error).__name__}")
     failure.__cause__ = error

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
 
-from moderation.core.content import Content
+from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
-from moderation.core.scoring import CompiledPolicies, ProfileCuts, score
+from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.recent import keep_nothing
+from moderation.service.shadowing import Shadow
 
 RETRY_AFTER_S = 1.0
 
@@ -30,7 +32,7 @@ class Limits:
 class Moderator:
     """Decides on content by the active policies."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a use case names everything that it needs
         self,
         *,
         policies: PolicyStore,
@@ -39,6 +41,7 @@ class Moderator:
         limits: Limits,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        keep: Callable[[str, Embeddings], None] = keep_nothing,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -46,6 +49,8 @@ class Moderator:
         self._limits = limits
         self._clock = clock
         self._new_id = new_id
+        self._shadow: Shadow | None = None
+        self._keep = keep
         self._in_flight = 0
         self._in_flight_bytes = 0
 
@@ -78,6 +83,10 @@ class Moderator:
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
         self._telemetry.decided(decision)
         return decision
+
+    def show_to(self, shadow: Shadow) -> None:
+        """Let it see, from now on, whatever is scored."""
+        self._shadow = shadow
 
     def require(self, options: Options) -> None:
         """Raise InvalidRequest if no content could be judged by these options; or NotReady."""
@@ -127,28 +136,38 @@ class Moderator:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
-        return _decided(blank, encoded, options, compiled, cuts, started)
+        self._keep(content.content_id, encoded.embeddings)
+        scoring = asyncio.get_running_loop().time()
+        scores = score(encoded.embeddings, compiled)
+        decided = _decided(blank, scores, options, compiled, cuts)
+        if self._shadow is not None:
+            self._shadow.offer(content, scores, compiled)
+        return _timed(decided, encoded, started, scoring)
 
 
 def _decided(
     blank: Decision,
-    encoded: EncodedContent,
+    scores: Scores,
     options: Options,
     compiled: CompiledPolicies,
     cuts: ProfileCuts,
-    started: float,
 ) -> Decision:
-    loop = asyncio.get_running_loop()
-    scoring = loop.time()
-    outcome = decide(score(encoded.embeddings, compiled), compiled, cuts, options)
-    ended = loop.time()
+    outcome = decide(scores, compiled, cuts, options, content_id=blank.content_id)
     return replace(
         blank,
         action=outcome.action,
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
-        frames_judged=len(encoded.embeddings),
+        audited=outcome.audited,
         scores=outcome.scores,
+    )
+
+
+def _timed(decision: Decision, encoded: EncodedContent, started: float, scoring: float) -> Decision:
+    ended = asyncio.get_running_loop().time()
+    return replace(
+        decision,
+        frames_judged=len(encoded.embeddings),
         timings=Timings(
             decode_s=encoded.decode_s,
             queue_s=encoded.queue_s,

@@ -1,13 +1,16 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from moderation.core.calibration import PolicyCalibration
+from moderation.core.comparison import Pair
 from moderation.core.content import Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BoundEncoder, PolicySet
+from moderation.service.activation import Activation, Pin, SetOrigin
 
 
 class ImageDecoder(Protocol):
@@ -42,6 +45,38 @@ class PolicySource(Protocol):
         ...
 
 
+class CalibrationSource(Protocol):
+    """Where calibrations come from."""
+
+    def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
+        """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
+        ...
+
+
+class PolicyKeeper(Protocol):
+    """Remembers activated policy sets beyond the life of the process."""
+
+    def keep(self, policy_set: PolicySet, activation: Activation) -> None:
+        """Keep a set that was activated, and that it was; raises OSError."""
+        ...
+
+    def kept(self, version: str) -> PolicySet:
+        """A set that was kept; raises PolicySetRejected if it was not, or was altered since."""
+        ...
+
+    def history(self) -> tuple[Activation, ...]:
+        """Activations, the newest first, as far as they can be read."""
+        ...
+
+    def pin(self) -> Pin | None:
+        """Which older set somebody wants back, if anybody does."""
+        ...
+
+    def unpin(self) -> None:
+        """Forget that wish; raises OSError."""
+        ...
+
+
 class ChangeFeed(Protocol):
     """Tells that the policies' source may have changed."""
 
@@ -56,6 +91,22 @@ class ShedReason(StrEnum):
     QUEUE_FULL = "queue_full"
     IN_FLIGHT = "in_flight"
     IN_FLIGHT_BYTES = "in_flight_bytes"
+
+
+class PairSink(Protocol):
+    """Where scores by two encoders are kept. Called from one worker thread."""
+
+    def record(self, pair: Pair) -> None:
+        """Keep one pair, within a bound; may raise OSError."""
+        ...
+
+
+class ShadowOutcome(StrEnum):
+    """What became of content that a second encoder was to see; safe as a metric label."""
+
+    RECORDED = "recorded"
+    DROPPED = "dropped"
+    FAILED = "failed"
 
 
 class Telemetry(Protocol):
@@ -78,13 +129,25 @@ class Telemetry(Protocol):
         ...
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """A policy set became the active one; `embedded` texts had to be embedded for it."""
         ...
 
+    def activation_not_kept(self, reason: str) -> None:
+        """An activated set could not be kept on disk; a restart could not fall back on it."""
+        ...
+
     def policies_unchanged(self, *, version: str) -> None:
         """The source was read again and means the same."""
+        ...
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """The encoder that the thresholds were set for has changed; whether it is the one here."""
+        ...
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """A second encoder saw content that was answered already, or could not."""
         ...
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
-from moderation.service.ports import ShedReason, Telemetry
+from moderation.core.policy import BoundEncoder
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +40,34 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.batch_encoded(size, seconds))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
         self._tell(
             lambda audience: audience.policies_loaded(
-                version=version, policies=policies, embedded=embedded, seconds=seconds
+                version=version,
+                policies=policies,
+                embedded=embedded,
+                seconds=seconds,
+                origin=origin,
             )
         )
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.activation_not_kept(reason))
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.policies_unchanged(version=version))
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.binding_checked(bound, suits=suits))
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.encoder_shadowed(outcome))
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""

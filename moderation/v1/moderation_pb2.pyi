@@ -25,6 +25,20 @@ class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODE_SHADOW: _ClassVar[Mode]
     MODE_OFF: _ClassVar[Mode]
 
+class CalibrationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CALIBRATION_STATE_UNSPECIFIED: _ClassVar[CalibrationState]
+    CALIBRATION_STATE_NONE: _ClassVar[CalibrationState]
+    CALIBRATION_STATE_FITTED: _ClassVar[CalibrationState]
+    CALIBRATION_STATE_STALE: _ClassVar[CalibrationState]
+
+class PolicySetOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POLICY_SET_ORIGIN_UNSPECIFIED: _ClassVar[PolicySetOrigin]
+    POLICY_SET_ORIGIN_SOURCE: _ClassVar[PolicySetOrigin]
+    POLICY_SET_ORIGIN_KEPT: _ClassVar[PolicySetOrigin]
+    POLICY_SET_ORIGIN_ROLLBACK: _ClassVar[PolicySetOrigin]
+
 class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SEVERITY_UNSPECIFIED: _ClassVar[Severity]
@@ -55,6 +69,14 @@ MODE_UNSPECIFIED: Mode
 MODE_ENFORCE: Mode
 MODE_SHADOW: Mode
 MODE_OFF: Mode
+CALIBRATION_STATE_UNSPECIFIED: CalibrationState
+CALIBRATION_STATE_NONE: CalibrationState
+CALIBRATION_STATE_FITTED: CalibrationState
+CALIBRATION_STATE_STALE: CalibrationState
+POLICY_SET_ORIGIN_UNSPECIFIED: PolicySetOrigin
+POLICY_SET_ORIGIN_SOURCE: PolicySetOrigin
+POLICY_SET_ORIGIN_KEPT: PolicySetOrigin
+POLICY_SET_ORIGIN_ROLLBACK: PolicySetOrigin
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_LOW: Severity
 SEVERITY_MEDIUM: Severity
@@ -156,7 +178,7 @@ class ItemError(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged")
+    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged", "audited")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +191,7 @@ class Decision(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FRAMES_JUDGED_FIELD_NUMBER: _ClassVar[int]
+    AUDITED_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     content_id: str
     action: Action
@@ -181,10 +204,11 @@ class Decision(_message.Message):
     timings: Timings
     failure: Failure
     frames_judged: int
-    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ...) -> None: ...
+    audited: bool
+    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ..., audited: _Optional[bool] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("policy_id", "action", "score", "review_threshold", "block_threshold", "margin", "raw_score", "calibrated", "mode", "phrases", "contrast_phrases", "frame", "category", "severity")
+    __slots__ = ("policy_id", "action", "score", "review_threshold", "block_threshold", "margin", "raw_score", "calibrated", "mode", "phrases", "contrast_phrases", "frame", "category", "severity", "category_path", "legal_ground", "clause_url")
     POLICY_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +223,9 @@ class Verdict(_message.Message):
     FRAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_PATH_FIELD_NUMBER: _ClassVar[int]
+    LEGAL_GROUND_FIELD_NUMBER: _ClassVar[int]
+    CLAUSE_URL_FIELD_NUMBER: _ClassVar[int]
     policy_id: str
     action: Action
     score: float
@@ -213,7 +240,10 @@ class Verdict(_message.Message):
     frame: int
     category: str
     severity: Severity
-    def __init__(self, policy_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., score: _Optional[float] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., margin: _Optional[float] = ..., raw_score: _Optional[float] = ..., calibrated: _Optional[bool] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., frame: _Optional[int] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ...) -> None: ...
+    category_path: _containers.RepeatedScalarFieldContainer[str]
+    legal_ground: str
+    clause_url: str
+    def __init__(self, policy_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., score: _Optional[float] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., margin: _Optional[float] = ..., raw_score: _Optional[float] = ..., calibrated: _Optional[bool] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[PhraseMatch, _Mapping]]] = ..., frame: _Optional[int] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., category_path: _Optional[_Iterable[str]] = ..., legal_ground: _Optional[str] = ..., clause_url: _Optional[str] = ...) -> None: ...
 
 class PhraseMatch(_message.Message):
     __slots__ = ("text", "similarity")
@@ -250,17 +280,29 @@ class ListPoliciesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListPoliciesResponse(_message.Message):
-    __slots__ = ("policy_set_version", "policies", "profiles")
+    __slots__ = ("policy_set_version", "policies", "profiles", "categories")
     POLICY_SET_VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     PROFILES_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     policy_set_version: str
     policies: _containers.RepeatedCompositeFieldContainer[Policy]
     profiles: _containers.RepeatedCompositeFieldContainer[Profile]
-    def __init__(self, policy_set_version: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., profiles: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ...) -> None: ...
+    categories: _containers.RepeatedCompositeFieldContainer[Category]
+    def __init__(self, policy_set_version: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., profiles: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., categories: _Optional[_Iterable[_Union[Category, _Mapping]]] = ...) -> None: ...
+
+class Category(_message.Message):
+    __slots__ = ("category", "title", "parent")
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    category: str
+    title: str
+    parent: str
+    def __init__(self, category: _Optional[str] = ..., title: _Optional[str] = ..., parent: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("policy_id", "title", "description", "category", "severity", "mode", "phrases", "contrast_phrases", "templates", "aggregation", "review_threshold", "block_threshold", "needs_clip")
+    __slots__ = ("policy_id", "title", "description", "category", "severity", "mode", "phrases", "contrast_phrases", "templates", "aggregation", "review_threshold", "block_threshold", "needs_clip", "owner", "legal_ground", "clause_url", "effective", "expires", "on", "canary_share", "review_target", "block_target", "calibration")
     POLICY_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +316,16 @@ class Policy(_message.Message):
     REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     BLOCK_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     NEEDS_CLIP_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    LEGAL_GROUND_FIELD_NUMBER: _ClassVar[int]
+    CLAUSE_URL_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    ON_FIELD_NUMBER: _ClassVar[int]
+    CANARY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_TARGET_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_TARGET_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     policy_id: str
     title: str
     description: str
@@ -287,7 +339,17 @@ class Policy(_message.Message):
     review_threshold: float
     block_threshold: float
     needs_clip: bool
-    def __init__(self, policy_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., templates: _Optional[_Iterable[str]] = ..., aggregation: _Optional[str] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., needs_clip: _Optional[bool] = ...) -> None: ...
+    owner: str
+    legal_ground: str
+    clause_url: str
+    effective: str
+    expires: str
+    on: bool
+    canary_share: float
+    review_target: str
+    block_target: str
+    calibration: CalibrationState
+    def __init__(self, policy_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., category: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., contrast_phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., templates: _Optional[_Iterable[str]] = ..., aggregation: _Optional[str] = ..., review_threshold: _Optional[float] = ..., block_threshold: _Optional[float] = ..., needs_clip: _Optional[bool] = ..., owner: _Optional[str] = ..., legal_ground: _Optional[str] = ..., clause_url: _Optional[str] = ..., effective: _Optional[str] = ..., expires: _Optional[str] = ..., on: _Optional[bool] = ..., canary_share: _Optional[float] = ..., review_target: _Optional[str] = ..., block_target: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationState, str]] = ...) -> None: ...
 
 class Phrase(_message.Message):
     __slots__ = ("text", "weight")
@@ -298,14 +360,46 @@ class Phrase(_message.Message):
     def __init__(self, text: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Profile(_message.Message):
-    __slots__ = ("profile", "policy_ids", "on_unjudgeable")
+    __slots__ = ("profile", "policy_ids", "on_unjudgeable", "review_budget", "audit_share")
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     POLICY_IDS_FIELD_NUMBER: _ClassVar[int]
     ON_UNJUDGEABLE_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_SHARE_FIELD_NUMBER: _ClassVar[int]
     profile: str
     policy_ids: _containers.RepeatedScalarFieldContainer[str]
     on_unjudgeable: Action
-    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., on_unjudgeable: _Optional[_Union[Action, str]] = ...) -> None: ...
+    review_budget: float
+    audit_share: float
+    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., on_unjudgeable: _Optional[_Union[Action, str]] = ..., review_budget: _Optional[float] = ..., audit_share: _Optional[float] = ...) -> None: ...
+
+class ListPolicySetsRequest(_message.Message):
+    __slots__ = ("max_results",)
+    MAX_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    max_results: int
+    def __init__(self, max_results: _Optional[int] = ...) -> None: ...
+
+class ListPolicySetsResponse(_message.Message):
+    __slots__ = ("activations",)
+    ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    activations: _containers.RepeatedCompositeFieldContainer[PolicySetActivation]
+    def __init__(self, activations: _Optional[_Iterable[_Union[PolicySetActivation, _Mapping]]] = ...) -> None: ...
+
+class PolicySetActivation(_message.Message):
+    __slots__ = ("version", "activated_at", "origin", "policies", "owners", "summary")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    activated_at: _timestamp_pb2.Timestamp
+    origin: PolicySetOrigin
+    policies: int
+    owners: _containers.RepeatedScalarFieldContainer[str]
+    summary: str
+    def __init__(self, version: _Optional[str] = ..., activated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[_Union[PolicySetOrigin, str]] = ..., policies: _Optional[int] = ..., owners: _Optional[_Iterable[str]] = ..., summary: _Optional[str] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
@@ -326,20 +420,30 @@ class GetStatusResponse(_message.Message):
     def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PolicySetStatus(_message.Message):
-    __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at")
+    __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at", "origin", "confirmed_at", "stale", "instead_of", "stale_calibrations")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     LOADED_AT_FIELD_NUMBER: _ClassVar[int]
     AGE_FIELD_NUMBER: _ClassVar[int]
     LAST_RELOAD_ERRORS_FIELD_NUMBER: _ClassVar[int]
     LAST_RELOAD_AT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_AT_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    INSTEAD_OF_FIELD_NUMBER: _ClassVar[int]
+    STALE_CALIBRATIONS_FIELD_NUMBER: _ClassVar[int]
     version: str
     policies: int
     loaded_at: _timestamp_pb2.Timestamp
     age: _duration_pb2.Duration
     last_reload_errors: _containers.RepeatedScalarFieldContainer[str]
     last_reload_at: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., policies: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_reload_errors: _Optional[_Iterable[str]] = ..., last_reload_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    origin: PolicySetOrigin
+    confirmed_at: _timestamp_pb2.Timestamp
+    stale: bool
+    instead_of: str
+    stale_calibrations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., policies: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_reload_errors: _Optional[_Iterable[str]] = ..., last_reload_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[_Union[PolicySetOrigin, str]] = ..., confirmed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stale: _Optional[bool] = ..., instead_of: _Optional[str] = ..., stale_calibrations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EncoderStatus(_message.Message):
     __slots__ = ("encoder_id", "name", "family", "dimensions", "device", "notice")

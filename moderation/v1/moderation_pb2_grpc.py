@@ -57,6 +57,11 @@ class ModerationServiceStub:
                 request_serializer=moderation_dot_v1_dot_moderation__pb2.ListPoliciesRequest.SerializeToString,
                 response_deserializer=moderation_dot_v1_dot_moderation__pb2.ListPoliciesResponse.FromString,
                 _registered_method=True)
+        self.ListPolicySets = channel.unary_unary(
+                '/moderation.v1.ModerationService/ListPolicySets',
+                request_serializer=moderation_dot_v1_dot_moderation__pb2.ListPolicySetsRequest.SerializeToString,
+                response_deserializer=moderation_dot_v1_dot_moderation__pb2.ListPolicySetsResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/moderation.v1.ModerationService/GetStatus',
                 request_serializer=moderation_dot_v1_dot_moderation__pb2.GetStatusRequest.SerializeToString,
@@ -100,6 +105,13 @@ class ModerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPolicySets(self, request, context):
+        """The policy sets that were active, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """What is running: policy set, encoder, build, and the last reload error.
         """
@@ -129,6 +141,11 @@ def add_ModerationServiceServicer_to_server(servicer, server):
                     servicer.ListPolicies,
                     request_deserializer=moderation_dot_v1_dot_moderation__pb2.ListPoliciesRequest.FromString,
                     response_serializer=moderation_dot_v1_dot_moderation__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'ListPolicySets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicySets,
+                    request_deserializer=moderation_dot_v1_dot_moderation__pb2.ListPolicySetsRequest.FromString,
+                    response_serializer=moderation_dot_v1_dot_moderation__pb2.ListPolicySetsResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -247,6 +264,33 @@ class ModerationService:
             '/moderation.v1.ModerationService/ListPolicies',
             moderation_dot_v1_dot_moderation__pb2.ListPoliciesRequest.SerializeToString,
             moderation_dot_v1_dot_moderation__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicySets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moderation.v1.ModerationService/ListPolicySets',
+            moderation_dot_v1_dot_moderation__pb2.ListPolicySetsRequest.SerializeToString,
+            moderation_dot_v1_dot_moderation__pb2.ListPolicySetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

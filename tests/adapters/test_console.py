@@ -10,7 +10,8 @@ import pytest
 from moderation.adapters.console import LogTelemetry, configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action
+from moderation.core.policy import Action, BoundEncoder
+from moderation.service.activation import SetOrigin
 from moderation.service.ports import ShedReason
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
@@ -38,7 +39,9 @@ class TestLog(TelemetryContract):
 
 def test_a_load_is_one_line_of_json() -> None:
     telemetry, written = a_log()
-    telemetry.policies_loaded(version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345)
+    telemetry.policies_loaded(
+        version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345, origin=SetOrigin.SOURCE
+    )
 
     (line,) = lines(written)
     assert line.pop("timestamp").endswith("Z")
@@ -46,6 +49,7 @@ def test_a_load_is_one_line_of_json() -> None:
         "event": "policies_loaded",
         "level": "info",
         "version": "abcdefabcdef",
+        "origin": "source",
         "policies": 3,
         "texts_embedded": 9,
         "seconds": 0.123,
@@ -87,6 +91,27 @@ def test_what_happens_too_often_is_not_logged() -> None:
     telemetry.batch_encoded(8, 0.02)
 
     assert lines(written) == []
+
+
+def test_thresholds_of_another_encoder_are_a_warning() -> None:
+    telemetry, written = a_log()
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=True)
+    telemetry.binding_checked(None, suits=True)
+
+    (line,) = lines(written)
+    assert (line["event"], line["level"]) == ("policies_for_another_encoder", "warning")
+    assert (line["bound_to"], line["bound_encoder_id"]) == ("vit-b32", "a" * 12)
+
+
+def test_what_runs_beside_or_not_at_its_best_is_told() -> None:
+    telemetry, written = a_log()
+    telemetry.encoder_misfit("export this model as int8")
+    telemetry.shadowing(an_encoder_info(name="second"), share=0.05, directory="var/pairs")
+
+    misfit, shadow = lines(written)
+    assert misfit["reason"] == "export this model as int8"
+    assert (shadow["encoder"], shadow["share"], shadow["pairs"]) == ("second", 0.05, "var/pairs")
 
 
 def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> None:
@@ -141,7 +166,9 @@ def test_a_bug_is_logged_with_its_traceback_and_no_local_variable(
 def test_lines_below_the_level_are_left_out() -> None:
     telemetry, written = a_log(level="warning")
 
-    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+    telemetry.policies_loaded(
+        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+    )
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
 
     assert [line["event"] for line in lines(written)] == ["policies_rejected"]
@@ -157,7 +184,9 @@ def test_a_line_break_in_a_value_does_not_start_a_new_line() -> None:
 def test_the_pretty_format_is_text_for_people() -> None:
     telemetry, written = a_log("pretty")
 
-    telemetry.policies_loaded(version="v", policies=1, embedded=1, seconds=0.1)
+    telemetry.policies_loaded(
+        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+    )
 
     logged = written.getvalue()
     assert "policies_loaded" in logged

@@ -186,6 +186,27 @@ async def test_what_editors_and_git_leave_around_is_not_told(directory: Path) ->
         assert not await listener.is_told_within(QUIET_S)
 
 
+async def test_files_of_another_ending_are_followed_even_in_a_directory_still_to_come(
+    tmp_path: Path,
+) -> None:
+    listener = Listener()
+    directory = tmp_path / "calibration" / "encoder"
+    async with PolicyWatcher(directory, recheck_s=NEVER_S, suffixes=(".json",)) as watcher:
+        task = asyncio.create_task(listener.listen(watcher))
+        directory.mkdir(parents=True)
+        is_told_of_the_directory = await listener.is_told_within(LIVE_S)
+        await listener.settled()
+
+        (directory / "x.yaml").write_text("no calibration")
+        is_told_of_another = await listener.is_told_within(QUIET_S)
+        (directory / "x.json").write_text("{}")
+
+        assert is_told_of_the_directory
+        assert not is_told_of_another
+        assert await listener.is_told_within(LIVE_S)
+    await task
+
+
 async def test_reading_the_files_is_no_change(directory: Path) -> None:
     async with listening(directory) as listener:
         read(directory)

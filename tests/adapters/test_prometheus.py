@@ -12,9 +12,10 @@ from prometheus_client.samples import Sample
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import Action, Mode
+from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
-from moderation.service.ports import ShedReason
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason
 from tests.builders import (
     a_decision,
     a_policy,
@@ -59,7 +60,12 @@ def series(name: str, /, **labels: str) -> Series:
 
 def watch(telemetry: PrometheusTelemetry, *, active: CompiledPolicies | None) -> None:
     telemetry.watch(
-        policy_age_s=lambda: 0.0, ready=lambda: True, in_flight=lambda: 0, active=lambda: active
+        policy_age_s=lambda: 0.0,
+        policies_stale=lambda: False,
+        review_budgets=dict,
+        ready=lambda: True,
+        in_flight=lambda: 0,
+        active=lambda: active,
     )
 
 
@@ -146,7 +152,9 @@ def test_a_rejected_reload_shows_until_the_policies_are_mended(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     failed = series("moderation_policy_reload_failed")
-    telemetry.policies_loaded(version="v1", policies=3, embedded=9, seconds=0.2)
+    telemetry.policies_loaded(
+        version="v1", policies=3, embedded=9, seconds=0.2, origin=SetOrigin.SOURCE
+    )
     assert scraped(server)[failed] == 0
 
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
@@ -168,7 +176,9 @@ def test_only_the_active_version_is_shown(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     for number in range(100):
-        telemetry.policies_loaded(version=f"v{number}", policies=1, embedded=1, seconds=0.1)
+        telemetry.policies_loaded(
+            version=f"v{number}", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        )
 
     versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]
     assert versions == [series("moderation_policy_set_info", version="v99")]
@@ -179,6 +189,8 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
 ) -> None:
     now = {"age": 1.5, "ready": 0.0, "in flight": 0}
     telemetry.watch(
+        policies_stale=lambda: True,
+        review_budgets=lambda: {"kids": 0.02},
         policy_age_s=lambda: now["age"],
         ready=lambda: bool(now["ready"]),
         in_flight=lambda: int(now["in flight"]),
@@ -204,6 +216,32 @@ def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: Met
     encoder = {"encoder_id": "fake-encoder", "name": "fake", "family": "fake"}
     device = an_encoder_info().device
     assert seen[series("moderation_encoder_info", device=device, **encoder)] == 1
+
+
+def test_a_second_encoder_is_named_and_what_it_saw_counted(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    second = an_encoder_info(encoder_id="second", name="second")
+    telemetry.describe(build={}, encoder=an_encoder_info(), shadow=second)
+    telemetry.encoder_shadowed(ShadowOutcome.RECORDED)
+
+    seen = scraped(server)
+    runs = "moderation_shadow_encodings_total"
+    named = {"encoder_id": "second", "name": "second", "family": "fake", "device": second.device}
+    assert seen[series("moderation_shadow_encoder_info", **named)] == 1
+    assert seen[series(runs, outcome="recorded")] == 1
+    assert seen[series(runs, outcome="dropped")] == 0
+
+
+def test_thresholds_for_another_encoder_show_until_they_are_mended(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    gauge = series("moderation_policies_for_another_encoder")
+    telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
+    before = scraped(server)[gauge]
+    telemetry.binding_checked(None, suits=True)
+
+    assert (before, scraped(server)[gauge]) == (1, 0)
 
 
 def test_nothing_that_a_caller_sends_becomes_a_label(

@@ -90,7 +90,7 @@ def test_verdicts_are_counted_by_action_and_mode(counts: PolicyCounts) -> None:
 
     counts.judged(a_verdict(WEAPONS, action=Action.BLOCK))
     counts.judged(a_verdict(WEAPONS, action=Action.BLOCK))
-    counts.judged(a_verdict(shadow, action=Action.REVIEW))
+    counts.judged(a_verdict(shadow, action=Action.REVIEW, mode=Mode.SHADOW))
 
     verdicts = scraped(counts)["moderation_verdicts_total"]
     assert {labels: value for labels, value in verdicts.items() if value} == {

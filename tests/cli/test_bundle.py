@@ -90,7 +90,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_an_export_is_verified_and_loads(bundle: Path) -> None:
-    encoder = load_encoder(str(bundle), device="cpu", threads=1)
+    encoder = load_encoder(str(bundle), device="cpu")
 
     assert encoder.info.name == "colours-fp32"
     assert ParityReport.load(bundle).failing == ()
@@ -115,7 +115,7 @@ def test_fp32_that_is_not_accurate_is_kept_but_does_not_load(tmp_path: Path) -> 
 
     assert "image_cosine" in [check.name for check in report.failing]
     with pytest.raises(BundleRejected, match="its parity report fails"):
-        load_encoder(str(tmp_path / "out"), device="cpu", threads=1)
+        load_encoder(str(tmp_path / "out"), device="cpu")
 
 
 def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_failing_report_is_stored_and_the_bundle_no_longer_loads(bundle: Path)
     assert ran.return_value == Exit.CONFIG
     assert "FAILS" in ran.stdout
     with pytest.raises(BundleRejected, match="its parity report fails: image_cosine"):
-        load_encoder(str(bundle), device="cpu", threads=1)
+        load_encoder(str(bundle), device="cpu")
 
 
 def test_a_report_is_kept_out_of_the_bundle_when_asked(bundle: Path) -> None:

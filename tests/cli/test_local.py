@@ -50,11 +50,12 @@ async def an_engine(
             executor=executor,
         )
         async with batcher:
+            contents = ContentEncoder(
+                decoder=FakeImageDecoder(), batcher=batcher, executor=executor
+            )
             moderator = Moderator(
                 policies=store,
-                encoder=ContentEncoder(
-                    decoder=FakeImageDecoder(), batcher=batcher, executor=executor
-                ),
+                encoder=contents,
                 telemetry=telemetry,
                 limits=Limits(
                     max_in_flight=max_in_flight, max_in_flight_bytes=2**20, max_request_s=10
@@ -62,7 +63,7 @@ async def an_engine(
                 clock=lambda: datetime(2026, 3, 1, tzinfo=UTC),
                 new_id=new_id,
             )
-            yield Engine(moderator, store, an_encoder_info())
+            yield Engine(moderator, store, an_encoder_info(), contents, encoder)
 
 
 async def judged(

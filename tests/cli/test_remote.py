@@ -216,6 +216,21 @@ async def test_status_tells_what_runs_and_what_went_wrong() -> None:
     assert "small" in ended.out
 
 
+async def test_status_tells_where_the_policies_come_from_and_what_is_doubtful() -> None:
+    answer = a_status(serving=True)
+    answer.policy_set.origin = pb.POLICY_SET_ORIGIN_KEPT
+    answer.policy_set.stale = True
+    answer.policy_set.confirmed_at.FromJsonString("2026-03-01T12:00:00Z")
+    answer.policy_set.stale_calibrations.append("weapons")
+
+    async with serving(ReportingService(answer)) as address:
+        ended = await moderation("status", "--address", address)
+
+    assert "the last activation, kept on disk" in ended.out
+    assert "the policy files last said so on 2026-03-01T12:00:00Z" in ended.out
+    assert "weapons was reworded after its calibration" in ended.out
+
+
 async def test_status_of_a_server_that_does_not_serve_is_an_error_with_an_answer() -> None:
     async with serving(ReportingService(a_status(serving=False))) as address:
         ended = await moderation("status", "--address", address, "--json")

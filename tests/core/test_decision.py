@@ -1,14 +1,24 @@
 """From scores to a decision: the strictest enforced verdict, with its reasons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.core.decision import SHOWN_PHRASES, Options, Outcome, decide
+from moderation.core.decision import (
+    SHOWN_PHRASES,
+    Options,
+    Outcome,
+    decide,
+    enforced_on,
+    is_audited,
+)
 from moderation.core.errors import InvalidRequest, UnknownName
 from moderation.core.policy import Action, Mode, Policy, PolicySet, Profile, Thresholds
 from moderation.core.scoring import score
+from moderation.core.taxonomy import Category
 from tests.builders import a_policy, a_policy_set, compiled
 from tests.fakes import embedding_of
 
@@ -20,11 +30,18 @@ KNIVES = a_policy("knives", phrases=["a knife"])
 GUNS = a_policy("guns", phrases=["a gun"])
 
 
-def judge(policy_set: PolicySet, *frames: str, options: Options | None = None) -> Outcome:
-    policies = compiled(policy_set)
+def judge(
+    policy_set: PolicySet,
+    *frames: str,
+    options: Options | None = None,
+    content_id: str = "upload-1",
+    is_starter: bool = False,
+) -> Outcome:
+    policies = compiled(policy_set, is_starter=is_starter)
     chosen = options or Options()
     scores = score(np.stack([embedding_of(text) for text in frames]), policies)
-    return decide(scores, policies, policies.cuts[policy_set.profile(chosen.profile).id], chosen)
+    cuts = policies.cuts[policy_set.profile(chosen.profile).id]
+    return decide(scores, policies, cuts, chosen, content_id=content_id)
 
 
 @st.composite
@@ -213,6 +230,74 @@ def test_a_request_for_a_policy_that_cannot_judge_is_refused(
         judge(policy_set, "a gun", options=Options("shop", frozenset({"guns", named})))
 
     assert (caught.value.field, caught.value.problem) == ("options.policy_ids", problem)
+
+
+CANARY = a_policy("guns", phrases=["a gun"], canary=0.5)
+ACTED_ON, LEFT_ALONE = "upload-3", "upload-5"
+
+
+def test_a_canary_acts_on_its_share_of_contents_and_is_a_shadow_for_the_rest() -> None:
+    policy_set = a_policy_set(CANARY)
+
+    on = judge(policy_set, "a gun", content_id=ACTED_ON)
+    off = judge(policy_set, "a gun", content_id=LEFT_ALONE)
+
+    assert (on.action, on.verdicts[0].mode) == (Action.BLOCK, Mode.ENFORCE)
+    assert (off.action, off.deciding) == (Action.ALLOW, None)
+    assert (off.verdicts[0].action, off.verdicts[0].mode) == (Action.BLOCK, Mode.SHADOW)
+
+
+def test_a_canary_s_share_is_met_and_the_same_content_gets_the_same_answer() -> None:
+    policies = compiled(a_policy_set(CANARY, KNIVES))
+    ids = [f"upload-{number}" for number in range(20_000)]
+
+    first = [bool(enforced_on(one, policies)[policies.positions["guns"]]) for one in ids]
+    again = [bool(enforced_on(one, policies)[policies.positions["guns"]]) for one in ids]
+
+    assert sum(first) / len(ids) == pytest.approx(0.5, abs=0.01)
+    assert first == again
+    assert all(enforced_on(one, policies)[policies.positions["knives"]] for one in ids[:100])
+
+
+def test_an_audited_content_is_reviewed_at_least_and_blamed_on_no_policy() -> None:
+    policy_set = a_policy_set(GUNS, profiles=[Profile("default", audit_share=1.0)])
+
+    harmless, harmful = judge(policy_set, "a kitten"), judge(policy_set, "a gun")
+
+    assert (harmless.action, harmless.audited, harmless.deciding) == (Action.REVIEW, True, None)
+    assert (harmful.action, harmful.audited) == (Action.BLOCK, True)
+
+
+def test_the_audit_sample_is_as_large_as_it_says_and_differs_between_profiles() -> None:
+    default, kids = Profile(audit_share=0.1), Profile("kids", audit_share=0.1)
+    ids = [f"upload-{number}" for number in range(20_000)]
+
+    audited = [{one for one in ids if is_audited(one, profile)} for profile in (default, kids)]
+
+    assert len(audited[0]) / len(ids) == pytest.approx(0.1, abs=0.01)
+    assert len(audited[0] & audited[1]) / len(ids) == pytest.approx(0.01, abs=0.005)
+    assert not any(is_audited(one, Profile()) for one in ids[:100])
+
+
+def test_a_verdict_carries_its_category_s_path() -> None:
+    tree = {"goods": Category("goods", "Goods"), "arms": Category("arms", "Arms", "goods")}
+    policy_set = replace(a_policy_set(a_policy(category="arms")), categories=tree)
+
+    assert judge(policy_set, "a gun").verdicts[0].category_path == ("goods", "arms")
+
+
+@pytest.mark.parametrize("canary", [1.0, 0.999])
+def test_what_the_starter_cannot_judge_is_a_shadow_under_it_and_acts_with_clip(
+    canary: float,
+) -> None:
+    policy_set = a_policy_set(a_policy(needs_clip=True, canary=canary), KNIVES)
+
+    with_starter = judge(policy_set, "a gun", is_starter=True)
+    with_clip = judge(policy_set, "a gun")
+
+    assert with_starter.action is Action.ALLOW
+    assert [verdict.mode for verdict in with_starter.verdicts] == [Mode.SHADOW]
+    assert with_clip.action is Action.BLOCK
 
 
 def test_the_scores_of_all_policies_are_told_and_which_of_them_judged() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.core.errors import UnknownName
+from moderation.core.canonical import canonical
+from moderation.core.errors import PolicySetRejected, UnknownName
 from moderation.core.policy import (
     Action,
     Mode,
@@ -19,8 +21,9 @@ from moderation.core.policy import (
     Profile,
     Severity,
     Thresholds,
+    policy_hash,
 )
-from tests.builders import a_policy, a_policy_set
+from tests.builders import a_policy, a_policy_set, compiled
 
 cuts = st.floats(0.0, 1.0)
 scores = st.floats(0.0, 1.0)
@@ -205,6 +208,12 @@ CHANGED: dict[str, Any] = {
     "templates": ("{}",),
     "aggregation": "mean",
     "mode": Mode.SHADOW,
+    "canary": 0.5,
+    "effective": date(2026, 3, 1),
+    "expires": date(2026, 3, 31),
+    "owner": "Trust and safety",
+    "legal_ground": "Firearms act, section 4",
+    "clause_url": "https://example.org/terms#weapons",
     "needs_clip": True,
 }
 
@@ -221,6 +230,8 @@ CHANGED_PROFILE: dict[str, Any] = {
     "policy_ids": None,
     "thresholds": {"weapons": Thresholds(0.1, 0.3)},
     "on_unjudgeable": Action.BLOCK,
+    "review_budget": 0.02,
+    "audit_share": 0.001,
 }
 
 
@@ -257,3 +268,60 @@ def test_a_profile_mentions_what_it_selects_and_what_it_overrides() -> None:
     assert profile.selects("a")
     assert not profile.selects("b")
     assert Profile().selects("anything")
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Policy)])
+def test_a_calibration_outlives_every_change_that_leaves_the_raw_score_alone(name: str) -> None:
+    changed = replace(POLICY, **{name: CHANGED[name]})
+
+    determines = name in {"phrases", "contrast", "templates", "aggregation"}
+    assert (policy_hash(changed) != policy_hash(POLICY)) is determines
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"canary": 0.0}, "above 0 and at most 1"),
+        ({"canary": 1.1}, "above 0 and at most 1"),
+        ({"canary": 0.1, "mode": Mode.SHADOW}, "only a policy that is enforced has a canary"),
+        ({"effective": date(2026, 3, 2), "expires": date(2026, 3, 1)}, "expires before"),
+    ],
+)
+def test_terms_that_contradict_themselves_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        a_policy(**changes)
+
+
+@pytest.mark.parametrize("shares", [{"audit_share": 1.5}, {"review_budget": -0.1}])
+def test_shares_of_a_profile_that_are_none_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Profile(**shares)  # type: ignore[arg-type]  # only these two fields
+
+
+@pytest.mark.parametrize(
+    ("day", "is_on"), [(28, False), (1, True), (15, True), (31, True), (32, False)]
+)
+def test_a_policy_is_on_from_its_first_to_its_last_day(day: int, is_on: bool) -> None:
+    policy = a_policy(effective=date(2026, 3, 1), expires=date(2026, 3, 31))
+    today = date(2026, 2, 28) if day == 28 else date(2026, 3, 1) + timedelta(days=day - 1)
+
+    assert policy.is_on(today) is is_on
+    assert policy.is_expired(today) is (day == 32)
+
+
+def test_a_policy_that_is_off_is_on_on_no_day() -> None:
+    assert not a_policy(mode=Mode.OFF).is_on(date(2026, 3, 1))
+
+
+def test_on_a_day_on_which_no_policy_is_on_a_set_cannot_judge() -> None:
+    policy_set = a_policy_set(a_policy(expires=date(2026, 3, 1)))
+
+    with pytest.raises(PolicySetRejected, match="off or outside its dates on 2026-03-02"):
+        compiled(policy_set, day=date(2026, 3, 2))
+
+
+def test_what_has_no_canonical_form_is_a_bug_and_says_so() -> None:
+    with pytest.raises(TypeError, match="set has no canonical form"):
+        canonical({1, 2})

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.core.aggregation import AGGREGATIONS
+from moderation.core.calibration import Calibration
 from moderation.core.content import Embeddings
 from moderation.core.errors import EncodingFailed
 from moderation.core.policy import Mode, Policy, Profile, Thresholds
 from moderation.core.scoring import (
-    Calibration,
     CompiledPolicies,
     ScoreScale,
     ensemble,
@@ -122,7 +122,7 @@ def test_the_worst_frame_of_an_animation_counts_for_each_policy() -> None:
 
 def test_a_calibration_replaces_the_default_for_its_policy_only() -> None:
     policies = compiled_on_axes(
-        a_policy("a"), a_policy("b"), calibrations={"a": Calibration(bias=0.0, temperature=1.0)}
+        a_policy("a"), a_policy("b"), fits={"a": Calibration(bias=0.0, temperature=1.0)}
     )
 
     scores = score(a_frame(*np.zeros(6)), policies)

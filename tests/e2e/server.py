@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 START_S = 30.0
 STOP_S = 30.0
+STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
 
 
 @dataclass
@@ -71,13 +73,30 @@ class Server:
 
 @contextmanager
 def running_server(
-    policies: Path, *flags: str, env: Mapping[str, str] | None = None, ready: bool = True
+    policies: Path,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    ready: bool = True,
+    state: Path | None = None,
 ) -> Iterator[Server]:
-    """Start the server on free ports; when `ready`, wait until it says that it serves."""
+    """Start the server on free ports; when `ready`, wait until it says that it serves.
+
+    Without a `state` directory it remembers nothing of an earlier run.
+    """
+    with TemporaryDirectory() as forgotten:
+        memory = {STATE: str(state or forgotten)}
+        with _running(policies, flags, {**memory, **(env or {})}, ready) as server:
+            yield server
+
+
+@contextmanager
+def _running(
+    policies: Path, flags: Sequence[str], env: Mapping[str, str], ready: bool
+) -> Iterator[Server]:
     command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
     command += ["--policies", str(policies), "--log-format", "json", *flags]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
     )
     server = Server(process)
     reader = threading.Thread(target=server.read_log)

@@ -60,7 +60,7 @@ def export(source: Path, out: Path, precision: str = "fp32") -> Exit:
 
 
 def load(bundle: Path) -> OnnxDualEncoder:
-    return load_encoder(str(bundle), device="cpu", threads=1)
+    return load_encoder(str(bundle), device="cpu")
 
 
 def edit(directory: Path, file: str, **changes: Any) -> None:  # noqa: ANN401 - JSON

@@ -53,9 +53,7 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encoders(rebuilt: Path) -> tuple[OnnxDualEncoder, OnnxDualEncoder]:
     """The committed encoder and the rebuilt one."""
-    committed, again = (
-        load_encoder(name, device="cpu", threads=0) for name in ("starter", str(rebuilt))
-    )
+    committed, again = (load_encoder(name, device="cpu") for name in ("starter", str(rebuilt)))
     return committed, again
 
 

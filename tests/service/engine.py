@@ -16,7 +16,13 @@ from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Limits, Moderator
 from moderation.service.policy_store import PolicyStore
 from tests.builders import NOON, a_policy_set, an_encoder_info
-from tests.fakes import FakeEncoder, FakeImageDecoder, FakePolicySource, RecordingTelemetry
+from tests.fakes import (
+    FakeEncoder,
+    FakeImageDecoder,
+    FakeKeeper,
+    FakePolicySource,
+    RecordingTelemetry,
+)
 
 ROOMY = Limits(max_in_flight=64, max_in_flight_bytes=2**20, max_request_s=10.0)
 
@@ -48,6 +54,7 @@ class Engine:
     telemetry: RecordingTelemetry
     clock: FakeClock
     info: EncoderInfo
+    keeper: FakeKeeper
 
 
 @asynccontextmanager
@@ -58,12 +65,14 @@ async def running_engine(
     texts: FakeEncoder | None = None,
     limits: Limits = ROOMY,
     reloaded: bool = True,
+    keeper: FakeKeeper | None = None,
+    max_age_s: float | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
     telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
     images, texts = images or FakeEncoder(), texts or FakeEncoder()
     source = FakePolicySource(holds or a_policy_set())
-    info = an_encoder_info()
+    info, kept = an_encoder_info(), keeper or FakeKeeper()
     numbers = count(1)
     async with AsyncExitStack() as stack:
         inference = stack.enter_context(ThreadPoolExecutor(1, "inference"))
@@ -86,6 +95,8 @@ async def running_engine(
             telemetry=telemetry,
             clock=clock,
             executor=reloading,
+            keeper=kept,
+            max_age_s=max_age_s,
         )
         moderator = Moderator(
             policies=policies,
@@ -98,5 +109,15 @@ async def running_engine(
         if reloaded:
             await policies.reload()
         yield Engine(
-            moderator, policies, encoder, images, texts, decoder, source, telemetry, clock, info
+            moderator,
+            policies,
+            encoder,
+            images,
+            texts,
+            decoder,
+            source,
+            telemetry,
+            clock,
+            info,
+            kept,
         )

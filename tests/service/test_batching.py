@@ -109,6 +109,25 @@ async def test_what_is_left_of_a_group_that_failed_is_not_encoded(
     assert len(doubler.batches) <= 3
 
 
+async def test_a_full_device_overloads_the_whole_batch_at_once(
+    executor: Executor, telemetry: RecordingTelemetry
+) -> None:
+    runs: list[Sequence[int]] = []
+
+    def full(items: Sequence[int]) -> Sequence[int]:
+        runs.append(items)
+        raise Overloaded("no memory left", retry_after_s=2.0)
+
+    batcher = Batcher[int, int](
+        full, executor=executor, telemetry=telemetry, max_batch_size=4, max_queue_size=8
+    )
+    async with batcher:
+        with pytest.raises(Overloaded, match="no memory left"):
+            await batcher.submit([1, 2, 3])
+
+    assert runs == [[1, 2, 3]]
+
+
 async def test_an_encoding_failure_keeps_its_own_words(
     executor: Executor, telemetry: RecordingTelemetry
 ) -> None:

@@ -174,7 +174,7 @@ async def test_what_was_embedded_before_a_failure_is_kept_for_the_next_try() -> 
 
         assert await engine.policies.reload()
 
-        assert set(engine.texts.texts) == {*many[64:], last}
+        assert set(engine.texts.texts) == {*many[96:], last}
 
 
 async def test_texts_that_no_set_uses_any_more_are_forgotten() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from moderation.core.errors import Problem
-from moderation.service.ports import ShedReason
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -32,9 +33,13 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.shed(ShedReason.IN_FLIGHT)
     fan_out.queue_changed(3)
     fan_out.batch_encoded(8, 0.1)
-    fan_out.policies_loaded(version="v", policies=2, embedded=5, seconds=0.1)
+    fan_out.policies_loaded(
+        version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
+    )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)
+    fan_out.binding_checked(None, suits=True)
+    fan_out.encoder_shadowed(ShadowOutcome.RECORDED)
 
     for heard in audiences:
         assert heard.decisions == [decision]
@@ -44,6 +49,8 @@ def test_every_audience_hears_every_event() -> None:
         assert heard.loaded == [("v", 2, 5)]
         assert heard.unchanged == ["v"]
         assert heard.rejected == [problems]
+        assert heard.bindings == [(None, True)]
+        assert heard.shadowed == [ShadowOutcome.RECORDED]
 
 
 def test_an_audience_that_fails_is_logged_once_and_disturbs_nobody(

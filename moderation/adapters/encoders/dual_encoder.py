@@ -5,18 +5,22 @@ families, such as padding or a missing mask, is said by the manifest.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
+from moderation.adapters.encoders.devices import MISFITS, Device, Tuning
+from moderation.adapters.encoders.image_sessions import ImageSessions
 from moderation.adapters.encoders.manifest import Manifest
-from moderation.adapters.encoders.onnx_session import Device, OnnxSession
+from moderation.adapters.encoders.onnx_session import OnnxSession
 from moderation.adapters.encoders.tokenizer import TextTokenizer, TokenIds
+from moderation.core.calibration import Calibration
 from moderation.core.content import Crop, Embeddings, Interpolation, Pixels, PixelSpec
 from moderation.core.encoder import EncoderInfo
-from moderation.core.errors import BundleRejected
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.errors import BundleRejected, Overloaded
+from moderation.core.scoring import ScoreScale
 
 ANY = None
 """A size that a graph must take as it comes."""
@@ -28,15 +32,18 @@ class OnnxDualEncoder:
     """Fulfils the ImageEncoder and the TextEncoder port."""
 
     def __init__(
-        self, directory: Path, manifest: Manifest, *, device: Device, threads: int
+        self, directory: Path, manifest: Manifest, *, devices: str, tuning: Tuning
     ) -> None:
         """Load both graphs and the tokenizer; raises BundleRejected if they do not fit."""
         self._manifest = manifest
-        self._images = OnnxSession(directory / manifest.image.file, device=device, threads=threads)
+        self._tuning = tuning
+        self._images = ImageSessions(directory, manifest.image, devices=devices, tuning=tuning)
         # Texts are encoded only when policies change: neither the GPU's memory nor memory that
         # is held between two changes is for them.
         self._texts = OnnxSession(
-            directory / manifest.text.file, device="cpu", threads=threads, keep_memory=False
+            directory / manifest.text.file,
+            device=Device("cpu"),
+            tuning=replace(tuning, keep_memory=False),
         )
         self._tokenizer = TextTokenizer(
             directory / manifest.tokenizer.file,
@@ -44,7 +51,8 @@ class OnnxDualEncoder:
             pad_id=manifest.text.pad_id,
             pad_to_max=manifest.text.pad_to_max,
         )
-        _require_signature(self._images, manifest.image.file, *_image_signature(manifest))
+        for images in self._images.sessions:
+            _require_signature(images, manifest.image.file, *_image_signature(manifest))
         _require_signature(self._texts, manifest.text.file, *_text_signature(manifest))
 
     @property
@@ -67,15 +75,25 @@ class OnnxDualEncoder:
                 default=Calibration(manifest.score.bias, manifest.score.temperature),
                 contrast_aggregation=manifest.score.contrast_aggregation,
             ),
-            device=self._images.provider,
+            device=self._images.device,
             notice=manifest.notice,
             is_starter=manifest.is_starter,
         )
 
+    @property
+    def batches_in_flight(self) -> int:
+        """How many batches may run at once, over all devices."""
+        return self._images.batches_in_flight
+
+    @property
+    def misfit(self) -> str:
+        """Why another precision would suit the device that runs; empty if this one does."""
+        provider = self._images.sessions[0].provider
+        return MISFITS.get((provider, self._manifest.precision), "")
+
     def encode_images(self, pixels: Pixels) -> Embeddings:
-        """See ImageEncoder; pixels uint8[n, size, size, 3]."""
-        image = self._manifest.image
-        return self._images.run(image.output, {image.input: pixels})
+        """See ImageEncoder; pixels uint8[n, size, size, 3]. Raises Overloaded without memory."""
+        return self._images.run(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """See TextEncoder; texts beyond the token limit are cut.
@@ -89,12 +107,25 @@ class OnnxDualEncoder:
             inputs[text.mask] = mask
         return self._texts.run(text.output, inputs)
 
-    def warm_up(self, *batch_sizes: int) -> None:
-        """Run both graphs once at these sizes: the first run allocates and is slow."""
+    def warm_up(self) -> None:
+        """Run both graphs once, the first run allocates and is slow; raises BundleRejected.
+
+        The largest batch comes first, so that the memory it takes serves the others.
+        """
         size = self._manifest.image.size_px
-        for batch_size in batch_sizes:
-            self.encode_images(np.zeros((batch_size, size, size, 3), dtype=np.uint8))
+        for batch_size in warm_up_sizes(self._tuning.largest_batch):
+            frames = np.zeros((batch_size, size, size, 3), dtype=np.uint8)
+            try:
+                self._images.run_everywhere(frames)
+            except Overloaded as error:
+                raise BundleRejected(f"{self._manifest.image.file}: {error}") from error
         self.encode_texts(["a photo"])
+
+
+def warm_up_sizes(largest: int) -> list[int]:
+    """The batch sizes worth a first run: the largest, and every power of two below."""
+    powers = (1 << power for power in range(largest.bit_length()))
+    return sorted({largest, *powers}, reverse=True)
 
 
 def _image_signature(manifest: Manifest) -> tuple[Shapes, Shapes]:

@@ -1,13 +1,17 @@
 """One ONNX graph in a session: the only place that knows onnxruntime."""
 
+import contextlib
 import importlib.metadata
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.adapters.encoders.devices import CPU, PLANS, Device, Tuning, providers_for
 from moderation.core.errors import BundleRejected
 
 try:
@@ -20,12 +24,7 @@ except ImportError as missing:
         "the two packages overwrite each other"
     ) from missing
 
-Device = Literal["auto", "cpu", "cuda"]
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
-PROVIDERS: Mapping[str, list[str]] = {"auto": [CUDA, CPU], "cpu": [CPU], "cuda": [CUDA, CPU]}
-LOAD_ERRORS: tuple[type[Exception], ...] = (
+ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     OSError,
@@ -36,45 +35,54 @@ LOAD_ERRORS: tuple[type[Exception], ...] = (
         if isinstance(kind, type) and issubclass(kind, Exception)
     ),
 )
+MEMORY_WORDS = (
+    "failed to allocate memory",
+    "out of memory",
+    "status_alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+)
+"""How onnxruntime, CUDA, cuBLAS, cuDNN and C++ word it: there is no error type for it."""
 QUIET = 3
 """Errors only: without a GPU, trying CUDA under `auto` would print a page of warnings."""
+SPINNING = "session.intra_op.allow_spinning"
+
+MakeSession = Callable[..., Any]
+
+
+class OutOfMemory(Exception):
+    """The device has no memory left for a batch of this size."""
 
 
 class OnnxSession:
     """A graph that is loaded and ready to run; several threads may call `run` at once."""
 
     def __init__(
-        self, path: Path, *, device: Device, threads: int, keep_memory: bool = True
+        self,
+        path: Path,
+        *,
+        device: Device,
+        tuning: Tuning,
+        frame: tuple[str, int] = ("", 0),
+        make_session: MakeSession | None = None,
     ) -> None:
-        """Load the graph; `threads` of one run, 0 for every core.
+        """Load the graph; `frame` as `providers_for` has it.
 
-        With `keep_memory`, what a run took stays for the next one: the starter encoder's
-        batches of 1 to 8 pictures ran 1.7 times as fast, in 204 instead of 146 MB.
-
-        Raises BundleRejected if onnxruntime refuses it, or if CUDA was demanded and
-        would not run: onnxruntime itself falls back to the CPU without a word.
+        Raises BundleRejected if onnxruntime refuses the graph, or if a device was
+        demanded and would not run: onnxruntime itself falls back to the CPU without a word.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = QUIET
-        options.enable_cpu_mem_arena = keep_memory
-        # A pattern is planned and kept for every shape seen, and batches come in many: over
-        # sizes 1 to 8 the starter encoder's pictures took 293 MB with patterns, 204 without.
-        options.enable_mem_pattern = False
+        make = make_session or onnxruntime.InferenceSession
         available = onnxruntime.get_available_providers()
-        wanted = [provider for provider in PROVIDERS[device] if provider in available]
+        wanted = providers_for(device, tuning, available, frame=frame)
+        if wanted[0][0] != CPU:
+            _preload_cuda()
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=wanted
-            )
-        except LOAD_ERRORS as error:
+            self._session = make(str(path), sess_options=_options(tuning), providers=[*wanted])
+        except ERRORS as error:
             raise BundleRejected(f"{path.name}: onnxruntime refuses this graph: {error}") from error
         self.provider: str = self._session.get_providers()[0]
-        if device == "cuda" and self.provider != CUDA:
-            raise BundleRejected(
-                f"encoder.device is cuda, but {path.name} would run on {self.provider}; "
-                "install the [gpu] extra and the CUDA libraries, or set encoder.device to auto"
-            )
+        self._binds = self.provider != CPU
+        _require_device(device, self.provider, path)
 
     @property
     def input_shapes(self) -> dict[str, list[Any]]:
@@ -87,9 +95,28 @@ class OnnxSession:
         return {node.name: node.shape for node in self._session.get_outputs()}
 
     def run(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Run the graph for one of its outputs."""
-        (result,) = self._session.run([output], dict(inputs))
+        """Run the graph for one of its outputs; raises OutOfMemory, or what onnxruntime raises."""
+        try:
+            (result,) = (
+                self._run_bound(output, inputs)
+                if self._binds
+                else self._session.run([output], dict(inputs))
+            )
+        except ERRORS as error:
+            if any(words in str(error).lower() for words in MEMORY_WORDS):
+                raise OutOfMemory(str(error)) from error
+            raise
         return np.asarray(result, dtype=np.float32)
+
+    def _run_bound(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Bound inputs are copied to the device once, not again by each node that reads them."""
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, array)
+        binding.bind_output(output)
+        self._session.run_with_iobinding(binding)
+        found: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return found
 
 
 def onnxruntime_version() -> str:
@@ -100,3 +127,31 @@ def onnxruntime_version() -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     return f"onnxruntime {onnxruntime.__version__}"
+
+
+def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, which has none
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = tuning.threads
+    options.log_severity_level = QUIET
+    options.enable_cpu_mem_arena = tuning.keep_memory
+    # A pattern is planned and kept for every shape seen, and batches come in many: over
+    # sizes 1 to 8 the starter encoder's pictures took 293 MB with patterns, 204 without.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry(SPINNING, str(int(tuning.spinning)))
+    return options
+
+
+def _require_device(device: Device, provider: str, path: Path) -> None:
+    demanded = PLANS[device.kind].demanded
+    if demanded is not None and provider != demanded:
+        raise BundleRejected(
+            f"encoder.device is {device}, but {path.name} would run on {provider}; install the "
+            f"[gpu] extra and the libraries that {demanded} needs, or set encoder.device to auto"
+        )
+
+
+@cache
+def _preload_cuda() -> None:
+    """Find CUDA's libraries among the pip packages; what is missing shows when a session starts."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()

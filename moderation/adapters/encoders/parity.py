@@ -126,7 +126,7 @@ LIMITS: Mapping[str, Mapping[Precision, float]] = {
     # Kendall's tau of the texts' order, mean over the pictures.
     "text_order": {"fp32": 0.999, "fp16": 0.98, "int8": 0.90},
     # 1 less the mean difference of pixels, and the mean cosine, from the encoded picture on.
-    "same_pixels": {"fp32": 0.985, "fp16": 0.985, "int8": 0.985},
+    "same_pixels": {"fp32": 0.98, "fp16": 0.98, "int8": 0.98},
     "upload_cosine": {"fp32": 0.999, "fp16": 0.999, "int8": 0.998},
 }
 """What each measure must reach, by precision."""

@@ -10,8 +10,7 @@ from moderation.adapters.grpc.status import duration_from_s
 from moderation.core.content import Content
 from moderation.core.decision import Decision, Failure, Options, PhraseMatch, Timings, Verdict
 from moderation.core.encoder import EncoderInfo
-from moderation.core.policy import Action, Mode, Phrase, Policy, PolicySet, Profile, Severity
-from moderation.service.policy_store import PolicyStatus
+from moderation.core.policy import Action, Mode, Severity
 from moderation.v1 import moderation_pb2 as pb
 
 ACTION: Mapping[Action, pb.Action] = {
@@ -70,32 +69,8 @@ def decision_to_proto(decision: Decision) -> pb.Decision:
         timings=_timings_to_proto(decision.timings),
         failure=_failure_to_proto(decision.failure) if decision.failure else None,
         frames_judged=decision.frames_judged,
+        audited=decision.audited,
     )
-
-
-def policies_to_proto(policy_set: PolicySet) -> pb.ListPoliciesResponse:
-    """Policies, those that are off included, and profiles."""
-    return pb.ListPoliciesResponse(
-        policy_set_version=policy_set.version,
-        policies=[_policy_to_proto(policy) for policy in policy_set.policies],
-        profiles=[
-            _profile_to_proto(profile, policy_set) for profile in policy_set.profiles.values()
-        ],
-    )
-
-
-def policy_status_to_proto(status: PolicyStatus, age_s: float) -> pb.PolicySetStatus:
-    """The active set, its age in seconds, and what was wrong at the last reload."""
-    answer = pb.PolicySetStatus(last_reload_errors=[str(problem) for problem in status.problems])
-    if status.active is not None:
-        answer.version = status.active.policy_set.version
-        answer.policies = len(status.active.policies)
-    if status.loaded_at is not None:
-        answer.loaded_at.CopyFrom(timestamp(status.loaded_at))
-        answer.age.CopyFrom(duration_from_s(age_s))
-    if status.reloaded_at is not None:
-        answer.last_reload_at.CopyFrom(timestamp(status.reloaded_at))
-    return answer
 
 
 def encoder_to_proto(encoder: EncoderInfo) -> pb.EncoderStatus:
@@ -129,12 +104,15 @@ def _verdict_to_proto(verdict: Verdict) -> pb.Verdict:
         margin=verdict.margin,
         raw_score=verdict.raw_score,
         calibrated=verdict.calibrated,
-        mode=MODE[verdict.policy.mode],
+        mode=MODE[verdict.mode],
         phrases=[_match_to_proto(match) for match in verdict.phrases],
         contrast_phrases=[_match_to_proto(match) for match in verdict.contrast],
         frame=verdict.frame,
         category=verdict.policy.category,
         severity=SEVERITY[verdict.policy.severity],
+        category_path=verdict.category_path,
+        legal_ground=verdict.policy.legal_ground,
+        clause_url=verdict.policy.clause_url,
     )
 
 
@@ -153,35 +131,6 @@ def _timings_to_proto(timings: Timings) -> pb.Timings:
         encode=duration_from_s(timings.encode_s),
         score=duration_from_s(timings.score_s),
         total=duration_from_s(timings.total_s),
-    )
-
-
-def _policy_to_proto(policy: Policy) -> pb.Policy:
-    return pb.Policy(
-        policy_id=policy.id,
-        title=policy.title,
-        description=policy.description,
-        category=policy.category,
-        severity=SEVERITY[policy.severity],
-        mode=MODE[policy.mode],
-        phrases=[_phrase_to_proto(phrase) for phrase in policy.phrases],
-        contrast_phrases=[_phrase_to_proto(phrase) for phrase in policy.contrast],
-        templates=policy.templates,
-        aggregation=policy.aggregation,
-        review_threshold=policy.thresholds.review,
-        block_threshold=policy.thresholds.block,
-        needs_clip=policy.needs_clip,
-    )
-
-
-def _phrase_to_proto(phrase: Phrase) -> pb.Phrase:
-    return pb.Phrase(text=phrase.text, weight=phrase.weight)
-
-
-def _profile_to_proto(profile: Profile, policy_set: PolicySet) -> pb.Profile:
-    selected = [policy.id for policy in policy_set.policies if profile.selects(policy.id)]
-    return pb.Profile(
-        profile=profile.id, policy_ids=selected, on_unjudgeable=ACTION[profile.on_unjudgeable]
     )
 
 

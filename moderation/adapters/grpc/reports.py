@@ -7,18 +7,23 @@ from moderation.adapters.grpc.convert import (
     BuildInfo,
     build_to_proto,
     encoder_to_proto,
-    policies_to_proto,
-    policy_status_to_proto,
     timestamp,
 )
+from moderation.adapters.grpc.convert_policies import (
+    Freshness,
+    history_to_proto,
+    policies_to_proto,
+    policy_status_to_proto,
+)
 from moderation.core.encoder import EncoderInfo
+from moderation.core.errors import InvalidRequest
 from moderation.service.policy_store import PolicyStore
 from moderation.v1 import moderation_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Answers ListPolicies and GetStatus."""
+    """Answers ListPolicies, ListPolicySets and GetStatus."""
 
     policies: PolicyStore
     encoder: EncoderInfo
@@ -27,14 +32,21 @@ class Reports:
 
     def list_policies(self) -> pb.ListPoliciesResponse:
         """The active policy set; raises NotReady while there is none."""
-        return policies_to_proto(self.policies.current.policy_set)
+        return policies_to_proto(self.policies.current)
+
+    def list_policy_sets(self, request: pb.ListPolicySetsRequest) -> pb.ListPolicySetsResponse:
+        """The policy sets that were active, the newest first."""
+        if request.max_results < 0:
+            raise InvalidRequest("max_results", f"is {request.max_results}; use 0 for all of them")
+        return history_to_proto(self.policies.history[: request.max_results or None])
 
     def status(self) -> pb.GetStatusResponse:
         """What is running, and how the last reload went."""
-        status = self.policies.status
+        policies = self.policies
+        freshness = Freshness(policies.age_s(), policies.is_stale())
         return pb.GetStatusResponse(
-            serving=status.active is not None,
-            policy_set=policy_status_to_proto(status, self.policies.age_s()),
+            serving=policies.is_ready(),
+            policy_set=policy_status_to_proto(policies.status, freshness),
             encoder=encoder_to_proto(self.encoder),
             build=build_to_proto(self.build),
             started_at=timestamp(self.started_at),

@@ -79,6 +79,10 @@ class GrpcServer:
         """Tell health checks that requests are answered from now on."""
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
 
+    async def announce_not_serving(self) -> None:
+        """Tell health checks that this server should not be asked for now."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in HEALTH_NAMES:
             await self._health.set(name, status)

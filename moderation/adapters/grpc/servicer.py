@@ -1,4 +1,4 @@
-"""The five RPCs: each converts, calls a use case, converts back."""
+"""The six RPCs: each converts, calls a use case, converts back."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -96,6 +96,12 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     ) -> pb.ListPoliciesResponse:
         """The active policy set."""
         return self._reports.list_policies()
+
+    async def ListPolicySets(
+        self, request: pb.ListPolicySetsRequest, context: Context
+    ) -> pb.ListPolicySetsResponse:
+        """The policy sets that were active."""
+        return self._reports.list_policy_sets(request)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context

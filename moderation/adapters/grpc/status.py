@@ -13,6 +13,7 @@ from moderation.core.errors import (
     DeadlineExceeded,
     EncodingFailed,
     InvalidRequest,
+    LabelsRejected,
     ModerationError,
     NotReady,
     Overloaded,
@@ -32,6 +33,7 @@ STATUS: Mapping[type[ModerationError], StatusCode] = {
     UnjudgeableContent: StatusCode.INTERNAL,
     EncodingFailed: StatusCode.INTERNAL,
     PolicySetRejected: StatusCode.INTERNAL,
+    LabelsRejected: StatusCode.INTERNAL,
     BundleRejected: StatusCode.INTERNAL,
 }
 

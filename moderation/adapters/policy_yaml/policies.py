@@ -1,10 +1,12 @@
-"""One policy file: from its text to a Policy, with all that is wrong in it."""
+"""One policy file: from its text to a draft, and with the shared lists to a Policy."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from moderation.adapters.policy_yaml.cuts import threshold_flaws, thresholds_from
 from moderation.adapters.policy_yaml.document import read_document
-from moderation.adapters.policy_yaml.schema import PhraseSchema, PolicySchema, ThresholdsSchema
+from moderation.adapters.policy_yaml.includes import Included, Lists, include
+from moderation.adapters.policy_yaml.schema import PolicySchema
 from moderation.adapters.policy_yaml.tree import (
     Flaw,
     ListNode,
@@ -16,30 +18,54 @@ from moderation.adapters.policy_yaml.tree import (
     quoted,
 )
 from moderation.adapters.policy_yaml.wording import check
-from moderation.core.policy import Mode, Phrase, Policy, Severity, Thresholds
+from moderation.core.policy import Mode, Policy, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A policy that lacks only what other files say."""
+
+    file: str
+    root: Node
+    written: PolicySchema
+
+    def finished(self, lists: Lists) -> tuple[Policy | None, list[Flaw]]:
+        """The policy with what it includes, or what is wrong with that."""
+        if not lists.is_whole:
+            return None, []  # which is told at the lists themselves
+        included = include(self.root, self.written, lists)
+        if included.flaws:
+            return None, included.flaws
+        return _policy(self, included), []
+
+    @property
+    def category(self) -> tuple[str, Place]:
+        """What it names, and where."""
+        node = node_at(self.root, "category") or self.root
+        return self.written.category, node.place
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """What one file says; `policy` is None if it has a flaw of its own."""
+    """What one file says; `draft` is None if it has a flaw of its own."""
 
-    policy: Policy | None
+    draft: Draft | None
     claimed_id: tuple[str, Place] | None
     """The id that it gives itself, if that much is right, whatever else is wrong."""
     flaws: tuple[Flaw, ...]
 
 
-def parse_policy(text: str) -> PolicyFile:
-    """Read one policy; raises nothing."""
+def parse_policy(text: str, file: str) -> PolicyFile:
+    """Read one policy; raises nothing. `file` is its name as people see it."""
     document = read_document(text)
     root = document.root
     if root is None:
         return PolicyFile(None, None, document.flaws or (Flaw(None, "the file is empty"),))
     written, flaws = check(PolicySchema, root)
     order = threshold_flaws("thresholds", node_at(root, "thresholds"))
-    flaws = merged(document.flaws, flaws, [*order, *_repeats(root)])
-    policy = _policy(written) if written is not None and not flaws else None
-    return PolicyFile(policy, _claimed_id(root, flaws), tuple(flaws))
+    flaws = merged(document.flaws, flaws, [*order, *_repeats(root), *_term_flaws(root)])
+    draft = Draft(file, root, written) if written is not None and not flaws else None
+    return PolicyFile(draft, _claimed_id(root, flaws), tuple(flaws))
 
 
 def merged(*passes: Iterable[Flaw]) -> list[Flaw]:
@@ -51,41 +77,41 @@ def merged(*passes: Iterable[Flaw]) -> list[Flaw]:
     return flaws
 
 
-def thresholds_from(written: ThresholdsSchema) -> Thresholds:
-    """The cuts as the domain knows them."""
-    return Thresholds(written.review, written.block)
-
-
-def threshold_flaws(path: str, thresholds: Node | None) -> Iterator[Flaw]:
-    """A flaw at `review` if it is above `block`."""
-    match node_at(thresholds, "review"), node_at(thresholds, "block"):
-        case (
-            ScalarNode(value=float(low), source=review, place=place),
-            ScalarNode(value=float(high), source=block),
-        ) if low > high:
-            message = f"review ({review}) must not be above block ({block})"
-            yield Flaw(place, f"{path}: {message}")
-
-
-def _policy(written: PolicySchema) -> Policy:
+def _policy(draft: Draft, included: Included) -> Policy:
+    written = draft.written
     return Policy(
         id=written.id,
         title=written.title,
         description=written.description,
+        owner=written.owner,
         category=written.category,
         severity=Severity(written.severity),
+        legal_ground=written.legal_ground,
+        clause_url=written.clause_url,
         mode=Mode(written.mode),
-        phrases=_phrases(written.phrases),
-        contrast=_phrases(written.contrast),
+        canary=written.canary,
+        effective=written.effective,
+        expires=written.expires,
+        phrases=included.phrases,
+        contrast=included.contrast,
         templates=tuple(written.templates),
         aggregation=written.aggregation,
-        thresholds=thresholds_from(written.thresholds),
+        thresholds=thresholds_from(
+            written.thresholds, node_at(draft.root, "thresholds"), draft.file
+        ),
         needs_clip=written.needs_clip,
     )
 
 
-def _phrases(written: list[PhraseSchema]) -> tuple[Phrase, ...]:
-    return tuple(Phrase(one.text, one.weight) for one in written)
+def _term_flaws(root: Node) -> Iterator[Flaw]:
+    """A canary that has nothing to act with, and an end before the beginning."""
+    canary, mode = node_at(root, "canary"), node_at(root, "mode")
+    if canary and isinstance(mode, ScalarNode) and mode.value in (Mode.SHADOW, Mode.OFF):
+        message = f"canary: a policy in mode {mode.value} acts on nothing; remove canary or mode"
+        yield Flaw(canary.place, message)
+    match node_at(root, "effective"), node_at(root, "expires"):
+        case ScalarNode(value=str(first)), ScalarNode(value=str(last), place=place) if last < first:
+            yield Flaw(place, f"expires: {last} is before effective ({first})")
 
 
 def _claimed_id(root: Node, flaws: Iterable[Flaw]) -> tuple[str, Place] | None:

@@ -5,14 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from moderation.adapters.policy_yaml.cuts import threshold_flaws, thresholds_from
 from moderation.adapters.policy_yaml.document import read_document
-from moderation.adapters.policy_yaml.policies import merged, threshold_flaws, thresholds_from
-from moderation.adapters.policy_yaml.schema import (
-    ID_PATTERN,
-    MAX_ID_CHARACTERS,
-    ProfileSchema,
-    ProfilesSchema,
-)
+from moderation.adapters.policy_yaml.policies import merged
+from moderation.adapters.policy_yaml.schema import ProfileSchema, ProfilesSchema
 from moderation.adapters.policy_yaml.tree import (
     Entry,
     Flaw,
@@ -26,6 +22,7 @@ from moderation.adapters.policy_yaml.tree import (
     quoted,
 )
 from moderation.adapters.policy_yaml.wording import ID_RULE, check, did_you_mean, join
+from moderation.adapters.policy_yaml.words import ID_PATTERN, MAX_ID_CHARACTERS
 from moderation.core.policy import DEFAULT_PROFILE, Action, Profile
 
 
@@ -49,8 +46,8 @@ class ProfilesFile:
     flaws: tuple[Flaw, ...]
 
 
-def parse_profiles(text: str) -> ProfilesFile:
-    """Read the profiles; raises nothing."""
+def parse_profiles(text: str, file: str) -> ProfilesFile:
+    """Read the profiles; raises nothing. `file` is its name as people see it."""
     document = read_document(text)
     root = document.root
     if root is None:
@@ -65,7 +62,10 @@ def parse_profiles(text: str) -> ProfilesFile:
     profiles: Mapping[str, Profile] | None = None
     if written is not None and not flaws:
         profiles = MappingProxyType(
-            {name: _profile(name, one) for name, one in written.profiles.items()}
+            {
+                name: _profile(name, one, node_at(root, "profiles", name), file)
+                for name, one in written.profiles.items()
+            }
         )
     return ProfilesFile(profiles, tuple(references), tuple(flaws))
 
@@ -82,14 +82,19 @@ def reference_flaws(file: ProfilesFile, known: Collection[str]) -> Iterator[Flaw
             yield Flaw(reference.place, f"{reference.path}: {message}")
 
 
-def _profile(name: str, written: ProfileSchema) -> Profile:
+def _profile(name: str, written: ProfileSchema, node: Node | None, file: str) -> Profile:
     return Profile(
         id=name,
         policy_ids=None if written.policies is None else frozenset(written.policies),
         thresholds=MappingProxyType(
-            {key: thresholds_from(cuts) for key, cuts in written.thresholds.items()}
+            {
+                key: thresholds_from(cuts, node_at(node, "thresholds", key), file)
+                for key, cuts in written.thresholds.items()
+            }
         ),
         on_unjudgeable=Action[written.on_unjudgeable.upper()],
+        audit_share=written.audit_share,
+        review_budget=written.review_budget,
     )
 
 

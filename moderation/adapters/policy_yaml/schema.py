@@ -1,87 +1,38 @@
-"""What may be written in a policy file and in profiles.yaml: the policy language itself."""
+"""What may be written in each kind of policy file: the policy language itself.
 
-from collections.abc import Iterable
+The descriptions are what an editor shows at a key, and what docs/policies.md says.
+"""
+
 from typing import Annotated, Any, Final
-from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from moderation.core.aggregation import AGGREGATIONS
-from moderation.core.policy import DEFAULT_TEMPLATES, Mode, Severity
-
-ALL: Final = "all"
-ACTIONS: Final = ("allow", "review", "block")
-ID_PATTERN: Final = "[a-z0-9]+(-[a-z0-9]+)*"
-MAX_ID_CHARACTERS: Final = 64
-REFUSED = frozenset({"Cc", "Cs"})
-"""Unicode's control characters and halves of characters."""
-INVISIBLE = frozenset(
-    "\u00ad\u200b\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+from moderation.adapters.policy_yaml.words import (
+    MAX_PHRASE_CHARACTERS,
+    Cut,
+    Day,
+    Description,
+    Id,
+    LegalGround,
+    PhraseText,
+    Rate,
+    Selection,
+    Share,
+    Templates,
+    Title,
+    Url,
+    one_of,
 )
-"""What makes two different texts look alike, or a text read differently than it is stored."""
+from moderation.core.aggregation import AGGREGATIONS
+from moderation.core.calibration import TargetKind
+from moderation.core.policy import Mode, Severity
+from moderation.core.templates import DEFAULT_TEMPLATES
 
-
-def _one_of(names: Iterable[str]) -> AfterValidator:
-    allowed = tuple(names)
-
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise PydanticCustomError("one_of", "", {"allowed": allowed})
-        return value
-
-    return AfterValidator(check)
-
-
-def _readable(value: str) -> str:
-    for character in value:
-        if character in INVISIBLE or (category(character) in REFUSED and not character.isspace()):
-            message = "must not contain the invisible character U+{code}"
-            raise PydanticCustomError("unreadable", message, {"code": f"{ord(character):04X}"})
-    if not value.strip():
-        raise PydanticCustomError("empty", "must not be empty")
-    return " ".join(value.split())
-
-
-def _has_one_hole(value: str) -> str:
-    if value.count("{}") != 1:
-        raise PydanticCustomError("template", "must contain {hole} once", {"hole": "{}"})
-    return value
-
-
-def _between_0_and_1(value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise PydanticCustomError("range", "must be between 0 and 1")
-    return value
-
-
-def _weight(value: float) -> float:
-    if not 0.0 < value <= 1.0:
-        raise PydanticCustomError("range", "must be above 0 and at most 1")
-    return value
-
-
-def _all_or_ids(value: object) -> list[str] | None:
-    if value == ALL:
-        return None
-    if value == []:
-        raise PydanticCustomError("empty", "must not be empty: this profile would judge nothing")
-    if isinstance(value, list):
-        if not all(isinstance(item, str) for item in value):
-            raise PydanticCustomError("ids", "every item must be the id of a policy, as a text")
-        return value
-    raise PydanticCustomError("selection", "must be all, or a list of policy ids")
-
-
-Id = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=f"^{ID_PATTERN}$")]
-Title = Annotated[str, Field(max_length=120), AfterValidator(_readable)]
-Description = Annotated[str, Field(max_length=2000), AfterValidator(_readable)]
-PhraseText = Annotated[str, Field(max_length=300), AfterValidator(_readable)]
-Template = Annotated[
-    str, Field(max_length=200), AfterValidator(_readable), AfterValidator(_has_one_hole)
-]
-Weight = Annotated[float, AfterValidator(_weight)]
-Cut = Annotated[float, AfterValidator(_between_0_and_1)]
+ACTIONS: Final = ("allow", "review", "block")
+MAX_PHRASES: Final = 1000
+TARGETS: Final = tuple(kind.value for kind in TargetKind)
 
 
 class _Written(BaseModel):
@@ -89,56 +40,203 @@ class _Written(BaseModel):
 
 
 class PhraseSchema(_Written):
-    """A phrase: a text, or a mapping of text and weight."""
+    """A phrase: a text, a mapping of text and weight, or the include of a shared list."""
 
-    text: PhraseText
-    weight: Weight = 1.0
+    text: PhraseText = ""
+    weight: Share = 1.0
+    include: Id | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _text_alone(cls, written: Any) -> Any:  # noqa: ANN401 - whatever the file holds
         if isinstance(written, str):
             return {"text": written}
-        if not isinstance(written, dict) or "text" not in written:
+        if not isinstance(written, dict) or not written.keys() & {"text", "include"}:
             raise PydanticCustomError("phrase", "")
+        if "include" in written and len(written) > 1:
+            raise PydanticCustomError("include", "an include stands alone; its list has the rest")
         return written
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A text alone is what most people write."""
+        text = {"type": "string", "minLength": 1, "maxLength": MAX_PHRASE_CHARACTERS}
+        weight = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+        shapes = [
+            (["text"], {"text": text, "weight": weight}),
+            (["include"], {"include": {"type": "string"}}),
+        ]
+        objects = [
+            {
+                "type": "object",
+                "properties": properties,
+                "required": required,
+                "additionalProperties": False,
+            }
+            for required, properties in shapes
+        ]
+        return {"description": cls.__doc__, "anyOf": [text, *objects]}
+
+
+class CutSchema(_Written):
+    """A threshold: a number from 0 to 1, or what it is to guarantee."""
+
+    number: Cut | None = None
+    max_fpr: Rate | None = None
+    min_recall: Rate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, written: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        if not isinstance(written, dict):
+            if written is None or isinstance(written, list):
+                raise PydanticCustomError("cut", "")
+            return {"number": written}
+        if len(written) != 1 or not written.keys() <= {*TARGETS}:
+            raise PydanticCustomError("cut", "")
+        return written
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A number is what most people write."""
+        rate = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+        targets = [
+            {
+                "type": "object",
+                "properties": {name: rate},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name in TARGETS
+        ]
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        return {"description": cls.__doc__, "anyOf": [number, *targets]}
 
 
 class ThresholdsSchema(_Written):
     """The cuts on a score; without `block` nothing is blocked."""
 
-    review: Cut
-    block: Cut | None = None
+    review: CutSchema = Field(description="the score from which on a person looks")
+    block: CutSchema | None = Field(
+        None, description="the score from which on nothing is published"
+    )
+
+
+Phrases = Annotated[list[PhraseSchema], Field(max_length=MAX_PHRASES)]
+SomePhrases = Annotated[list[PhraseSchema], Field(min_length=1, max_length=MAX_PHRASES)]
 
 
 class PolicySchema(_Written):
     """One policy file."""
 
-    id: Id
-    title: Title
-    description: Description = ""
-    category: Id = "other"
-    severity: Annotated[str, _one_of(Severity)] = Severity.MEDIUM
-    mode: Annotated[str, _one_of(Mode)] = Mode.ENFORCE
-    phrases: Annotated[list[PhraseSchema], Field(min_length=1, max_length=1000)]
-    contrast: Annotated[list[PhraseSchema], Field(max_length=1000)] = []
-    templates: Annotated[list[Template], Field(min_length=1, max_length=100)] = list(
-        DEFAULT_TEMPLATES
+    id: Id = Field(
+        description="the policy's name in answers, metrics and profiles; "
+        "the file's name without its ending"
     )
-    aggregation: Annotated[str, _one_of(AGGREGATIONS)] = "max"
-    thresholds: ThresholdsSchema
-    needs_clip: bool = False
+    title: Title = Field(description="its name for people")
+    description: Description = Field("", description="what is meant, and what is not")
+    owner: Title = Field("", description="who answers for it: a team or a person")
+    category: Id = Field("other", description="the group that it belongs to, for reports")
+    severity: Annotated[str, one_of(Severity)] = Field(
+        Severity.MEDIUM,
+        description="how bad a violation is; it sorts queues and does not change the score",
+    )
+    legal_ground: LegalGround = Field(
+        "", description="the law that a violation breaks, for a statement of reasons"
+    )
+    clause_url: Url = Field("", description="where your terms say so, for a statement of reasons")
+    mode: Annotated[str, one_of(Mode)] = Field(
+        Mode.ENFORCE,
+        description="`enforce` acts; `shadow` is recorded and never acts; `off` is not even scored",
+    )
+    canary: Share = Field(
+        1.0,
+        description="the share of contents on which an enforced policy acts; "
+        "it is a shadow for the rest",
+    )
+    effective: Day | None = Field(None, description="the first day on which it is not off, in UTC")
+    expires: Day | None = Field(None, description="the last day on which it is not off, in UTC")
+    phrases: SomePhrases = Field(description="texts that describe a violation")
+    contrast: Phrases = Field([], description="texts that describe harmless look-alikes")
+    background: bool = Field(
+        True, description="whether the background of `lists.yaml` counts as contrast too"
+    )
+    templates: Templates = Field(
+        list(DEFAULT_TEMPLATES),
+        description="sentences into which each phrase is put; the results are averaged",
+    )
+    aggregation: Annotated[str, one_of(AGGREGATIONS)] = Field(
+        "max",
+        description="how the phrases become one number: the best one, their mean, "
+        "the mean of the best three, or a soft maximum",
+    )
+    thresholds: ThresholdsSchema = Field(
+        description="the score from which on somebody looks (`review`), and from which on nothing "
+        "is published (`block`); without `block` nothing is blocked"
+    )
+    needs_clip: bool = Field(
+        False,
+        description="that the bundled starter encoder cannot judge this: under it the policy is "
+        "recorded as in shadow, and acts only with CLIP",
+    )
 
 
 class ProfileSchema(_Written):
     """One profile: which policies judge, and what differs from their own files."""
 
-    policies: Annotated[list[str] | None, BeforeValidator(_all_or_ids)] = None
-    on_unjudgeable: Annotated[str, _one_of(ACTIONS)] = "review"
-    thresholds: dict[str, ThresholdsSchema] = {}
+    policies: Selection = Field(None, description="which policies judge")
+    on_unjudgeable: Annotated[str, one_of(ACTIONS)] = Field(
+        "review",
+        description="what happens to content that cannot be judged, such as a broken image",
+    )
+    thresholds: dict[str, ThresholdsSchema] = Field(
+        {},
+        description="thresholds by policy id; they replace the policy's own, `block` included",
+    )
+    audit_share: Cut = Field(
+        0.0,
+        description="the random share of contents that a person looks at whatever they score",
+    )
+    review_budget: Share | None = Field(
+        None,
+        description="the share of contents that people have time for; it is shown to those who "
+        "watch, and changes no decision",
+    )
 
 
 class ProfilesSchema(_Written):
     """The file profiles.yaml."""
 
-    profiles: Annotated[dict[str, ProfileSchema], Field(min_length=1)]
+    profiles: Annotated[dict[str, ProfileSchema], Field(min_length=1)] = Field(
+        description="profiles by name; `default` is for requests that name none"
+    )
+
+
+class ListsSchema(_Written):
+    """The file lists.yaml."""
+
+    lists: dict[Id, SomePhrases] = Field(
+        {}, description="phrases by the name under which policies include them"
+    )
+    background: Phrases = Field(
+        [], description="everyday things that are contrast phrases of every policy"
+    )
+
+
+class CategorySchema(_Written):
+    """One category."""
+
+    title: Title = Field(description="its name for people")
+    parent: Id | None = Field(None, description="the more general category that it belongs to")
+
+
+class CategoriesSchema(_Written):
+    """The file categories.yaml."""
+
+    categories: Annotated[dict[Id, CategorySchema], Field(min_length=1)] = Field(
+        description="categories by id; with this file, a policy's category must be one of them"
+    )

@@ -1,12 +1,18 @@
 """A whole directory of policy files as one policy set, or every problem in it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from moderation.adapters.policy_yaml.binding import read_binding
+from moderation.adapters.policy_yaml.categories import (
+    CategoriesFile,
+    category_problem,
+    parse_categories,
+)
 from moderation.adapters.policy_yaml.files import (
     decode,
     fingerprint,
@@ -15,20 +21,26 @@ from moderation.adapters.policy_yaml.files import (
     shown_name,
     stem_of,
 )
+from moderation.adapters.policy_yaml.includes import NO_LISTS, Lists, parse_lists
 from moderation.adapters.policy_yaml.policies import PolicyFile, parse_policy
 from moderation.adapters.policy_yaml.profiles import ProfilesFile, parse_profiles, reference_flaws
 from moderation.adapters.policy_yaml.tree import Flaw, Flawed, quoted
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Profile
+from moderation.core.taxonomy import Taxonomy
 
 PROFILES = "profiles"
+LISTS = "lists"
+CATEGORIES = "categories"
+SHARED = (PROFILES, LISTS, CATEGORIES)
+"""Files that are no policies, of which there is at most one each."""
 MAX_FLAWS_PER_FILE = 50
 MOST_READINGS = 10
 """Files may be swapped while they are read, and half of an edit is nobody's policy set. Who
 writes without a pause gets one reading more for each write: the watcher tells of that too."""
 
-PoliciesByName: TypeAlias = Mapping[str, PolicyFile]
-ProfilesByName: TypeAlias = Mapping[str, ProfilesFile]
+Meaning: TypeAlias = PolicyFile | ProfilesFile | Lists | CategoriesFile
+Kind = TypeVar("Kind", PolicyFile, ProfilesFile, Lists, CategoriesFile)
 FlawsByName: TypeAlias = Mapping[str, Sequence[Flaw]]
 
 
@@ -37,31 +49,43 @@ class _Parsed:
     """A file's meaning, and the digest of the bytes that it was read from."""
 
     digest: bytes
-    meaning: PolicyFile | ProfilesFile
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A policy, and from what it was made."""
+
+    file: PolicyFile
+    lists: Lists
+    policy: Policy | None
+    flaws: Sequence[Flaw]
 
 
 class YamlPolicySource:
-    """Reads `*.yaml` and `*.yml` of one directory; `profiles.yaml` holds the profiles.
+    """Reads `*.yaml` and `*.yml` of one directory; `SHARED` names those that are no policies.
 
     Every load reads every file, but parses only those whose bytes have changed.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._shown = shown_name(directory.absolute().name) or "policies"
         self._parsed: Mapping[str, _Parsed] = {}
+        self._finished: Mapping[str, _Finished] = {}
 
     def load(self) -> PolicySet:
         """The policy set; raises PolicySetRejected with every problem found."""
-        shown = shown_name(self._directory.absolute().name) or PROFILES
         try:
             content_by_name = _read_all(self._directory)
         except Flawed as error:
-            raise PolicySetRejected((Problem(shown, 0, 0, error.flaw.message),)) from error
+            raise PolicySetRejected((Problem(self._shown, 0, 0, error.flaw.message),)) from error
         self._parsed = {name: self._parse(name, read) for name, read in content_by_name.items()}
-        return _assemble(shown, {name: one.meaning for name, one in self._parsed.items()})
+        policy_set = self._assemble({name: one.meaning for name, one in self._parsed.items()})
+        return replace(policy_set, encoder=read_binding(self._directory, self._shown))
 
     def _parse(self, name: str, read: bytes | Flawed) -> _Parsed:
-        is_profiles = stem_of(name) == PROFILES
+        stem = stem_of(name)
         try:
             if isinstance(read, Flawed):
                 raise read
@@ -71,10 +95,43 @@ class YamlPolicySource:
                 return known
             text = decode(read)
         except Flawed as error:
-            flaws = (error.flaw,)
-            broken = ProfilesFile(None, (), flaws) if is_profiles else PolicyFile(None, None, flaws)
-            return _Parsed(b"", broken)
-        return _Parsed(digest, parse_profiles(text) if is_profiles else parse_policy(text))
+            return _Parsed(b"", _BROKEN.get(stem, _broken_policy)((error.flaw,)))
+        file = f"{self._shown}/{shown_name(name)}"
+        return _Parsed(digest, _PARSERS.get(stem, parse_policy)(text, file))
+
+    def _assemble(self, meaning: Mapping[str, Meaning]) -> PolicySet:
+        shown = self._shown
+        policies = _of_kind(meaning, PolicyFile)
+        profiles = _of_kind(meaning, ProfilesFile)
+        lists = next(iter(_of_kind(meaning, Lists).values()), NO_LISTS)
+        taxonomy = _taxonomy(_of_kind(meaning, CategoriesFile))
+        self._finished = {name: self._finish(name, one, lists) for name, one in policies.items()}
+        problems = [
+            *_problems(shown, {name: one.flaws for name, one in meaning.items()}),
+            *_problems(shown, {name: one.flaws for name, one in self._finished.items()}),
+            *_problems(shown, _second_flaws(shown, meaning)),
+            *_problems(shown, _id_flaws(shown, policies)),
+            *_problems(shown, _category_flaws(policies, taxonomy)),
+            *_problems(shown, _profile_flaws(profiles, policies)),
+        ]
+        usable = [one.policy for one in self._finished.values() if one.policy is not None]
+        if not problems and all(policy.mode is Mode.OFF for policy in usable):
+            missing = "no policy that is not off" if usable else "no policy, only shared files"
+            message = f"there is {missing}; nothing would be judged"
+            problems.append(Problem(shown, 0, 0, message))
+        if problems:
+            ordered = sorted(problems, key=lambda one: (one.file, one.line, one.column))
+            raise PolicySetRejected(tuple(ordered))
+        return PolicySet(tuple(sorted(usable, key=_id)), _profiles(profiles), taxonomy)
+
+    def _finish(self, name: str, file: PolicyFile, lists: Lists) -> _Finished:
+        known = self._finished.get(name)
+        if known is not None and known.file is file and known.lists is lists:
+            return known
+        if file.draft is None:
+            return _Finished(file, lists, None, ())
+        policy, flaws = file.draft.finished(lists)
+        return _Finished(file, lists, policy, flaws)
 
 
 def _read_all(directory: Path) -> Mapping[str, bytes | Flawed]:
@@ -95,35 +152,63 @@ def _content(directory: Path, name: str) -> bytes | Flawed:
         return error
 
 
-def _assemble(shown: str, meaning: Mapping[str, PolicyFile | ProfilesFile]) -> PolicySet:
-    policies = {name: one for name, one in meaning.items() if isinstance(one, PolicyFile)}
-    profiles = {name: one for name, one in meaning.items() if isinstance(one, ProfilesFile)}
-    problems = [
-        *_problems(shown, {name: one.flaws for name, one in meaning.items()}),
-        *_problems(shown, _id_flaws(shown, policies)),
-        *_problems(shown, _profile_flaws(shown, profiles, policies)),
-    ]
-    usable = [file.policy for file in policies.values() if file.policy is not None]
-    if not problems and all(policy.mode is Mode.OFF for policy in usable):
-        missing = "no policy that is not off" if usable else "no policy, only profiles"
-        message = f"there is {missing}; nothing would be judged"
-        problems.append(Problem(shown, 0, 0, message))
-    if problems:
-        ordered = sorted(problems, key=lambda one: (one.file, one.line, one.column))
-        raise PolicySetRejected(tuple(ordered))
-    return PolicySet(tuple(sorted(usable, key=_id)), _profiles(profiles))
+def _broken_policy(flaws: tuple[Flaw, ...]) -> Meaning:
+    return PolicyFile(None, None, flaws)
+
+
+_PARSERS: Mapping[str, Callable[[str, str], Meaning]] = {
+    PROFILES: parse_profiles,
+    LISTS: lambda text, _: parse_lists(text),
+    CATEGORIES: lambda text, _: parse_categories(text),
+}
+_BROKEN: Mapping[str, Callable[[tuple[Flaw, ...]], Meaning]] = {
+    PROFILES: lambda flaws: ProfilesFile(None, (), flaws),
+    LISTS: lambda flaws: Lists(is_whole=False, flaws=flaws),
+    CATEGORIES: lambda flaws: CategoriesFile(None, flaws),
+}
+
+
+def _of_kind(meaning: Mapping[str, Meaning], kind: type[Kind]) -> Mapping[str, Kind]:
+    return {name: one for name, one in meaning.items() if isinstance(one, kind)}
 
 
 def _id(policy: Policy) -> str:
     return policy.id
 
 
-def _profiles(files: ProfilesByName) -> Mapping[str, Profile]:
+def _profiles(files: Mapping[str, ProfilesFile]) -> Mapping[str, Profile]:
     written = (file.profiles for file in files.values() if file.profiles is not None)
     return next(written, MappingProxyType({DEFAULT_PROFILE: Profile()}))
 
 
-def _id_flaws(shown: str, policies: PoliciesByName) -> FlawsByName:
+def _taxonomy(files: Mapping[str, CategoriesFile]) -> Taxonomy:
+    """Empty where there is none, and also where it is broken, which is told by itself."""
+    written = (file.categories for file in files.values() if file.categories is not None)
+    return next(written, MappingProxyType({}))
+
+
+def _second_flaws(shown: str, meaning: Mapping[str, Meaning]) -> FlawsByName:
+    flaws: dict[str, list[Flaw]] = {}
+    for stem in SHARED:
+        names = [name for name in meaning if stem_of(name) == stem]
+        for second in names[1:]:
+            message = f"there is {shown}/{shown_name(names[0])} already; keep one of them"
+            flaws[second] = [Flaw(None, message)]
+    return flaws
+
+
+def _category_flaws(policies: Mapping[str, PolicyFile], taxonomy: Taxonomy) -> FlawsByName:
+    flaws: dict[str, list[Flaw]] = {}
+    for name, file in policies.items():
+        if not taxonomy or file.draft is None:
+            continue
+        category_id, place = file.draft.category
+        if problem := category_problem(category_id, taxonomy):
+            flaws[name] = [Flaw(place, problem)]
+    return flaws
+
+
+def _id_flaws(shown: str, policies: Mapping[str, PolicyFile]) -> FlawsByName:
     """A policy is found by its file's name, so that its id must be that name."""
     first_by_id: dict[str, str] = {}
     flaws: dict[str, list[Flaw]] = {}
@@ -142,14 +227,12 @@ def _id_flaws(shown: str, policies: PoliciesByName) -> FlawsByName:
     return flaws
 
 
-def _profile_flaws(shown: str, profiles: ProfilesByName, policies: PoliciesByName) -> FlawsByName:
+def _profile_flaws(
+    profiles: Mapping[str, ProfilesFile], policies: Mapping[str, PolicyFile]
+) -> FlawsByName:
     known = {stem_of(name) for name in policies}
     known |= {file.claimed_id[0] for file in policies.values() if file.claimed_id}
-    flaws = {name: list(reference_flaws(file, known)) for name, file in profiles.items()}
-    for second in list(profiles)[1:]:
-        message = f"there is {shown}/{shown_name(next(iter(profiles)))} already; keep one of them"
-        flaws[second].append(Flaw(None, message))
-    return flaws
+    return {name: list(reference_flaws(file, known)) for name, file in profiles.items()}
 
 
 def _problems(shown: str, flaws_by_name: FlawsByName) -> Iterator[Problem]:

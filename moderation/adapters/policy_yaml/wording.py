@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,9 +18,14 @@ from moderation.adapters.policy_yaml.tree import (
     plain,
     quoted,
 )
+from moderation.adapters.policy_yaml.words import MAX_ID_CHARACTERS
+from moderation.core.calibration import TargetKind
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[int | str]
+TARGETS = tuple(kind.value for kind in TargetKind)
+KEY = "[key]"
+"""How pydantic says that it means the key of a mapping."""
 ID_RULE = "lower-case letters and digits, with single hyphens between them"
 
 
@@ -84,6 +89,9 @@ def _flaw(error: ErrorDetails, model: type[BaseModel], root: Node) -> Flaw:
     if error["type"] == "extra_forbidden":
         return _unknown_key(location, model, root)
     spot = find(root, location)
+    if location[-1:] == (KEY,):
+        message = f"the name must be {ID_RULE}, at most {MAX_ID_CHARACTERS} characters"
+        return Flaw(spot.key_place, _told(spot.path, message))
     if error["type"] == "missing":
         path = join(spot.path, str(location[-1]))
         return Flaw(spot.key_place or spot.node.place, f"{path}: this key is required")
@@ -107,6 +115,8 @@ def _told(path: str, message: str) -> str:
 def _keys_at(annotation: Any, location: Location) -> list[str]:  # noqa: ANN401 - a type form
     """The keys of the model that a location leads to."""
     for part in location:
+        while get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
         if get_origin(annotation) in {list, dict}:
             annotation = get_args(annotation)[-1]
         else:
@@ -144,11 +154,20 @@ def _phrase(node: Node, _: ErrorDetails) -> str:
     return f"must be a text, or a mapping with text and weight, got {node}{quotes}"
 
 
+def _cut(node: Node, _: ErrorDetails) -> str:
+    told = f"must be a number from 0 to 1, or a mapping with one of {', '.join(TARGETS)}"
+    keys = list(node.entries) if isinstance(node, MappingNode) else []
+    hint = did_you_mean(keys[0], TARGETS) if len(keys) == 1 else ""
+    return f"{told}, got {f'the key {quoted(keys[0])}' if len(keys) == 1 else node}{hint}"
+
+
 _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "string_type": _text,
     "float_type": _number,
     "one_of": _one_of,
     "phrase": _phrase,
+    "cut": _cut,
+    "include": lambda _, error: error["msg"],
     "empty": lambda _, error: error["msg"],
     "ids": lambda _, error: error["msg"],
     "unreadable": lambda _, error: error["msg"],

@@ -4,7 +4,7 @@ A decision costs a few array operations, where one metric object for each policy
 would cost the event loop milliseconds once there are thousands of policies.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from threading import Lock
 
@@ -58,7 +58,7 @@ class PolicyCounts(Collector):
 
     def judged(self, verdict: Verdict) -> None:
         """Count a verdict above ALLOW."""
-        mode = MODES.index(verdict.policy.mode)
+        mode = MODES.index(verdict.mode)
         with self._lock:
             (row,) = self._rows_of([verdict.policy.id])
             self._verdicts[row, ACTIONS.index(verdict.action), mode] += 1
@@ -95,6 +95,24 @@ class PolicyCounts(Collector):
         self._verdicts = self._verdicts[rows]
         self._row_by_policy = {policy_id: row for row, policy_id in enumerate(ids)}
         self._judged_by = ()
+
+
+class ReviewBudgets(Collector):
+    """What the profiles of the active set say; asked for at every scrape."""
+
+    def __init__(self) -> None:
+        self.budgets: Callable[[], Mapping[str, float]] = dict
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        family = GaugeMetricFamily(
+            "moderation_review_budget",
+            "Share of contents that people have time to review, by profile that states one.",
+            labels=["profile"],
+        )
+        for profile, budget in self.budgets().items():
+            family.add_metric([profile], budget)
+        yield family
 
 
 def _histograms(

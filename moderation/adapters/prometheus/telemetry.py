@@ -18,12 +18,13 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from moderation.adapters.prometheus.policies import Active, PolicyCounts
+from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
-from moderation.core.policy import DEFAULT_PROFILE, Action
-from moderation.service.ports import ShedReason
+from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import ShadowOutcome, ShedReason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -90,6 +91,12 @@ class _EncodingMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.shadowed = Counter(
+            "moderation_shadow_encodings",
+            "Content offered to a second encoder, by outcome: recorded, dropped or failed.",
+            ["outcome"],
+            registry=registry,
+        )
 
 
 class _PolicyMetrics:
@@ -111,6 +118,11 @@ class _PolicyMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.for_another_encoder = Gauge(
+            "moderation_policies_for_another_encoder",
+            "1 while the active thresholds were set for an encoder that is not running.",
+            registry=registry,
+        )
         self.active = Gauge("moderation_policies", "Policies in the active set.", registry=registry)
         self.policy_set = Info(
             "moderation_policy_set", "Version of the active policy set.", registry=registry
@@ -118,6 +130,16 @@ class _PolicyMetrics:
         self.age_seconds = Gauge(
             "moderation_policy_set_age_seconds",
             "Time since the active policy set became active.",
+            registry=registry,
+        )
+        self.stale = Gauge(
+            "moderation_policy_set_stale",
+            "1 while the active policy set may not be what the policy files say.",
+            registry=registry,
+        )
+        self.not_kept = Counter(
+            "moderation_policy_sets_not_kept",
+            "Activated policy sets that could not be kept on disk.",
             registry=registry,
         )
 
@@ -139,13 +161,19 @@ class PrometheusTelemetry:
         self._requests = _RequestMetrics(self.registry)
         self._encoding = _EncodingMetrics(self.registry)
         self._policies = _PolicyMetrics(self.registry)
-        self._counts = PolicyCounts()
+        self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
+        self.registry.register(self._budgets)
         self._ready = Gauge(
             "moderation_ready", "1 while the service answers requests.", registry=self.registry
         )
         self._build = Info("moderation_build", "What is running.", registry=self.registry)
         self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
+        self._shadow_encoder = Info(
+            "moderation_shadow_encoder",
+            "The encoder that sees a share of the content, where there is one.",
+            registry=self.registry,
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -158,6 +186,8 @@ class PrometheusTelemetry:
             self._requests.unjudgeable.labels(code.value)
         for result in RELOAD_RESULTS:
             self._policies.reloads.labels(result)
+        for outcome in ShadowOutcome:
+            self._encoding.shadowed.labels(outcome.value)
         for stage in STAGES:
             self._encoding.stage_seconds.labels(stage)
 
@@ -196,7 +226,7 @@ class PrometheusTelemetry:
         self._encoding.batch_seconds.observe(seconds)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
         self._policies.reloads.labels("loaded").inc()
@@ -204,6 +234,18 @@ class PrometheusTelemetry:
         self._policies.reload_seconds.observe(seconds)
         self._policies.active.set(policies)
         self._policies.policy_set.info({"version": version})
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._policies.for_another_encoder.set(not suits)
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._encoding.shadowed.labels(outcome.value).inc()
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._policies.not_kept.inc()
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
@@ -215,28 +257,38 @@ class PrometheusTelemetry:
         self._policies.reloads.labels("rejected").inc()
         self._policies.reload_failed.set(1)
 
-    def describe(self, *, build: Mapping[str, str], encoder: EncoderInfo) -> None:
+    def describe(
+        self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
+    ) -> None:
         """Say once what is running."""
         self._build.info(dict(build))
-        self._encoder.info(
-            {
-                "encoder_id": encoder.encoder_id,
-                "name": encoder.name,
-                "family": encoder.family,
-                "device": encoder.device,
-            }
-        )
+        self._encoder.info(_labels(encoder))
+        if shadow is not None:
+            self._shadow_encoder.info(_labels(shadow))
 
     def watch(
         self,
         *,
         policy_age_s: Callable[[], float],
+        policies_stale: Callable[[], bool],
+        review_budgets: Callable[[], Mapping[str, float]],
         ready: Callable[[], bool],
         in_flight: Callable[[], int],
         active: Active,
     ) -> None:
         """Ask for these at every scrape, rather than when they last changed."""
         self._policies.age_seconds.set_function(policy_age_s)
+        self._policies.stale.set_function(lambda: float(policies_stale()))
+        self._budgets.budgets = review_budgets
         self._requests.in_flight.set_function(in_flight)
         self._counts.active = active
         self._ready.set_function(lambda: float(ready()))
+
+
+def _labels(encoder: EncoderInfo) -> dict[str, str]:
+    return {
+        "encoder_id": encoder.encoder_id,
+        "name": encoder.name,
+        "family": encoder.family,
+        "device": encoder.device,
+    }

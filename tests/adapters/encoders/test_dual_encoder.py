@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.manifest import ImageGraph, Manifest, TextGraph
+from moderation.core.calibration import Calibration
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import BundleRejected
-from moderation.core.scoring import Calibration, ScoreScale
+from moderation.core.scoring import ScoreScale
 from tests.adapters.encoders.bundles import (
     COLOURS,
     DIM,
@@ -34,7 +36,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def an_encoder(bundle: Path, manifest: Manifest) -> OnnxDualEncoder:
-    return OnnxDualEncoder(bundle, manifest, device="cpu", threads=1)
+    return OnnxDualEncoder(bundle, manifest, devices="cpu", tuning=Tuning(threads=1))
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_the_encoder_says_what_it_is(bundle: Path) -> None:
 
 
 def test_warming_up_runs_every_size(encoder: OnnxDualEncoder) -> None:
-    encoder.warm_up(1, 8)
+    encoder.warm_up()
 
     assert len(encoder.encode_images(np.ones((8, SIZE_PX, SIZE_PX, 3), dtype=np.uint8))) == 8
 

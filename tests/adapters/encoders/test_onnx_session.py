@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from moderation.adapters.encoders.onnx_session import CPU, CUDA, OnnxSession, onnxruntime_version
+from moderation.adapters.encoders.devices import CPU, CUDA, Device, Tuning
+from moderation.adapters.encoders.onnx_session import OnnxSession, onnxruntime_version
 from moderation.core.errors import BundleRejected
 from tests.adapters.encoders.bundles import DIM, SIZE_PX, write_image_graph
 
@@ -26,7 +27,9 @@ def graph(tmp_path: Path) -> Path:
 
 
 def a_session(path: Path, *, threads: int = 1, keep_memory: bool = True) -> OnnxSession:
-    return OnnxSession(path, device="cpu", threads=threads, keep_memory=keep_memory)
+    return OnnxSession(
+        path, device=Device("cpu"), tuning=Tuning(threads=threads, keep_memory=keep_memory)
+    )
 
 
 def random_pixels(n: int) -> np.ndarray:
@@ -89,17 +92,18 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @needs_no_gpu
 def test_cuda_is_not_silently_replaced_by_the_cpu(graph: Path) -> None:
     with pytest.raises(BundleRejected) as caught:
-        OnnxSession(graph, device="cuda", threads=0)
+        OnnxSession(graph, device=Device("cuda"), tuning=Tuning())
 
     assert str(caught.value) == (
-        "encoder.device is cuda, but image.onnx would run on CPUExecutionProvider; "
-        "install the [gpu] extra and the CUDA libraries, or set encoder.device to auto"
+        "encoder.device is cuda:0, but image.onnx would run on CPUExecutionProvider; install "
+        "the [gpu] extra and the libraries that CUDAExecutionProvider needs, or set "
+        "encoder.device to auto"
     )
 
 
 @needs_no_gpu
 def test_auto_takes_the_cpu_where_there_is_no_gpu(graph: Path) -> None:
-    assert OnnxSession(graph, device="auto", threads=0).provider == CPU
+    assert OnnxSession(graph, device=Device("auto"), tuning=Tuning()).provider == CPU
 
 
 def test_the_version_names_the_package_that_is_installed() -> None:

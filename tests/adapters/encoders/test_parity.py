@@ -210,8 +210,8 @@ def test_a_bundle_that_nobody_has_shown_to_be_right_loads_only_when_forced(
     BAD_REPORTS[message](tmp_path)
 
     with pytest.raises(BundleRejected, match=message):
-        load_encoder(str(tmp_path), device="cpu", threads=1)
-    forced = load_encoder(str(tmp_path), device="cpu", threads=1, allow_unverified=True)
+        load_encoder(str(tmp_path), device="cpu")
+    forced = load_encoder(str(tmp_path), device="cpu", allow_unverified=True)
 
     assert forced.info.name == "colours"
 
@@ -220,7 +220,7 @@ def test_a_starter_has_no_original_to_be_held_to(tmp_path: Path) -> None:
     without_report(tmp_path)
     Manifest.load(tmp_path).model_copy(update={"is_starter": True}).save(tmp_path)
 
-    assert load_encoder(str(tmp_path), device="cpu", threads=1).info.is_starter
+    assert load_encoder(str(tmp_path), device="cpu").info.is_starter
 
 
 def test_a_reference_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_wrong_bundle_is_refused_with_its_own_message(
     spoil(tmp_path)
 
     with pytest.raises(BundleRejected, match=REFUSALS[spoil]):
-        load_encoder(str(tmp_path), device="cpu", threads=1, allow_unverified=True)
+        load_encoder(str(tmp_path), device="cpu", allow_unverified=True)
 
 
 def test_a_swapped_tokenizer_with_a_new_digest_is_of_another_encoder(tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ def test_a_swapped_tokenizer_with_a_new_digest_is_of_another_encoder(tmp_path: P
     accept_what_lies_there(tmp_path)
 
     with pytest.raises(BundleRejected, match="its parity report is of another encoder"):
-        load_encoder(str(tmp_path), device="cpu", threads=1)
+        load_encoder(str(tmp_path), device="cpu")

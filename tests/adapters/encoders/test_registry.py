@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import bundled_names, find_bundle, load_encoder
 from moderation.core.errors import BundleRejected
@@ -11,7 +12,7 @@ from tests.adapters.encoders.bundles import flip_a_bit, write_bundle
 
 
 def load(name_or_path: str) -> OnnxDualEncoder:
-    return load_encoder(name_or_path, device="cpu", threads=1)
+    return load_encoder(name_or_path, device="cpu", tuning=Tuning(threads=1))
 
 
 def test_the_starter_is_bundled() -> None:
@@ -40,7 +41,7 @@ def test_an_unknown_bundle_is_refused_with_the_names_there_are(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(BundleRejected, match=r"no bundle has this name.*bundled: .*starter"):
+    with pytest.raises(BundleRejected, match=r"no bundle has this name.*known: starter"):
         find_bundle(name)
 
 

@@ -32,7 +32,7 @@ NEAREST = {
 
 @pytest.fixture(scope="module")
 def encoder() -> OnnxDualEncoder:
-    return load_encoder("starter", device="cpu", threads=0)
+    return load_encoder("starter", device="cpu")
 
 
 @pytest.fixture

@@ -1,11 +1,20 @@
 """docs/policies.md says what is so: its examples load, its errors are real, its tables complete."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
-from moderation.adapters.policy_yaml.schema import PolicySchema, ProfileSchema
+import pytest
+from pydantic import BaseModel
+
+from moderation.adapters.policy_yaml.schema import (
+    CategorySchema,
+    ListsSchema,
+    PolicySchema,
+    ProfileSchema,
+)
 from moderation.core.aggregation import AGGREGATIONS
-from moderation.core.policy import DEFAULT_TEMPLATES
+from moderation.core.templates import TEMPLATE_SETS
 from tests.adapters.policy_yaml.writing import another, load, problems, write
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text(encoding="utf-8")
@@ -20,8 +29,14 @@ def test_the_examples_load(tmp_path: Path) -> None:
 
     policy_set = load(write(tmp_path, alcohol=another("alcohol"), **files))
 
-    assert {policy.id for policy in policy_set.policies} == {"alcohol", "fireworks"}
+    assert {policy.id for policy in policy_set.policies} == {
+        "alcohol",
+        "crackers",
+        "fireworks",
+        "sparklers",
+    }
     assert policy_set.profiles.keys() == {"default", "kids"}
+    assert policy_set.categories.keys() == {"regulated-goods", "pyrotechnics"}
 
 
 def test_the_mistakes_are_answered_as_shown(tmp_path: Path) -> None:
@@ -32,12 +47,26 @@ def test_the_mistakes_are_answered_as_shown(tmp_path: Path) -> None:
     assert ["\n".join(told) + "\n"] == shown
 
 
-def test_the_tables_name_every_key_in_the_language() -> None:
-    keys = re.findall(r"^\| `(\w+)` \|", PAGE, re.M)
-
-    assert sorted(keys) == sorted([*PolicySchema.model_fields, *ProfileSchema.model_fields])
+MODELS = (PolicySchema, ProfileSchema, ListsSchema, CategorySchema)
 
 
-def test_the_tables_name_every_aggregation_and_default_template() -> None:
-    for name in (*AGGREGATIONS, *DEFAULT_TEMPLATES):
+@pytest.mark.parametrize("model", MODELS)
+def test_the_tables_say_of_every_key_what_the_language_says(model: type[BaseModel]) -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", table_of(model), re.M))
+
+    assert list(rows) == list(model.model_fields)
+    for key, field in model.model_fields.items():
+        assert f"| {field.description} |" in f"|{rows[key]}".replace("| yes |", "| |")
+
+
+def table_of(model: type[BaseModel]) -> str:
+    """The table whose first row is the model's first key."""
+    first = next(iter(model.model_fields))
+    tables = re.findall(r"^\|---.*\n((?:\|.*\n)+)", PAGE, re.M)
+    described = model.model_fields[first].description or ""
+    return next(str(one) for one in tables if one.startswith(f"| `{first}` |") and described in one)
+
+
+def test_the_tables_name_every_aggregation_and_every_template() -> None:
+    for name in (*AGGREGATIONS, *TEMPLATE_SETS, *chain(*TEMPLATE_SETS.values())):
         assert f"`{name}`" in PAGE

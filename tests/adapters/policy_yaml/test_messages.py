@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.policy_yaml.schema import PolicySchema
 from tests.adapters.policy_yaml.writing import GOOD, edited, problems, write
 
-KEYS = (
-    "id, title, description, category, severity, mode, phrases, contrast, templates, "
-    "aggregation, thresholds, needs_clip"
-)
+KEYS = ", ".join(PolicySchema.model_fields)
 ID_RULE = "lower-case letters and digits, with single hyphens between them"
 
 VALUES = {
@@ -34,7 +32,8 @@ VALUES = {
     ),
     "an unknown key of a phrase": (
         edited(("- a gun", "- {text: a gun, wait: 1}")),
-        "4:19: phrases[1]: unknown key 'wait'; did you mean weight? (known keys: text, weight)",
+        "4:19: phrases[1]: unknown key 'wait'; did you mean weight? "
+        "(known keys: text, weight, include)",
     ),
     "a merge key": (
         edited(("title: X", "title: X\n<<: {a: b}")),
@@ -194,6 +193,91 @@ VALUES = {
     "thresholds out of order": (
         edited(("0.5", "0.9")),
         "6:22: thresholds: review (0.9) must not be above block (0.8)",
+    ),
+    "thresholds as targets out of order": (
+        edited(("review: 0.5, block: 0.8", "review: {max_fpr: 0.001}, block: {max_fpr: 0.01}")),
+        "6:32: thresholds: review (max_fpr: 0.001) must not be stricter than block (max_fpr: 0.01)",
+    ),
+    "a recall that is lower at review than at block": (
+        edited(("review: 0.5, block: 0.8", "review: {min_recall: 0.5}, block: {min_recall: 0.9}")),
+        "6:35: thresholds: review (min_recall: 0.5) must not be stricter than block "
+        "(min_recall: 0.9)",
+    ),
+    "an unknown target": (
+        edited(("0.8", "{max_frp: 0.01}")),
+        "6:34: thresholds.block: must be a number from 0 to 1, or a mapping with one of max_fpr, "
+        "min_recall, got the key 'max_frp'; did you mean max_fpr?",
+    ),
+    "two targets for one threshold": (
+        edited(("0.8", "{max_fpr: 0.01, min_recall: 0.9}")),
+        "6:34: thresholds.block: must be a number from 0 to 1, or a mapping with one of max_fpr, "
+        "min_recall, got a mapping",
+    ),
+    "a review threshold that is empty": (
+        edited(("review: 0.5", "review: ~")),
+        "6:22: thresholds.review: must be a number from 0 to 1, or a mapping with one of max_fpr, "
+        "min_recall, got ~",
+    ),
+    "a target that no sample proves": (
+        edited(("0.8", "{max_fpr: 0}")),
+        "6:44: thresholds.block.max_fpr: must be above 0 and below 1, got 0",
+    ),
+    "a target that is no number": (
+        edited(("0.8", "{min_recall: all}")),
+        "6:47: thresholds.block.min_recall: must be a number, got 'all'",
+    ),
+    "a canary of nothing": (
+        edited(("title: X", "title: X\ncanary: 0")),
+        "3:9: canary: must be above 0 and at most 1, got 0",
+    ),
+    "a canary in per cent": (
+        edited(("title: X", "title: X\ncanary: 10%")),
+        "3:9: canary: must be a number, got '10%'",
+    ),
+    "a canary of a shadow": (
+        edited(("title: X", "title: X\nmode: shadow\ncanary: 0.1")),
+        "4:9: canary: a policy in mode shadow acts on nothing; remove canary or mode",
+    ),
+    "a day that there is not": (
+        edited(("title: X", "title: X\neffective: 2026-02-30")),
+        "3:12: effective: must be a day of the calendar, written as YYYY-MM-DD, got '2026-02-30'",
+    ),
+    "a day that is written otherwise": (
+        edited(("title: X", "title: X\nexpires: 1.3.2026")),
+        "3:10: expires: must be a day of the calendar, written as YYYY-MM-DD, got '1.3.2026'",
+    ),
+    "an end before the beginning": (
+        edited(("title: X", "title: X\neffective: 2026-03-02\nexpires: 2026-03-01")),
+        "4:10: expires: 2026-03-01 is before effective (2026-03-02)",
+    ),
+    "a clause that is no web address": (
+        edited(("title: X", "title: X\nclause_url: terms.html")),
+        "3:13: clause_url: must be a web address that starts with https://, got 'terms.html'",
+    ),
+    "an empty owner": (
+        edited(("title: X", 'title: X\nowner: ""')),
+        "3:1: owner: must not be empty",
+    ),
+    "an unknown set of templates": (
+        edited(("title: X", "title: X\ntemplates: phote")),
+        "3:12: templates: must be one of default, none, photo, art, screen, broad, got 'phote'; "
+        "did you mean photo?",
+    ),
+    "templates that are a number": (
+        edited(("title: X", "title: X\ntemplates: 7")),
+        "3:12: templates: must be a list, got 7; start each item with '- '",
+    ),
+    "an include with a weight": (
+        edited(("- a gun", "- {include: guns, weight: 0.5}")),
+        "4:5: phrases[1]: an include stands alone; its list has the rest",
+    ),
+    "an include without a file of lists": (
+        edited(("- a gun", "- include: guns")),
+        "4:14: phrases[1]: there is no list 'guns'; add it to lists.yaml, or remove this line",
+    ),
+    "a background that is neither": (
+        edited(("title: X", "title: X\nbackground: some")),
+        "3:13: background: must be true or false, got 'some'",
     ),
     "thresholds that are one number": (
         edited(("{review: 0.5, block: 0.8}", "0.5")),

@@ -33,7 +33,7 @@ WRONG = {
     "an unknown key": (
         "profiles:\n  default: {policy: all}\n",
         ":2:13: profiles.default: unknown key 'policy'; did you mean policies? "
-        "(known keys: policies, on_unjudgeable, thresholds)",
+        "(known keys: policies, on_unjudgeable, thresholds, audit_share, review_budget)",
     ),
     "a selection that is neither": (
         "profiles:\n  default: {policies: everything}\n",
@@ -82,6 +82,20 @@ WRONG = {
         "profiles:\n  default: {thresholds: {x: {review: 0.9, block: 0.1}}}\n",
         ":2:38: profiles.default.thresholds.x: review (0.9) must not be above block (0.1)",
     ),
+    "thresholds as targets out of order": (
+        "profiles:\n  default:\n    thresholds:\n"
+        "      x: {review: {max_fpr: 0.1}, block: {max_fpr: 0.2}}\n",
+        ":4:29: profiles.default.thresholds.x: review (max_fpr: 0.1) must not be stricter than "
+        "block (max_fpr: 0.2)",
+    ),
+    "an audit share above 1": (
+        "profiles:\n  default: {audit_share: 5}\n",
+        ":2:26: profiles.default.audit_share: must be between 0 and 1, got 5",
+    ),
+    "a review budget of nothing": (
+        "profiles:\n  default: {review_budget: 0}\n",
+        ":2:28: profiles.default.review_budget: must be above 0 and at most 1, got 0",
+    ),
     "a syntax error": (
         "profiles:\n  default: {}\n kids: {}\n",
         ":3:2: is not valid YAML: expected <block end>, but found '<block mapping start>' while "
@@ -117,7 +131,7 @@ def test_profiles_without_a_policy_are_no_set(tmp_path: Path) -> None:
     directory = write(tmp_path, profiles="profiles:\n  default: {}\n")
 
     assert problems(directory) == [
-        "policies: there is no policy, only profiles; nothing would be judged"
+        "policies: there is no policy, only shared files; nothing would be judged"
     ]
 
 

@@ -11,7 +11,6 @@ import pytest
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.errors import PolicySetRejected
 from moderation.core.policy import (
-    DEFAULT_TEMPLATES,
     Action,
     Mode,
     Phrase,
@@ -20,6 +19,7 @@ from moderation.core.policy import (
     Severity,
     Thresholds,
 )
+from moderation.core.templates import DEFAULT_TEMPLATES
 from tests.adapters.policy_yaml.writing import GOOD, another, edited, load, problems, write
 from tests.contracts import PolicySourceContract
 
@@ -106,6 +106,7 @@ def test_a_policy_without_a_block_threshold_never_blocks(tmp_path: Path, thresho
 
     (policy,) = load(write(tmp_path, x=text)).policies
 
+    assert isinstance(policy.thresholds, Thresholds)
     assert policy.thresholds.action_for(1.0) is Action.REVIEW
 
 
@@ -271,9 +272,9 @@ def test_files_that_are_swapped_while_they_are_read_are_never_mixed(tmp_path: Pa
     swapping = threading.Thread(target=keep_swapping)
     swapping.start()
     try:
-        cuts: list[frozenset[float]] = []
+        cuts: list[frozenset[str]] = []
         while len(set(cuts)) < 20:
-            cuts.append(frozenset(policy.thresholds.review for policy in source.load().policies))
+            cuts.append(frozenset(str(policy.thresholds) for policy in source.load().policies))
     finally:
         done.set()
         swapping.join()

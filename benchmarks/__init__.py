@@ -1,0 +1,1 @@
+"""Scripts that measure; each says in its first lines how it is run."""

@@ -1,0 +1,74 @@
+"""How often calibrated thresholds keep their promise, on contents whose truth is known.
+
+    python -m benchmarks.calibration_promise [repetitions]
+
+The whole way is taken: embeddings, raw scores, the curve chosen by cross-validation,
+thresholds. The true rate at each threshold follows from the distribution that the
+embeddings were made from. A quantile of the labelled scores is measured beside it.
+"""
+
+import sys
+from collections import Counter
+
+import numpy as np
+
+from moderation.adapters.calibration_fit import CrossValidatedFitter
+from moderation.core.bounds import errors_allowed, interval
+from moderation.core.calibration import SolvedThreshold, TargetKind, ThresholdTarget
+from moderation.service.calibrate import calibrate, probabilities
+from tests.synthetic import BENIGN, VIOLATING, a_sample, a_scorer, true_share_reaching
+
+REPETITIONS = 200
+COUNTS = ((299, 59), (500, 150), (1000, 400), (3000, 1000))
+FPR, RECALL = 0.01, 0.95
+TARGETS = (
+    ThresholdTarget(TargetKind.MAX_FPR, FPR),
+    ThresholdTarget(TargetKind.MIN_RECALL, RECALL),
+)
+
+
+def main() -> None:
+    """Print a table of counts kept, with 95 % intervals."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else REPETITIONS
+    print(f"{repetitions} repetitions; kept, and the 95 % interval of how often it is kept")
+    for benign, violating in COUNTS:
+        kept = _kept(benign, violating, repetitions)
+        print(f"{benign} benign, {violating} violating contents")
+        print(f"  max_fpr {FPR}: {_shown(kept['fpr'], repetitions)}  {_theory(benign, FPR)}")
+        recall = _theory(violating, 1 - RECALL)
+        print(f"  min_recall {RECALL}: {_shown(kept['recall'], repetitions)}  {recall}")
+        print(f"  a quantile in place of max_fpr: {_shown(kept['quantile'], repetitions)}")
+        print(f"  isotonic curves: {kept['isotonic']} of {repetitions}")
+
+
+def _kept(benign: int, violating: int, repetitions: int) -> Counter[str]:
+    scorer, generator = a_scorer(), np.random.default_rng(benign)
+    kept: Counter[str] = Counter()
+    for _ in range(repetitions):
+        sample = a_sample(generator, benign=benign, violating=violating)
+        scores = scorer.scores_of(sample.labels, sample.seen)
+        (outcome,) = calibrate(scorer, scores, CrossValidatedFitter(), targets=TARGETS)
+        assert outcome.calibration is not None
+        fit = outcome.calibration.fit
+        fpr, recall = outcome.calibration.solved
+        assert isinstance(fpr, SolvedThreshold)
+        kept["fpr"] += true_share_reaching(fpr.threshold, fit, BENIGN) <= FPR
+        kept["recall"] += true_share_reaching(recall.threshold, fit, VIOLATING) >= RECALL
+        chances = probabilities(fit, outcome.scores.raw[~outcome.scores.is_violating])
+        naive = float(np.quantile(chances, 1 - FPR))
+        kept["quantile"] += true_share_reaching(naive, fit, BENIGN) <= FPR
+        kept["isotonic"] += outcome.calibration.method == "isotonic"
+    return kept
+
+
+def _shown(kept: int, repetitions: int) -> str:
+    low, high = interval(kept, repetitions)
+    return f"{kept} of {repetitions} ({low:.3f} to {high:.3f})"
+
+
+def _theory(count: int, rate: float) -> str:
+    return f"[{errors_allowed(count, rate)} errors allowed]"
+
+
+if __name__ == "__main__":
+    main()

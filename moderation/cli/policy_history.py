@@ -1,0 +1,43 @@
+"""`moderation policy history`: the policy sets that were active on this machine."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from moderation.cli.exits import Exit
+from moderation.cli.flags import Config, Policies, nested
+from moderation.cli.output import printable, say, say_table
+from moderation.settings import load_settings
+
+SHOWN_DIGITS = 12
+
+
+def history(
+    policies: Policies = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most activations shown.")] = 20,
+    config: Config = None,
+) -> int:
+    """Show which policy sets were active, the newest first."""
+    settings = load_settings(nested({"policies.directory": policies}), config)
+    from moderation.adapters.policy_state import PolicyState, state_of
+
+    state = PolicyState(state_of(settings.policies.state_directory, settings.policies.directory))
+    activations = state.history()[:limit]
+    if not activations:
+        say("no policy set has been active yet")
+        return Exit.ALLOW
+    table = Table("version", "active since", "from", "policies", "owners", "what changed", box=None)
+    for one in activations:
+        table.add_row(
+            one.version[:SHOWN_DIGITS],
+            f"{one.activated_at:%Y-%m-%d %H:%M:%S}Z",
+            one.origin.value,
+            str(one.policies),
+            printable(", ".join(one.owners)),
+            printable(one.summary),
+        )
+    say_table(table)
+    if (pin := state.pin()) is not None:
+        say(f"{pin.version[:SHOWN_DIGITS]} was put back; see `moderation policy rollback --help`")
+    return Exit.ALLOW

@@ -1,0 +1,21 @@
+"""`moderation policy schema`: what may be written in a policy file, for editors."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from moderation.cli.output import say
+
+
+def schema(
+    kind: Annotated[
+        Literal["policy", "profiles", "lists", "categories"],
+        typer.Option("--kind", help="Which file: a policy, or one of those beside them."),
+    ] = "policy",
+) -> int:
+    """Print the JSON Schema of a policy file, as an editor wants it."""
+    from moderation.adapters.policy_yaml.json_schema import json_schema
+
+    say(json.dumps(json_schema(kind), indent=2))
+    return 0

@@ -1,0 +1,63 @@
+"""What a command line means by a policy set: a directory, a file, or a git revision."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.git_files import RevisionUnknown, unpack_revision
+from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.cli.exits import CommandError, Exit
+from moderation.core.encoder import EncoderInfo
+from moderation.core.errors import PolicySetRejected
+from moderation.core.policy import PolicySet
+from moderation.core.solving import OnStale
+from moderation.service.calibrating import CalibratedPolicies
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy set, and what it was called."""
+
+    name: str
+    policy_set: PolicySet
+
+
+def load_named(name: str, policies: Path, encoder: EncoderInfo) -> Named:
+    """The set of that name, with its calibrations; a revision is one of the policies' directory.
+
+    Raises CommandError with every problem found.
+    """
+    try:
+        with _directory(name, policies) as directory:
+            source = CalibratedPolicies(
+                YamlPolicySource(directory),
+                CalibrationFiles(directory, encoder.scale),
+                encoder.encoder_id,
+                OnStale.MARK,
+            )
+            return Named(name, source.load())
+    except PolicySetRejected as rejected:
+        raise CommandError(f"{name}: {rejected}", Exit.CONFIG) from rejected
+    except RevisionUnknown as error:
+        message = f"{name}: there is no such file or directory, and as a git revision: {error}"
+        raise CommandError(message, Exit.NO_INPUT) from error
+
+
+@contextmanager
+def _directory(name: str, policies: Path) -> Iterator[Path]:
+    path = Path(name)
+    if path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        if not path.is_file():
+            yield unpack_revision(name, policies, Path(scratch))
+            return
+        alone = Path(scratch) / policies.name
+        alone.mkdir()
+        shutil.copyfile(path, alone / path.name)
+        yield alone

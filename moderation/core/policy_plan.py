@@ -1,0 +1,132 @@
+"""Two policy sets side by side: which policies judge in which, and whose scores differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.core.calibration import Fit
+from moderation.core.policy import Policy
+from moderation.core.rescoring import rounding_of
+from moderation.core.scoring import CompiledPolicies, ProfileCuts
+from moderation.core.solving import fit_of
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One policy set, compiled, as it judges by one profile."""
+
+    compiled: CompiledPolicies
+    cuts: ProfileCuts
+
+    @classmethod
+    def of(cls, compiled: CompiledPolicies, profile: str) -> "Side":
+        """Raises UnknownName if the set has no such profile."""
+        return cls(compiled, compiled.cuts[compiled.policy_set.profile(profile).id])
+
+    @property
+    def judging(self) -> Mapping[str, int]:
+        """Positions, by id, of the policies that the profile selects."""
+        positions = self.compiled.positions
+        return {one: place for one, place in positions.items() if self.cuts.selected[place]}
+
+    def policy(self, policy_id: str) -> Policy:
+        """A policy that judges here."""
+        return self.compiled.policies[self.compiled.positions[policy_id]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinedUp:
+    """A side, its arrays brought into the order of a plan's policies."""
+
+    side: Side
+    at: NDArray[np.intp]
+    """Position in the side, -1 where the policy does not judge there."""
+    review: NDArray[np.float64]
+    """Infinite where the policy does not judge."""
+    block: NDArray[np.float64]
+    acts: NDArray[np.float64]
+    """The share of contents on which the policy acts: 0 for a shadow, between for a canary."""
+    rounding: NDArray[np.float64]
+    """See `rounding_of`."""
+
+    @classmethod
+    def of(cls, side: Side, policy_ids: Sequence[str]) -> "LinedUp":
+        """A side in the order of these policies."""
+        at = _places(policy_ids, side.judging)
+        acts = side.compiled.enforced.astype(np.float64)
+        for position, share in side.compiled.canaries.items():
+            acts[position] = share
+        return cls(
+            side=side,
+            at=at,
+            review=np.where(at < 0, np.inf, side.cuts.review[at]),
+            block=np.where(at < 0, np.inf, side.cuts.block[at]),
+            acts=np.where(at < 0, 0.0, acts[at]),
+            rounding=rounding_of(side.compiled)[at],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Both sides in the order of `policy_ids`: all that judge on either side."""
+
+    policy_ids: tuple[str, ...]
+    old: LinedUp
+    new: LinedUp
+    rescored: CompiledPolicies | None
+    """The policies of the new side whose old scores do not hold; None if there are none."""
+    rescored_at: NDArray[np.intp]
+    """Position among those; -1 where the old score holds, or there is no new one."""
+    touched: NDArray[np.intp]
+    """Positions, in this plan, of the policies whose verdicts may differ."""
+
+    @property
+    def touched_ids(self) -> tuple[str, ...]:
+        """The policies whose verdicts may differ."""
+        return tuple(self.policy_ids[position] for position in self.touched)
+
+    @classmethod
+    def of(cls, old: Side, new: Side, rescored: CompiledPolicies | None) -> "Plan":
+        """Line both up; `rescored` has to hold exactly the policies of `to_rescore`."""
+        ids = tuple(sorted(old.judging.keys() | new.judging.keys()))
+        rescored_at = _places(ids, {} if rescored is None else rescored.positions)
+        before, after = LinedUp.of(old, ids), LinedUp.of(new, ids)
+        cut_moved = (before.review != after.review) | (before.block != after.block)
+        return cls(
+            policy_ids=ids,
+            old=before,
+            new=after,
+            rescored=rescored,
+            rescored_at=rescored_at,
+            # A policy that judges on one side only has infinite cuts on the other.
+            touched=np.flatnonzero((rescored_at >= 0) | cut_moved | (before.acts != after.acts)),
+        )
+
+
+def to_rescore(old: Side, new: Side) -> tuple[Policy, ...]:
+    """The policies of the new side whose scores have to be computed anew."""
+    before = old.judging
+    return tuple(
+        new.policy(policy_id)
+        for policy_id in sorted(new.judging)
+        if policy_id not in before or not _scores_alike(old, new, policy_id)
+    )
+
+
+def _scores_alike(old: Side, new: Side, policy_id: str) -> bool:
+    before, after = old.policy(policy_id), new.policy(policy_id)
+    return (
+        before.scoring_digest == after.scoring_digest
+        and old.compiled.scale == new.compiled.scale
+        and _fit(old, before) == _fit(new, after)
+    )
+
+
+def _fit(side: Side, policy: Policy) -> Fit | None:
+    return fit_of(policy, side.compiled.policy_set)
+
+
+def _places(policy_ids: Sequence[str], places: Mapping[str, int]) -> NDArray[np.intp]:
+    return np.array([places.get(policy_id, -1) for policy_id in policy_ids], dtype=np.intp)

@@ -1,0 +1,80 @@
+"""From settings to encoders that are loaded and warm, and to the limits of the decoder."""
+
+from pathlib import Path
+
+from moderation.adapters.encoders.devices import Tuning
+from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.encoders.registry import load_encoder
+from moderation.adapters.images import DecodeLimits
+from moderation.settings import Settings, bundle_store, cache_directory
+
+
+def load_first_encoder(settings: Settings) -> OnnxDualEncoder:
+    """The encoder that decides, ready to run; raises BundleRejected."""
+    return load_bundle(
+        settings,
+        settings.encoder.bundle,
+        Tuning(
+            threads=settings.encoder.threads,
+            spinning=settings.encoder.spinning,
+            gpu_memory_limit_bytes=settings.encoder.gpu_memory_limit_bytes,
+            engine_cache=_engine_cache(settings),
+            batches_in_flight=settings.batching.batches_in_flight,
+            largest_batch=settings.batching.max_batch_size,
+        ),
+    )
+
+
+def load_second_encoder(settings: Settings) -> OnnxDualEncoder:
+    """The encoder that only watches; raises BundleRejected.
+
+    On one thread, and one content's frames at a time: the first encoder needs the machine.
+    """
+    return load_bundle(
+        settings,
+        settings.shadow_encoder.bundle,
+        Tuning(
+            threads=1,
+            gpu_memory_limit_bytes=settings.encoder.gpu_memory_limit_bytes,
+            engine_cache=_engine_cache(settings),
+            batches_in_flight=1,
+            largest_batch=settings.decode.max_frames_judged,
+        ),
+    )
+
+
+def load_bundle(settings: Settings, name_or_path: str, tuning: Tuning) -> OnnxDualEncoder:
+    """Load an encoder as the settings say and warm it up; raises BundleRejected."""
+    encoder = load_encoder(
+        name_or_path,
+        store=bundle_store(settings),
+        device=settings.encoder.device,
+        tuning=tuning,
+        allow_unverified=settings.encoder.allow_unverified,
+    )
+    encoder.warm_up()
+    return encoder
+
+
+def decode_limits(settings: Settings) -> DecodeLimits:
+    """The decoder's limits as the settings say."""
+    decode = settings.decode
+    return DecodeLimits(
+        max_image_bytes=decode.max_image_bytes,
+        max_pixels=decode.max_pixels,
+        max_frames=decode.max_frames,
+        max_frames_judged=decode.max_frames_judged,
+        max_aspect_ratio=decode.max_aspect_ratio,
+        min_side_px=decode.min_side_px,
+        max_scans=decode.max_scans,
+        max_animation_pixels=decode.max_animation_pixels,
+    )
+
+
+def _engine_cache(settings: Settings) -> Path | None:
+    """Created only where it is needed: TensorRT will not do it."""
+    if "tensorrt" not in settings.encoder.device:
+        return None
+    directory = Path(settings.encoder.engine_cache or cache_directory() / "engines").expanduser()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

@@ -1,0 +1,84 @@
+"""The schema that editors use says what the language says, and the shipped files keep to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from moderation.adapters.policy_yaml.json_schema import MODELS, json_schema
+from moderation.adapters.policy_yaml.source import SHARED
+from tests.adapters.policy_yaml.test_messages import VALUES
+from tests.adapters.policy_yaml.writing import GOOD
+
+SHIPPED = Path(__file__).parents[3] / "policies"
+FILES = sorted(SHIPPED.glob("*.yaml"))
+ONLY_THE_SERVICE_KNOWS = {
+    "a control character in quotes",
+    "a character that reverses the text",
+    "half of a character",
+    "a phrase twice",
+    "an id other than the file's name",
+    "a phrase that is a contrast phrase too",
+    "a template twice",
+    "a threshold that is not a number",
+    "thresholds out of order",
+    "thresholds as targets out of order",
+    "a recall that is lower at review than at block",
+    "a canary of a shadow",
+    "a day that there is not",
+    "an end before the beginning",
+    "an include without a file of lists",
+}
+"""Mistakes between two values, or in what a text holds, which JSON Schema cannot say."""
+
+
+def kind_of(path: Path) -> str:
+    return path.stem if path.stem in SHARED else "policy"
+
+
+def read(text: str) -> Any:  # noqa: ANN401 - whatever YAML holds
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def is_valid(text: str, kind: str = "policy") -> bool:
+    written = json.loads(json.dumps(read(text), default=str))
+    return Draft202012Validator(json_schema(kind)).is_valid(written)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_schema_is_one_and_the_committed_file_is_up_to_date(kind: str) -> None:
+    schema = json_schema(kind)
+    committed = (SHIPPED / ".schema" / f"{kind}.schema.json").read_text()
+
+    Draft202012Validator.check_schema(schema)
+    assert json.loads(committed) == schema, "run `moderation policy schema` into it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_file_names_its_schema_and_keeps_to_it(path: Path) -> None:
+    text = path.read_text()
+
+    first = text.splitlines()[0]
+    assert first == f"# yaml-language-server: $schema=.schema/{kind_of(path)}.schema.json"
+    assert is_valid(text, kind_of(path))
+
+
+def test_a_good_policy_is_valid() -> None:
+    assert is_valid(GOOD)
+
+
+@pytest.mark.parametrize("name", sorted(VALUES.keys() - ONLY_THE_SERVICE_KNOWS))
+def test_an_editor_underlines_what_the_service_refuses(name: str) -> None:
+    text, _ = VALUES[name]
+
+    assert not is_valid(text)
+
+
+def test_every_key_tells_an_editor_what_it_means() -> None:
+    for kind in MODELS:
+        schema = json_schema(kind)
+        for name, key in schema["properties"].items():
+            assert key.get("description"), (kind, name)

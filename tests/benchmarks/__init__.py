@@ -1,0 +1,1 @@
+"""Measuring scripts run, on miniatures."""

@@ -1,0 +1,104 @@
+"""What differs in meaning between two policy sets."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.core.policy import (
+    Action,
+    Mode,
+    Phrase,
+    Policy,
+    PolicySet,
+    Profile,
+    Severity,
+    Thresholds,
+)
+from moderation.core.policy_diff import diff_policy_sets
+from tests.builders import a_policy, a_policy_set
+
+
+def changes(old: Policy, new: Policy) -> list[str]:
+    """Every change as it is shown."""
+    diff = diff_policy_sets(a_policy_set(old), a_policy_set(new))
+    return [str(change) for part in diff.policies for change in part.changes]
+
+
+OLD = a_policy(phrases=["a gun", "a rifle"], contrast=["a drill"])
+
+
+@pytest.mark.parametrize(
+    ("new", "shown"),
+    [
+        (replace(OLD, title="Guns"), "~ title: Weapons -> Guns"),
+        (replace(OLD, mode=Mode.SHADOW), "~ mode: enforce -> shadow"),
+        (replace(OLD, severity=Severity.HIGH), "~ severity: medium -> high"),
+        (replace(OLD, description="Arms"), "+ description: Arms"),
+        (replace(OLD, needs_clip=True), "~ needs_clip: false -> true"),
+        (replace(OLD, aggregation="mean"), "~ aggregation: max -> mean"),
+        (replace(OLD, thresholds=Thresholds(0.4, 0.8)), "~ thresholds.review: 0.5 -> 0.4"),
+        (replace(OLD, thresholds=Thresholds(0.5, None)), "- thresholds.block: 0.8"),
+        (replace(OLD, phrases=(*OLD.phrases, Phrase("a bow"))), '+ phrases["a bow"]'),
+        (replace(OLD, phrases=(*OLD.phrases, Phrase("a bow", 0.5))), '+ phrases["a bow"]: 0.5'),
+        (replace(OLD, phrases=OLD.phrases[:1]), '- phrases["a rifle"]'),
+        (replace(OLD, contrast=()), '- contrast["a drill"]'),
+        (replace(OLD, templates=("{}", "my {}")), '+ templates["my {}"]'),
+        (
+            replace(OLD, phrases=(Phrase("a gun", 0.5), OLD.phrases[1])),
+            '~ phrases["a gun"]: 1 -> 0.5',
+        ),
+    ],
+)
+def test_a_change_is_told_by_the_names_that_the_files_use(new: Policy, shown: str) -> None:
+    assert changes(OLD, new) == [shown]
+
+
+def test_what_means_the_same_makes_no_difference() -> None:
+    turned = replace(OLD, phrases=OLD.phrases[::-1], thresholds=Thresholds(0.5, 0.8))
+
+    assert diff_policy_sets(a_policy_set(OLD), a_policy_set(turned)).is_empty
+
+
+def test_a_policy_that_came_and_one_that_went_are_told_whole() -> None:
+    old = a_policy_set(a_policy("a"), a_policy("b"))
+    new = a_policy_set(a_policy("b"), a_policy("c", phrases=["a cat"]))
+
+    went, came = diff_policy_sets(old, new).policies
+
+    assert (went.id, went.is_removed, went.is_added) == ("a", True, False)
+    assert (came.id, came.is_removed, came.is_added) == ("c", False, True)
+    assert '+ phrases["a cat"]' in map(str, came.changes)
+    assert '- phrases["a gun"]' in map(str, went.changes)
+
+
+def test_changes_of_profiles_are_told() -> None:
+    policies = (a_policy("a"), a_policy("b"))
+    kids = Profile("kids", thresholds={"a": Thresholds(0.3, None)})
+    stricter = Profile("kids", frozenset({"a"}), {"a": Thresholds(0.2, 0.9)}, Action.BLOCK)
+
+    (part,) = diff_policy_sets(
+        a_policy_set(*policies, profiles=[kids]), a_policy_set(*policies, profiles=[stricter])
+    ).profiles
+
+    assert [str(change) for change in part.changes] == [
+        "- policies: all",
+        "~ thresholds.a.review: 0.3 -> 0.2",
+        "~ on_unjudgeable: review -> block",
+        '+ policies["a"]',
+        "+ thresholds.a.block: 0.9",
+    ]
+
+
+@given(st.lists(st.sampled_from("abcde"), min_size=1, unique=True), st.data())
+def test_a_set_differs_from_another_exactly_when_their_versions_do(
+    ids: list[str], data: st.DataObject
+) -> None:
+    def drawn() -> PolicySet:
+        cut = st.sampled_from([0.1, 0.5])
+        return a_policy_set(*(a_policy(one, review=data.draw(cut)) for one in ids))
+
+    old, new = drawn(), drawn()
+
+    assert diff_policy_sets(old, new).is_empty == (old.version == new.version)
