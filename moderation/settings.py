@@ -116,6 +116,9 @@ class PolicySettings(_Section):
     encoder_binding: Literal["refuse", "warn", "ignore"] = Field(
         "refuse", description="What to do where encoder.lock names an encoder that does not run."
     )
+    require_tests: bool = Field(
+        False, description="Activate no policy set that fails its tests, or that has none."
+    )
     cache_directory: Path = Field(
         Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
     )
@@ -169,9 +172,23 @@ class BatchingSettings(_Section):
     """Batches for the encoder."""
 
     max_batch_size: Count = Field(8, description="Most frames in one batch.")
-    max_queue_size: Count = Field(256, description="Most frames that wait.")
+    max_queue_size: Count = Field(256, description="Most frames that wait, of each priority.")
     batches_in_flight: int = Field(
         0, ge=0, description="Batches that run at once on a device; 0: two on a GPU, else one."
+    )
+    bulk_share: float = Field(
+        0.25, ge=0, le=1, description="Least share of the places that bulk has beside interactive."
+    )
+
+
+class CacheSettings(_Section):
+    """Embeddings of contents seen before."""
+
+    max_bytes: int = Field(
+        64 * 2**20, ge=0, description="Memory for them, about 2 KB an image; 0 keeps none."
+    )
+    refusal_s: Seconds = Field(
+        300.0, description="How long it is remembered that content cannot be judged."
     )
 
 
@@ -181,6 +198,9 @@ class LimitSettings(_Section):
     max_in_flight: Count = Field(256, description="Most requests under way.")
     max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
+    target_wait_s: Seconds = Field(
+        0.5, description="Wait beyond which fewer interactive requests are let in."
+    )
 
 
 class RecentSettings(_Section):
@@ -217,6 +237,7 @@ class Settings(BaseSettings):
     shadow_encoder: ShadowEncoderSettings = ShadowEncoderSettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()
+    cache: CacheSettings = CacheSettings()
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()

@@ -26,6 +26,7 @@ from moderation.service.ports import (
     ChangeFeed,
     ImageDecoder,
     ImageEncoder,
+    Lookup,
     PolicyKeeper,
     PolicySource,
     ShadowOutcome,
@@ -222,6 +223,10 @@ class TelemetryContract:
             telemetry.shed(reason)
         telemetry.queue_changed(3)
         telemetry.batch_encoded(8, 0.02)
+        for lookup in Lookup:
+            telemetry.embedding_looked_up(lookup)
+        telemetry.cache_changed(4096)
+        telemetry.limit_changed(64)
         for outcome in ShadowOutcome:
             telemetry.encoder_shadowed(outcome)
 

@@ -20,7 +20,7 @@ from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -210,6 +210,9 @@ class RecordingTelemetry:
         self.sheds: list[ShedReason] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
+        self.lookups: list[Lookup] = []
+        self.cache_sizes: list[int] = []
+        self.limits: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
         """Version, policies, texts embedded."""
         self.origins: list[SetOrigin] = []
@@ -233,6 +236,15 @@ class RecordingTelemetry:
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         self.batch_sizes.append(size)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        self.lookups.append(lookup)
+
+    def cache_changed(self, n_bytes: int) -> None:
+        self.cache_sizes.append(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        self.limits.append(max_in_flight)
 
     def policies_loaded(
         self,

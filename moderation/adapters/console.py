@@ -15,7 +15,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -71,6 +71,16 @@ class LogTelemetry:
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry; too frequent for a log."""
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry; too frequent for a log."""
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin

@@ -17,6 +17,7 @@ from moderation.client.streaming import as_judged
 from moderation.core.content import Content
 from moderation.core.decision import Options
 from moderation.core.errors import InvalidRequest, ModerationError
+from moderation.service.lanes import Priority
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
@@ -66,7 +67,9 @@ async def _judge(
     place, picture = numbered
     try:
         image = await asyncio.to_thread(read_picture, picture, max_bytes=max_bytes)
-        decision = await engine.moderator.moderate(Content(image, str(place)), options)
+        decision = await engine.moderator.moderate(
+            Content(image, str(place)), options, priority=Priority.BULK
+        )
     except OSError as error:
         return Judged(place, problem=f"cannot be read: {error.strerror}")
     except InvalidRequest as error:

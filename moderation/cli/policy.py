@@ -2,7 +2,7 @@
 
 import typer
 
-from moderation.cli import policy_diff, policy_history, policy_rollback, policy_schema
+from moderation.cli import policy_diff, policy_history, policy_rollback, policy_schema, policy_tests
 
 policy = typer.Typer(
     name="policy",
@@ -12,5 +12,6 @@ policy = typer.Typer(
 )
 policy.command("schema")(policy_schema.schema)
 policy.command("diff")(policy_diff.diff)
+policy.command("test")(policy_tests.run_tests)
 policy.command("history")(policy_history.history)
 policy.command("rollback")(policy_rollback.rollback)

@@ -27,6 +27,10 @@ def serve(
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
+    require_policy_tests: Annotated[
+        bool | None,
+        typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or pretty.")] = None,
     config: Config = None,
 ) -> int:
@@ -41,6 +45,7 @@ def serve(
         "encoder.device": device,
         "shadow_encoder.bundle": shadow_encoder,
         "shadow_encoder.share": shadow_share,
+        "policies.require_tests": require_policy_tests,
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)

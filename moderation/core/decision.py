@@ -63,13 +63,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of one request went, in seconds."""
+    """Where the time of one request went, in seconds; with `cached`, encoding took none."""
 
     decode_s: float = 0.0
     queue_s: float = 0.0
     encode_s: float = 0.0
     score_s: float = 0.0
     total_s: float = 0.0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,28 +189,24 @@ def decide(
     actions = actions_of(scores.score, cuts.review, cuts.block)
     margins = scores.score - np.where(scores.score >= cuts.block, cuts.block, cuts.review)
     order = np.lexsort((-margins, -actions))
-    ranked = [int(position) for position in order[selected[order]]]
+    ranked = order[selected[order]]
     enforced = enforced_on(content_id, compiled)
-    acting = [position for position in ranked if enforced[position]]
-    shown = [
-        position
-        for position in ranked
-        if options.include_all_verdicts or actions[position] > Action.ALLOW
-    ]
-    # What came nearest explains an ALLOW as a passed threshold explains a BLOCK.
-    shown = shown or acting[:1] or ranked[:1]
+    acting = ranked[enforced[ranked]]
+    shown = ranked if options.include_all_verdicts else ranked[actions[ranked] > Action.ALLOW]
+    if not shown.size:  # what came nearest explains an ALLOW as a passed threshold does a BLOCK
+        shown = acting[:1] if acting.size else ranked[:1]
     verdict_by_position = {
         position: replace(
             _verdict(position, Action(int(actions[position])), scores, compiled, cuts),
             mode=Mode.ENFORCE if enforced[position] else Mode.SHADOW,
         )
-        for position in shown
+        for position in shown.tolist()
     }
-    action = Action(int(actions[acting[0]])) if acting else Action.ALLOW
+    action = Action(int(actions[acting[0]])) if acting.size else Action.ALLOW
     audited = is_audited(content_id, cuts.profile)
     return Outcome(
         action=max(action, Action.REVIEW) if audited else action,
-        deciding=verdict_by_position[acting[0]] if action > Action.ALLOW else None,
+        deciding=verdict_by_position[int(acting[0])] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
         audited=audited,
         scores=PolicyScores(compiled.policies, scores.score, selected),

@@ -2,24 +2,35 @@
 
 While a batch runs, newcomers gather; the next batch takes whatever waits, up to
 `max_batch_size`. An idle service thus answers at once and a busy one in full
-batches, without a delay to tune.
+batches, without a delay to tune. What cannot be ready by its deadline is not
+started: under overload the encoder works for those only who still wait.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from moderation.core.errors import EncodingFailed, ModerationError, NotReady, Overloaded
+from moderation.core.errors import (
+    DeadlineExceeded,
+    EncodingFailed,
+    ModerationError,
+    NotReady,
+    Overloaded,
+)
+from moderation.service.lanes import Lanes, Urgency
 from moderation.service.ports import ShedReason, Telemetry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 RETRY_AFTER_S = 0.5
+BULK_SHARE = 0.25
+PATIENCE = 0.5
+"""What is left of the expected run time each time that something is given up because of it: one
+slow run must not be the reason for which no other is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,17 @@ class _Entry(Generic[Item, Result]):
     item: Item
     future: asyncio.Future[Batched[Result]]
     entered_at: float
+    urgency: Urgency
 
 
 class Batcher(Generic[Item, Result]):
     """Runs `run_batch` on `executor` for items that callers submit one group at a time.
 
-    At most `max_queue_size` items wait; `batches_in_flight` batches run at once.
+    At most `max_queue_size` items wait in each lane, of which bulk has `bulk_share` of the
+    places in a batch at least; `batches_in_flight` batches run at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting, and all but the first are keywords
         self,
         run_batch: Callable[[Sequence[Item]], Sequence[Result]],
         *,
@@ -53,6 +66,7 @@ class Batcher(Generic[Item, Result]):
         max_batch_size: int,
         max_queue_size: int,
         batches_in_flight: int = 1,
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         self._run_batch = run_batch
         self._executor = executor
@@ -60,7 +74,9 @@ class Batcher(Generic[Item, Result]):
         self._max_batch_size = max_batch_size
         self._max_queue_size = max_queue_size
         self._batches_in_flight = batches_in_flight
-        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._lanes: Lanes[_Entry[Item, Result]] = Lanes(bulk_share=bulk_share)
+        self._least_run_s = 0.0
+        """What one item took of the last batch: nothing is ready sooner than that."""
         self._changed = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._open = False
@@ -86,31 +102,33 @@ class Batcher(Generic[Item, Result]):
         try:
             await asyncio.gather(*self._loops)
         finally:
-            _fail(self._waiting, NotReady("the encoder was stopped"))
+            _fail(self._lanes.take(len(self._lanes)), NotReady("the encoder was stopped"))
 
-    async def submit(self, items: Sequence[Item]) -> list[Batched[Result]]:
+    async def submit(
+        self, items: Sequence[Item], urgency: Urgency | None = None
+    ) -> list[Batched[Result]]:
         """Results in the order of the items.
 
         Raises Overloaded if not all of them find room, here or in the device's memory,
-        NotReady when closed, and EncodingFailed if an item fails on its own. A cancelled
-        caller's items are skipped.
+        DeadlineExceeded if they cannot be ready in time, NotReady when closed, and
+        EncodingFailed if an item fails on its own. A cancelled caller's items are skipped.
         """
+        urgency = urgency or Urgency()
         if not self._open:
             raise NotReady("the encoder is not running")
         # A group alone is always let in: a longer one than the queue would never find room.
-        if self._waiting and len(self._waiting) + len(items) > self._max_queue_size:
+        waiting = self._lanes.waiting(urgency.priority)
+        if waiting and waiting + len(items) > self._max_queue_size:
             self._telemetry.shed(ShedReason.QUEUE_FULL)
-            raise Overloaded(
-                f"{len(self._waiting)} frames wait already", retry_after_s=RETRY_AFTER_S
-            )
+            raise Overloaded(f"{waiting} frames wait already", retry_after_s=RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
         now = loop.time()
         entries: list[_Entry[Item, Result]] = [
-            _Entry(item, loop.create_future(), now) for item in items
+            _Entry(item, loop.create_future(), now, urgency) for item in items
         ]
-        self._waiting.extend(entries)
+        self._lanes.add(entries)
         self._changed.set()
-        self._telemetry.queue_changed(len(self._waiting))
+        self._telemetry.queue_changed(len(self._lanes))
         futures = [entry.future for entry in entries]
         try:
             return await asyncio.gather(*futures)
@@ -119,7 +137,7 @@ class Batcher(Generic[Item, Result]):
                 future.cancel()
 
     async def _run(self) -> None:
-        while self._open or self._waiting:
+        while self._open or self._lanes:
             if batch := self._take():
                 try:
                     await self._answer(batch)
@@ -130,14 +148,21 @@ class Batcher(Generic[Item, Result]):
                 await self._changed.wait()
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """What waits, up to a full batch, less the items whose callers left."""
-        batch: list[_Entry[Item, Result]] = []
-        while self._waiting and len(batch) < self._max_batch_size:
-            entry = self._waiting.popleft()
-            if not entry.future.done():
-                batch.append(entry)
-        self._telemetry.queue_changed(len(self._waiting))
+        """What waits, up to a full batch, less what nobody can use any more."""
+        self._lanes.remove(lambda entry: entry.future.done())  # their callers left
+        self._give_up_late()
+        batch = self._lanes.take(self._max_batch_size)
+        self._telemetry.queue_changed(len(self._lanes))
         return batch
+
+    def _give_up_late(self) -> None:
+        ready_at = asyncio.get_running_loop().time() + self._least_run_s
+        late = self._lanes.remove(lambda entry: entry.urgency.deadline < ready_at)
+        if late:
+            self._least_run_s *= PATIENCE
+        for _ in {id(entry.urgency) for entry in late}:  # once a request, not once a frame
+            self._telemetry.shed(ShedReason.DEADLINE)
+        _fail(late, DeadlineExceeded("the encoder would not have been ready in time"))
 
     async def _answer(self, entries: Sequence[_Entry[Item, Result]]) -> None:
         loop = asyncio.get_running_loop()
@@ -149,6 +174,7 @@ class Batcher(Generic[Item, Result]):
             await self._answer_failure(entries, error)
             return
         run_s = loop.time() - started
+        self._least_run_s = run_s / len(entries)
         self._telemetry.batch_encoded(len(entries), run_s)
         for entry, result in zip(entries, results, strict=True):
             if not entry.future.done():  # the caller may have gone away while we ran

@@ -1,4 +1,4 @@
-"""From the bytes of an upload to its embeddings: decode, wait for a batch, encode, check."""
+"""From the bytes of an upload to its embeddings: remembered, or decoded, batched and encoded."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,49 +11,111 @@ from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import require_unit_rows
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
 from moderation.service.batching import Batcher
-from moderation.service.ports import ImageDecoder, ImageEncoder
+from moderation.service.embedding_cache import ContentKey, EmbeddingCache, content_key
+from moderation.service.lanes import Priority, Urgency
+from moderation.service.ports import ImageDecoder, ImageEncoder, Lookup, Telemetry
+from moderation.service.sharing import SharedWork
+
+HASHED_AT_ONCE_BYTES = 256 * 1024
+"""The digest of so many bytes takes less of the event loop than asking a thread for it would."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedContent:
-    """One content's embeddings, a row a frame, and what they cost in seconds."""
+    """One content's embeddings, a row a frame, and what they cost in seconds.
+
+    `queue_s` is spent waiting, for a thread to decode on or for a place in a batch.
+    For content that was under way already, the seconds are those of its one encoding.
+    """
 
     embeddings: Embeddings
-    decode_s: float
-    queue_s: float
-    encode_s: float
+    decode_s: float = 0.0
+    queue_s: float = 0.0
+    encode_s: float = 0.0
+    cached: bool = False
 
 
 class ContentEncoder:
-    """Decodes on `executor`, encodes through `batcher`."""
+    """Decodes on the threads of `executor`, encodes through `batcher`, remembers in `cache`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, all of them keywords
         self,
         *,
         decoder: ImageDecoder,
         batcher: Batcher[Pixels, Embedding],
         executor: Executor,
+        decode_threads: int,
+        cache: EmbeddingCache,
+        encoder_id: str,
+        telemetry: Telemetry,
     ) -> None:
         self._decoder = decoder
         self._batcher = batcher
         self._executor = executor
+        # A thread takes decodings in the order of arrival: bulk that queued up there would be
+        # in the way of whoever waits for an answer.
+        self._bulk_decoding = asyncio.Semaphore(decode_threads)
+        self._cache = cache
+        self._encoder_id = encoder_id
+        self._telemetry = telemetry
+        self._shared: SharedWork[ContentKey, EncodedContent] = SharedWork()
 
-    async def encode(self, image: bytes) -> EncodedContent:
-        """Raises UnjudgeableContent, Overloaded or NotReady."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        frames = await loop.run_in_executor(self._executor, self._decoder.decode, image)
-        decode_s = loop.time() - started
+    async def encode(self, image: bytes, urgency: Urgency | None = None) -> EncodedContent:
+        """Raises UnjudgeableContent, Overloaded, DeadlineExceeded or NotReady."""
+        key = await self._key(image)
         try:
-            batched = await self._batcher.submit(list(frames))
+            remembered = self._cache.get(key)
+        except UnjudgeableContent:
+            self._telemetry.embedding_looked_up(Lookup.HIT)
+            raise
+        if remembered is not None:
+            self._telemetry.embedding_looked_up(Lookup.HIT)
+            return EncodedContent(remembered, cached=True)
+        shared = self._shared.is_under_way(key)
+        self._telemetry.embedding_looked_up(Lookup.SHARED if shared else Lookup.MISS)
+        return await self._shared.result(
+            key, urgency or Urgency(), lambda common: self._encode(key, image, common)
+        )
+
+    async def _key(self, image: bytes) -> ContentKey:
+        if len(image) <= HASHED_AT_ONCE_BYTES:
+            return content_key(self._encoder_id, image)
+        # Not where others decode: what is remembered must not queue up behind what is not.
+        return await asyncio.to_thread(content_key, self._encoder_id, image)
+
+    async def _encode(self, key: ContentKey, image: bytes, urgency: Urgency) -> EncodedContent:
+        try:
+            frames, waited_s, decode_s = await self._decoded(image, urgency)
+        except UnjudgeableContent as error:
+            self._cache.remember_refusal(key, error)
+            raise
+        try:
+            batched = await self._batcher.submit(list(frames), urgency)
         except EncodingFailed as error:
             raise UnjudgeableContent(FailureCode.ENCODER_FAILED, str(error)) from error
+        embeddings = np.stack([one.result for one in batched])
+        self._cache.remember(key, embeddings)
         return EncodedContent(
-            embeddings=np.stack([one.result for one in batched]),
+            embeddings=embeddings,
             decode_s=decode_s,
-            queue_s=max(one.queue_s for one in batched),
+            queue_s=waited_s + max(one.queue_s for one in batched),
             encode_s=max(one.run_s for one in batched),
         )
+
+    async def _decoded(self, image: bytes, urgency: Urgency) -> tuple[Pixels, float, float]:
+        """Frames, and the seconds spent waiting for a thread and decoding."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+
+        def decode() -> tuple[float, Pixels]:
+            return loop.time(), self._decoder.decode(image)
+
+        if urgency.priority is Priority.BULK:
+            async with self._bulk_decoding:
+                started, frames = await loop.run_in_executor(self._executor, decode)
+        else:
+            started, frames = await loop.run_in_executor(self._executor, decode)
+        return frames, started - asked, loop.time() - started
 
 
 def encode_batch(encoder: ImageEncoder, frames: Sequence[Pixels]) -> list[Embedding]:

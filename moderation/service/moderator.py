@@ -1,32 +1,21 @@
 """Judges one content: the main job."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import NoReturn
 
 from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
-from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
+from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
+from moderation.service.admission import Admission, Limits
 from moderation.service.encoding import ContentEncoder, EncodedContent
+from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.ports import Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import Shadow
-
-RETRY_AFTER_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may be under way at once, and for how long."""
-
-    max_in_flight: int
-    max_in_flight_bytes: int
-    max_request_s: float
 
 
 class Moderator:
@@ -46,21 +35,25 @@ class Moderator:
         self._policies = policies
         self._encoder = encoder
         self._telemetry = telemetry
-        self._limits = limits
+        self._max_request_s = limits.max_request_s
+        self._admission = Admission(limits, telemetry)
         self._clock = clock
         self._new_id = new_id
         self._shadow: Shadow | None = None
         self._keep = keep
-        self._in_flight = 0
-        self._in_flight_bytes = 0
 
     @property
     def in_flight(self) -> int:
         """Requests that were let in and are not answered yet."""
-        return self._in_flight
+        return self._admission.in_flight
 
     async def moderate(
-        self, content: Content, options: Options, *, within_s: float | None = None
+        self,
+        content: Content,
+        options: Options,
+        *,
+        within_s: float | None = None,
+        priority: Priority = Priority.INTERACTIVE,
     ) -> Decision:
         """Judge one content, within so many seconds if the caller set a deadline.
 
@@ -71,15 +64,17 @@ class Moderator:
         compiled = self._policies.current  # once: a reload must not split a request
         cuts = compiled.cuts[compiled.policy_set.profile(options.profile).id]
         select(compiled, cuts, options)  # a wrong request must not cost an encoding
-        longest_s = self._limits.max_request_s
-        allowed_s = longest_s if within_s is None else min(within_s, longest_s)
+        allowed_s = self._max_request_s if within_s is None else min(within_s, self._max_request_s)
         if allowed_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
-        with self._admitted(len(content.image)):
+        started = asyncio.get_running_loop().time()
+        urgency = Urgency(priority, started + allowed_s)
+        with self._admission.admitted(len(content.image), priority):
             try:
                 async with asyncio.timeout(allowed_s):
-                    decision = await self._judge(content, options, compiled, cuts)
-            except TimeoutError as error:
+                    decision = await self._judge(content, options, compiled, cuts, urgency)
+            except (TimeoutError, DeadlineExceeded) as error:
+                self._admission.waited(asyncio.get_running_loop().time() - started, priority)
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
         self._telemetry.decided(decision)
         return decision
@@ -93,32 +88,13 @@ class Moderator:
         compiled = self._policies.current
         select(compiled, compiled.cuts[compiled.policy_set.profile(options.profile).id], options)
 
-    @contextmanager
-    def _admitted(self, n_bytes: int) -> Iterator[None]:
-        if self._in_flight >= self._limits.max_in_flight:
-            self._shed(ShedReason.IN_FLIGHT, f"{self._in_flight} requests are under way")
-        # An image alone is always let in; its own size is the decoder's limit to keep.
-        full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
-        if self._in_flight and full:
-            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
-        self._in_flight += 1
-        self._in_flight_bytes += n_bytes
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            self._in_flight_bytes -= n_bytes
-
-    def _shed(self, reason: ShedReason, message: str) -> NoReturn:
-        self._telemetry.shed(reason)
-        raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
-
     async def _judge(
         self,
         content: Content,
         options: Options,
         compiled: CompiledPolicies,
         cuts: ProfileCuts,
+        urgency: Urgency,
     ) -> Decision:
         started = asyncio.get_running_loop().time()
         blank = Decision(
@@ -131,12 +107,14 @@ class Moderator:
             decided_at=self._clock(),
         )
         try:
-            encoded = await self._encoder.encode(content.image)
+            encoded = await self._encoder.encode(content.image, urgency)
         except UnjudgeableContent as error:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
             return replace(blank, failure=failure, timings=Timings(total_s=total_s))
         self._keep(content.content_id, encoded.embeddings)
+        if not encoded.cached:
+            self._admission.waited(encoded.queue_s, urgency.priority)
         scoring = asyncio.get_running_loop().time()
         scores = score(encoded.embeddings, compiled)
         decided = _decided(blank, scores, options, compiled, cuts)
@@ -174,5 +152,6 @@ def _timed(decision: Decision, encoded: EncodedContent, started: float, scoring:
             encode_s=encoded.encode_s,
             score_s=ended - scoring,
             total_s=ended - started,
+            cached=encoded.cached,
         ),
     )

@@ -92,6 +92,7 @@ class PolicyComparer:
             scale=self._encoder.scale,
             embedding_by_text=self._phrases.by_text,
             day=self._day,
+            is_starter=self._encoder.is_starter,
         )
 
 

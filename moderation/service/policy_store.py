@@ -19,6 +19,7 @@ from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.phrases import PhraseEmbeddings
+from moderation.service.policy_tests import accept
 from moderation.service.ports import (
     ChangeFeed,
     PolicyKeeper,
@@ -57,7 +58,7 @@ class _Built:
 class PolicyStore:
     """The one place that knows which policies are active."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators, each by name, and two that may be missing
+    def __init__(  # noqa: PLR0913 - its collaborators, each by name, and three that may be missing
         self,
         *,
         source: PolicySource,
@@ -68,6 +69,7 @@ class PolicyStore:
         executor: Executor,
         keeper: PolicyKeeper = NO_KEEPER,
         max_age_s: float | None = None,
+        check: Callable[[CompiledPolicies], None] = accept,
     ) -> None:
         self._source = source
         self._phrases = PhraseEmbeddings(text_encoder)
@@ -77,6 +79,7 @@ class PolicyStore:
         self._executor = executor
         self._keeper = keeper
         self._max_age_s = max_age_s
+        self._check = check
         self._status = PolicyStatus()
         self._history: tuple[Activation, ...] | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -155,8 +158,11 @@ class PolicyStore:
 
     async def _tried(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._built_or_not, build)
+
+    def _built_or_not(self, build: Callable[[], _Built]) -> _Built | tuple[Problem, ...]:
         try:
-            return await loop.run_in_executor(self._executor, build)
+            return build()
         except PolicySetRejected as rejected:
             return rejected.problems
         except Exception as error:  # a bug or a dying disk must not end the reload loop
@@ -168,7 +174,9 @@ class PolicyStore:
         pin = self._keeper.pin()
         if pin is not None and pin.instead_of == policy_set.version:
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
-        return replace(self._built(policy_set, SetOrigin.SOURCE), overruled=pin)
+        built = self._built(policy_set, SetOrigin.SOURCE)
+        self._check(built.compiled)
+        return replace(built, overruled=pin)
 
     def _without_source(self) -> _Built:
         """The pinned set, the active one as of today, or the one that was kept.

@@ -91,6 +91,17 @@ class ShedReason(StrEnum):
     QUEUE_FULL = "queue_full"
     IN_FLIGHT = "in_flight"
     IN_FLIGHT_BYTES = "in_flight_bytes"
+    LATENCY = "latency"
+    DEADLINE = "deadline"
+
+
+class Lookup(StrEnum):
+    """How an embedding was come by; a small closed set, safe as a metric label."""
+
+    HIT = "hit"
+    MISS = "miss"
+    SHARED = "shared"
+    """Another caller's encoding of the same bytes was under way."""
 
 
 class PairSink(Protocol):
@@ -126,6 +137,18 @@ class Telemetry(Protocol):
 
     def batch_encoded(self, size: int, seconds: float) -> None:
         """A batch of so many frames went through the encoder."""
+        ...
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """Somebody wanted the embeddings of a content."""
+        ...
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """The cache of embeddings takes so much memory now."""
+        ...
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """Admission lets so many interactive requests be under way now."""
         ...
 
     def policies_loaded(

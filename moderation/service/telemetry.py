@@ -7,7 +7,7 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,18 @@ class FanOutTelemetry:
     def batch_encoded(self, size: int, seconds: float) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.batch_encoded(size, seconds))
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.embedding_looked_up(lookup))
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.cache_changed(n_bytes))
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin

@@ -47,6 +47,12 @@ class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEVERITY_HIGH: _ClassVar[Severity]
     SEVERITY_CRITICAL: _ClassVar[Severity]
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_INTERACTIVE: _ClassVar[Priority]
+    PRIORITY_BULK: _ClassVar[Priority]
+
 class FailureCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FAILURE_CODE_UNSPECIFIED: _ClassVar[FailureCode]
@@ -82,6 +88,9 @@ SEVERITY_LOW: Severity
 SEVERITY_MEDIUM: Severity
 SEVERITY_HIGH: Severity
 SEVERITY_CRITICAL: Severity
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_INTERACTIVE: Priority
+PRIORITY_BULK: Priority
 FAILURE_CODE_UNSPECIFIED: FailureCode
 FAILURE_CODE_NOT_AN_IMAGE: FailureCode
 FAILURE_CODE_FORMAT_NOT_ALLOWED: FailureCode
@@ -104,14 +113,16 @@ class Content(_message.Message):
     def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ...) -> None: ...
 
 class ModerateOptions(_message.Message):
-    __slots__ = ("profile", "policy_ids", "include_all_verdicts")
+    __slots__ = ("profile", "policy_ids", "include_all_verdicts", "priority")
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     POLICY_IDS_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ALL_VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     profile: str
     policy_ids: _containers.RepeatedScalarFieldContainer[str]
     include_all_verdicts: bool
-    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., include_all_verdicts: _Optional[bool] = ...) -> None: ...
+    priority: Priority
+    def __init__(self, profile: _Optional[str] = ..., policy_ids: _Optional[_Iterable[str]] = ..., include_all_verdicts: _Optional[bool] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class ModerateRequest(_message.Message):
     __slots__ = ("content", "options")
@@ -262,18 +273,20 @@ class Failure(_message.Message):
     def __init__(self, code: _Optional[_Union[FailureCode, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Timings(_message.Message):
-    __slots__ = ("decode", "queue", "encode", "score", "total")
+    __slots__ = ("decode", "queue", "encode", "score", "total", "cached")
     DECODE_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     ENCODE_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     decode: _duration_pb2.Duration
     queue: _duration_pb2.Duration
     encode: _duration_pb2.Duration
     score: _duration_pb2.Duration
     total: _duration_pb2.Duration
-    def __init__(self, decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., encode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., score: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., total: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    cached: bool
+    def __init__(self, decode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., encode: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., score: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., total: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class ListPoliciesRequest(_message.Message):
     __slots__ = ()

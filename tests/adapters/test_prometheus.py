@@ -15,7 +15,7 @@ from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 from tests.builders import (
     a_decision,
     a_policy,
@@ -137,11 +137,18 @@ def test_load_is_told_by_queue_batches_rpcs_and_what_was_turned_away(
     telemetry.queue_changed(5)
     telemetry.batch_encoded(8, 0.02)
     telemetry.shed(ShedReason.QUEUE_FULL)
+    telemetry.embedding_looked_up(Lookup.SHARED)
+    telemetry.cache_changed(4096)
+    telemetry.limit_changed(64)
     telemetry.rpc_finished("Moderate", "OK", 0.03)
 
     seen = scraped(server)
     assert seen[series("moderation_queue_depth")] == 5
     assert seen[series("moderation_batch_size_sum")] == 8
+    assert seen[series("moderation_embedding_lookups_total", result="shared")] == 1
+    assert seen[series("moderation_embedding_lookups_total", result="hit")] == 0
+    assert seen[series("moderation_embedding_cache_bytes")] == 4096
+    assert seen[series("moderation_admission_limit")] == 64
     assert seen[series("moderation_batch_duration_seconds_sum")] == pytest.approx(0.02)
     assert seen[series("moderation_shed_total", reason="queue_full")] == 1
     assert seen[series("moderation_rpcs_total", method="Moderate", code="OK")] == 1

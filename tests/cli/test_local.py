@@ -1,5 +1,6 @@
 """Judging with an engine of one's own: the engine on fakes, the files real."""
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,12 +14,15 @@ from moderation.app import Engine, new_id, utc_now
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import judged_by_engine, load_policies
 from moderation.cli.report import Judged
+from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
+from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
-from moderation.service.moderator import Limits, Moderator
+from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.settings import Settings
 from moderation.v1 import moderation_pb2 as pb
@@ -51,7 +55,15 @@ async def an_engine(
         )
         async with batcher:
             contents = ContentEncoder(
-                decoder=FakeImageDecoder(), batcher=batcher, executor=executor
+                decoder=FakeImageDecoder(),
+                batcher=batcher,
+                executor=executor,
+                decode_threads=2,
+                cache=EmbeddingCache(
+                    max_bytes=2**20, refusal_s=60, telemetry=telemetry, clock=time.monotonic
+                ),
+                encoder_id="fake-encoder",
+                telemetry=telemetry,
             )
             moderator = Moderator(
                 policies=store,
@@ -63,7 +75,11 @@ async def an_engine(
                 clock=lambda: datetime(2026, 3, 1, tzinfo=UTC),
                 new_id=new_id,
             )
-            yield Engine(moderator, store, an_encoder_info(), contents, encoder)
+            yield Engine(moderator, store, an_encoder_info(), contents, encoder, see_nothing)
+
+
+def see_nothing(image: bytes) -> Embeddings:
+    raise AssertionError("no policy test is run here")
 
 
 async def judged(

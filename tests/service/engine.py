@@ -11,9 +11,11 @@ from itertools import count
 from moderation.core.content import Embedding, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import PolicySet
+from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
-from moderation.service.moderator import Limits, Moderator
+from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from tests.builders import NOON, a_policy_set, an_encoder_info
 from tests.fakes import (
@@ -87,7 +89,21 @@ async def running_engine(
                 max_queue_size=16,
             )
         )
-        encoder = ContentEncoder(decoder=decoder, batcher=batcher, executor=decoding)
+        cache = EmbeddingCache(
+            max_bytes=2**20,
+            refusal_s=60.0,
+            telemetry=telemetry,
+            clock=lambda: clock().timestamp(),
+        )
+        encoder = ContentEncoder(
+            decoder=decoder,
+            batcher=batcher,
+            executor=decoding,
+            decode_threads=1,
+            cache=cache,
+            encoder_id=info.encoder_id,
+            telemetry=telemetry,
+        )
         policies = PolicyStore(
             source=source,
             text_encoder=texts,

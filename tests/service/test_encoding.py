@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
-from moderation.service.encoding import encode_batch
+from moderation.service.encoding import HASHED_AT_ONCE_BYTES, EncodedContent, encode_batch
+from moderation.service.lanes import Priority, Urgency
+from moderation.service.ports import Lookup
 from tests.fakes import FakeEncoder, FakeImageDecoder, embedding_of
-from tests.service.engine import running_engine
+from tests.service.engine import Engine, running_engine
 
 
 async def test_every_frame_has_its_embedding_in_order() -> None:
@@ -64,3 +66,88 @@ def test_a_batch_with_one_vector_that_is_none_fails_as_a_whole() -> None:
 
     with pytest.raises(EncodingFailed, match="not of unit norm"):
         encode_batch(FakeEncoder(spoiled={"x": nan}), frames)
+
+
+async def test_the_same_bytes_are_encoded_once_and_remembered() -> None:
+    async with running_engine() as engine:
+        first = await engine.encoder.encode(b"a gun|a kitten")
+        again = await engine.encoder.encode(b"a gun|a kitten")
+
+    np.testing.assert_array_equal(again.embeddings, first.embeddings)
+    assert (first.cached, again.cached) == (False, True)
+    assert (again.decode_s, again.queue_s, again.encode_s) == (0, 0, 0)
+    assert engine.images.batches == [["a gun", "a kitten"]]
+    assert engine.telemetry.lookups == [Lookup.MISS, Lookup.HIT]
+
+
+async def test_bytes_that_are_no_picture_are_refused_again_without_a_look() -> None:
+    async with running_engine() as engine:
+        for _ in range(2):
+            with pytest.raises(UnjudgeableContent, match="no image"):
+                await engine.encoder.encode(b"broken")
+
+    assert engine.decoder.decoded == [b"broken"]
+    assert engine.telemetry.lookups == [Lookup.MISS, Lookup.HIT]
+
+
+async def test_what_the_encoder_failed_on_is_tried_again() -> None:
+    async with running_engine(images=FakeEncoder(fails_on=["x"])) as engine:
+        with pytest.raises(UnjudgeableContent):
+            await engine.encoder.encode(b"x")
+        engine.images.fails_on.clear()
+        encoded = await engine.encoder.encode(b"x")
+
+    assert not encoded.cached
+
+
+async def test_callers_of_the_same_bytes_share_one_encoding_and_the_first_may_leave() -> None:
+    async with running_engine() as engine:
+        engine.images.gate.close()
+        first = asyncio.create_task(engine.encoder.encode(b"a gun"))
+        await engine.images.gate.reached()
+        second = asyncio.create_task(engine.encoder.encode(b"a gun"))
+        await asyncio.sleep(0)
+
+        first.cancel()
+        await asyncio.wait([first])
+        engine.images.gate.open()
+        encoded = await second
+
+    np.testing.assert_array_equal(encoded.embeddings, [embedding_of("a gun")])
+    assert engine.images.batches == [["a gun"]]
+    assert engine.telemetry.lookups == [Lookup.MISS, Lookup.SHARED]
+
+
+async def test_what_is_large_is_known_by_its_digest_too() -> None:
+    image = b"broken" + bytes(HASHED_AT_ONCE_BYTES)
+
+    async with running_engine() as engine:
+        for _ in range(2):
+            with pytest.raises(UnjudgeableContent):
+                await engine.encoder.encode(image)
+
+    assert engine.telemetry.lookups == [Lookup.MISS, Lookup.HIT]
+
+
+async def waiting_to_be_decoded(
+    engine: Engine, image: bytes, priority: Priority
+) -> asyncio.Task[EncodedContent]:
+    """Ask for the picture, and return once it waits for a thread or for others of its kind."""
+    asked = asyncio.create_task(engine.encoder.encode(image, Urgency(priority)))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    return asked
+
+
+async def test_bulk_never_queues_up_before_an_interactive_picture_is_decoded() -> None:
+    async with running_engine() as engine:
+        engine.decoder.gate.close()
+        bulk = [await waiting_to_be_decoded(engine, image, Priority.BULK) for image in (b"1", b"2")]
+        await engine.decoder.gate.reached()
+        interactive = await waiting_to_be_decoded(engine, b"3", Priority.INTERACTIVE)
+        engine.decoder.gate.open()
+        encoded = await interactive
+        await asyncio.gather(*bulk)
+
+    assert engine.decoder.decoded == [b"1", b"3", b"2"]
+    assert encoded.queue_s > 0

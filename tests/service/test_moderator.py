@@ -170,3 +170,16 @@ async def test_a_request_is_judged_by_one_policy_set_even_if_a_reload_happens_me
     assert (during.policy_set_version, during.action) == (before.version, Action.ALLOW)
     assert [verdict.policy.id for verdict in during.verdicts] == ["weapons"]
     assert (afterwards.policy_set_version, afterwards.action) == (after.version, Action.BLOCK)
+
+
+async def test_the_same_bytes_are_judged_anew_by_the_policies_of_the_moment() -> None:
+    async with running_engine() as engine:
+        first = await engine.moderator.moderate(a_content(b"a gun"), Options())
+        engine.source.holds = a_policy_set(a_policy(phrases=["a beach"]))
+        await engine.policies.reload()
+        again = await engine.moderator.moderate(a_content(b"a gun", "upload-2"), Options())
+
+    assert (first.action, again.action) == (Action.BLOCK, Action.ALLOW)
+    assert (first.timings.cached, again.timings.cached) == (False, True)
+    assert again.content_id == "upload-2"
+    assert engine.images.batches == [["a gun"]]

@@ -12,7 +12,8 @@ from moderation.core.errors import (
     Overloaded,
 )
 from moderation.core.policy import Action
-from moderation.service.moderator import Limits
+from moderation.service.admission import Limits
+from moderation.service.lanes import Priority
 from moderation.service.ports import ShedReason
 from tests.builders import a_content
 from tests.service.engine import Engine, running_engine
@@ -56,6 +57,44 @@ async def test_a_request_whose_deadline_passes_in_the_queue_never_reaches_the_en
         await first
 
     assert engine.images.batches == [["a gun"]]
+
+
+async def test_interactive_requests_learn_how_long_others_waited_and_bulk_is_not_held_back() -> (
+    None
+):
+    tight = limits(max_in_flight=8, min_in_flight=1, target_wait_s=1e-9)
+    async with running_engine(limits=tight) as engine:
+        for number in range(6):  # each waited for a thread, if only for microseconds
+            await engine.moderator.moderate(a_content(b"%d" % number), Options())
+        engine.images.gate.close()
+        under_way = asyncio.create_task(engine.moderator.moderate(a_content(b"a gun"), Options()))
+        await engine.images.gate.reached()
+
+        with pytest.raises(Overloaded, match="more would wait"):
+            await engine.moderator.moderate(a_content(b"a kitten"), Options())
+        bulk = asyncio.create_task(
+            engine.moderator.moderate(a_content(b"a beach"), Options(), priority=Priority.BULK)
+        )
+        engine.images.gate.open()
+        await asyncio.gather(under_way, bulk)
+
+    assert engine.telemetry.limits == [4, 2, 1]
+    assert engine.telemetry.sheds == [ShedReason.LATENCY]
+
+
+async def test_requests_that_were_too_late_count_as_having_waited_so_long() -> None:
+    tight = limits(max_in_flight=8, min_in_flight=1, target_wait_s=0.001)
+    async with running_engine(limits=tight) as engine:
+        engine.images.gate.close()
+        requests = [
+            engine.moderator.moderate(a_content(b"%d" % number), Options(), within_s=0.02)
+            for number in range(4)
+        ]
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        engine.images.gate.open()
+
+    assert [type(outcome) for outcome in outcomes] == [DeadlineExceeded] * 4
+    assert engine.telemetry.limits == [4, 2]
 
 
 def limits(**changes: Any) -> Limits:  # noqa: ANN401 - the fields of Limits

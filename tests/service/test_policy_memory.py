@@ -7,8 +7,9 @@ import pytest
 from moderation.core.errors import NotReady, PolicySetRejected, Problem
 from moderation.core.policy import Profile
 from moderation.core.solving import OnStale
-from moderation.service.activation import Pin, SetOrigin
+from moderation.service.activation import Pin, SetOrigin, activation_of
 from moderation.service.calibrating import CalibratedPolicies
+from moderation.service.keeping import NO_KEEPER
 from tests.builders import NOON, a_calibration, a_policy, a_policy_set
 from tests.fakes import FakeCalibrations, FakeKeeper, FakePolicySource
 from tests.service.engine import Engine, running_engine
@@ -306,3 +307,13 @@ def test_policies_are_loaded_with_the_calibrations_of_their_encoder() -> None:
 
     assert source.load().calibrations.keys() == {"guns"}
     assert calibrations.asked_for == ["fake-encoder"]
+
+
+async def test_a_service_without_a_keeper_forgets_and_is_none_the_worse() -> None:
+    activation = activation_of(GUNS, None, origin=SetOrigin.SOURCE, now=NOON)
+
+    NO_KEEPER.keep(GUNS, activation)
+
+    assert NO_KEEPER.history() == ()
+    with pytest.raises(PolicySetRejected, match="was not kept"):
+        NO_KEEPER.kept(GUNS.version)

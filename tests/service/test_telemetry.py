@@ -4,7 +4,7 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -33,6 +33,9 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.shed(ShedReason.IN_FLIGHT)
     fan_out.queue_changed(3)
     fan_out.batch_encoded(8, 0.1)
+    fan_out.embedding_looked_up(Lookup.HIT)
+    fan_out.cache_changed(4096)
+    fan_out.limit_changed(64)
     fan_out.policies_loaded(
         version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
     )
@@ -46,6 +49,7 @@ def test_every_audience_hears_every_event() -> None:
         assert heard.sheds == [ShedReason.IN_FLIGHT]
         assert heard.depths == [3]
         assert heard.batch_sizes == [8]
+        assert (heard.lookups, heard.cache_sizes, heard.limits) == ([Lookup.HIT], [4096], [64])
         assert heard.loaded == [("v", 2, 5)]
         assert heard.unchanged == ["v"]
         assert heard.rejected == [problems]

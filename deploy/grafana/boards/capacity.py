@@ -9,8 +9,11 @@ CAPACITY = Board(
         "Work": [
             Panel(
                 "Requests under way",
-                "Beyond limits.max_in_flight they are turned away.",
-                [(f"moderation_in_flight{{{JOB}}}", "{{instance}}")],
+                "Beyond the limit, which follows the measured wait, they are turned away.",
+                [
+                    (f"moderation_in_flight{{{JOB}}}", "{{instance}}"),
+                    (f"moderation_admission_limit{{{JOB}}}", "{{instance}}, limit"),
+                ],
             ),
             Panel(
                 "Frames that wait for the encoder",
@@ -48,6 +51,13 @@ CAPACITY = Board(
                 "Rises at the same size of batch where the machine is crowded.",
                 quantiles("moderation_batch_duration_seconds"),
                 "s",
+            ),
+            Panel(
+                "Embeddings wanted",
+                "A hit or a shared one costs no encoding.",
+                [rate_by("result", "moderation_embedding_lookups_total")],
+                "reqps",
+                "stack",
             ),
             Panel(
                 "Servers by device",

@@ -95,7 +95,7 @@ SERVICE = Board(
             ),
             Panel(
                 "Turned away, by reason",
-                "queue_full and in_flight want more servers; in_flight_bytes smaller pictures.",
+                "in_flight_bytes wants smaller pictures, the others more servers.",
                 [rate_by("reason", "moderation_shed_total")],
                 "reqps",
                 "stack",

@@ -11,6 +11,7 @@ from moderation.core.content import Content
 from moderation.core.decision import Decision, Failure, Options, PhraseMatch, Timings, Verdict
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import Action, Mode, Severity
+from moderation.service.lanes import Priority
 from moderation.v1 import moderation_pb2 as pb
 
 ACTION: Mapping[Action, pb.Action] = {
@@ -28,6 +29,10 @@ SEVERITY: Mapping[Severity, pb.Severity] = {
     Severity.MEDIUM: pb.SEVERITY_MEDIUM,
     Severity.HIGH: pb.SEVERITY_HIGH,
     Severity.CRITICAL: pb.SEVERITY_CRITICAL,
+}
+PRIORITY: Mapping[pb.Priority, Priority] = {
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_BULK: Priority.BULK,
 }
 
 
@@ -52,6 +57,11 @@ def options_from_proto(options: pb.ModerateOptions) -> Options:
         policy_ids=frozenset(options.policy_ids),
         include_all_verdicts=options.include_all_verdicts,
     )
+
+
+def priority_from_proto(options: pb.ModerateOptions, default: Priority) -> Priority:
+    """The RPC's own priority unless the request states one that is known."""
+    return PRIORITY.get(options.priority, default)
 
 
 def decision_to_proto(decision: Decision) -> pb.Decision:
@@ -131,6 +141,7 @@ def _timings_to_proto(timings: Timings) -> pb.Timings:
         encode=duration_from_s(timings.encode_s),
         score=duration_from_s(timings.score_s),
         total=duration_from_s(timings.total_s),
+        cached=timings.cached,
     )
 
 

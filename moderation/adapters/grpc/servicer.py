@@ -8,12 +8,14 @@ from moderation.adapters.grpc.convert import (
     content_from_proto,
     decision_to_proto,
     options_from_proto,
+    priority_from_proto,
 )
 from moderation.adapters.grpc.interceptors import Context
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.status import ReportBug, refusal_for
 from moderation.adapters.grpc.streaming import map_unordered
 from moderation.core.errors import InvalidRequest
+from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -50,7 +52,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
-        decision = await self._decide(request, context)
+        decision = await self._decide(request, context, Priority.INTERACTIVE)
         return pb.ModerateResponse(decision=decision)
 
     async def ModerateBatch(
@@ -109,11 +111,12 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         """What is running, and how the last reload went."""
         return self._reports.status()
 
-    async def _decide(self, request: ItemRequest, context: Context) -> pb.Decision:
+    async def _decide(self, request: ItemRequest, context: Context, usual: Priority) -> pb.Decision:
         decision = await self._moderator.moderate(
             content_from_proto(request.content, self._new_id),
             options_from_proto(request.options),
             within_s=context.time_remaining(),
+            priority=priority_from_proto(request.options, usual),
         )
         return decision_to_proto(decision)
 
@@ -126,7 +129,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
                 raise item
             item.content.content_id = item.content.content_id or self._new_id()
             result.content_id = item.content.content_id
-            result.decision.CopyFrom(await self._decide(item, context))
+            result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
         except Exception as error:  # one item must not end the batch or stream it is in
             refusal = refusal_for(error, self._report_bug)
             result.error.CopyFrom(refusal.to_item_error())

@@ -152,8 +152,8 @@ def _flips_plot(by_policy: Mapping[str, Effect]) -> Plot:
             tooltip=["policy:N", "direction:N", "contents:Q"],
         )
     )
-    plot: Plot = bars.properties(width=2 * SIZE_PX, title="Flips by policy")
-    return plot
+    sized: Plot = bars.properties(width=2 * SIZE_PX, title="Flips by policy")
+    return sized
 
 
 def _histogram(found: PolicyEffects, position: int) -> Plot:
@@ -190,10 +190,9 @@ def _histogram(found: PolicyEffects, position: int) -> Plot:
             tooltip=["threshold:N", "when:N", "at:Q"],
         )
     )
-    plot: Plot = (bars + cuts).properties(
-        width=SIZE_PX, height=SIZE_PX // 2, title="Scores and thresholds, before and after"
-    )
-    return plot
+    title = "Scores and thresholds, before and after"
+    sized: Plot = (bars + cuts).properties(width=SIZE_PX, height=SIZE_PX // 2, title=title)
+    return sized
 
 
 def _cuts(found: PolicyEffects, position: int) -> Iterator[dict[str, Any]]:

@@ -8,140 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus.families import (
+    RELOAD_RESULTS,
+    STAGES,
+    EncodingMetrics,
+    PolicyMetrics,
+    RequestMetrics,
+)
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShadowOutcome, ShedReason
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-RELOAD_RESULTS = ("loaded", "unchanged", "rejected")
-STAGES = ("decode", "queue", "encode", "score")
-
-
-class _RequestMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.rpcs = Counter(
-            "moderation_rpcs",
-            "RPCs answered, by method and gRPC status code.",
-            ["method", "code"],
-            registry=registry,
-        )
-        self.rpc_seconds = Histogram(
-            "moderation_rpc_duration_seconds",
-            "Time to answer an RPC; for streams, the life of the stream.",
-            ["method"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.decisions = Counter(
-            "moderation_decisions",
-            "Decisions, by action and profile.",
-            ["action", "profile"],
-            registry=registry,
-        )
-        self.unjudgeable = Counter(
-            "moderation_unjudgeable",
-            "Decisions on content that could not be judged, by failure code.",
-            ["code"],
-            registry=registry,
-        )
-        self.in_flight = Gauge(
-            "moderation_in_flight", "Requests that were let in and not answered.", registry=registry
-        )
-        self.shed = Counter(
-            "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
-        )
-
-
-class _EncodingMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.stage_seconds = Histogram(
-            "moderation_stage_duration_seconds",
-            "Time that decided content spent in each stage.",
-            ["stage"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.queue_depth = Gauge(
-            "moderation_queue_depth", "Frames that wait for the encoder.", registry=registry
-        )
-        self.batch_size = Histogram(
-            "moderation_batch_size",
-            "Frames encoded together.",
-            buckets=BATCH_SIZES,
-            registry=registry,
-        )
-        self.batch_seconds = Histogram(
-            "moderation_batch_duration_seconds",
-            "Time that the encoder took for a batch.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.shadowed = Counter(
-            "moderation_shadow_encodings",
-            "Content offered to a second encoder, by outcome: recorded, dropped or failed.",
-            ["outcome"],
-            registry=registry,
-        )
-
-
-class _PolicyMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.reloads = Counter(
-            "moderation_policy_reloads",
-            "Policy reloads, by result: loaded, unchanged or rejected.",
-            ["result"],
-            registry=registry,
-        )
-        self.reload_failed = Gauge(
-            "moderation_policy_reload_failed",
-            "1 while the policy files cannot be used and the last good set is served.",
-            registry=registry,
-        )
-        self.reload_seconds = Histogram(
-            "moderation_policy_reload_duration_seconds",
-            "Time from reading the policy files to their being active.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.for_another_encoder = Gauge(
-            "moderation_policies_for_another_encoder",
-            "1 while the active thresholds were set for an encoder that is not running.",
-            registry=registry,
-        )
-        self.active = Gauge("moderation_policies", "Policies in the active set.", registry=registry)
-        self.policy_set = Info(
-            "moderation_policy_set", "Version of the active policy set.", registry=registry
-        )
-        self.age_seconds = Gauge(
-            "moderation_policy_set_age_seconds",
-            "Time since the active policy set became active.",
-            registry=registry,
-        )
-        self.stale = Gauge(
-            "moderation_policy_set_stale",
-            "1 while the active policy set may not be what the policy files say.",
-            registry=registry,
-        )
-        self.not_kept = Counter(
-            "moderation_policy_sets_not_kept",
-            "Activated policy sets that could not be kept on disk.",
-            registry=registry,
-        )
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
 
 
 class PrometheusTelemetry:
@@ -158,9 +46,9 @@ class PrometheusTelemetry:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = _RequestMetrics(self.registry)
-        self._encoding = _EncodingMetrics(self.registry)
-        self._policies = _PolicyMetrics(self.registry)
+        self._requests = RequestMetrics(self.registry)
+        self._encoding = EncodingMetrics(self.registry)
+        self._policies = PolicyMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)
@@ -186,6 +74,8 @@ class PrometheusTelemetry:
             self._requests.unjudgeable.labels(code.value)
         for result in RELOAD_RESULTS:
             self._policies.reloads.labels(result)
+        for lookup in Lookup:
+            self._encoding.lookups.labels(lookup.value)
         for outcome in ShadowOutcome:
             self._encoding.shadowed.labels(outcome.value)
         for stage in STAGES:
@@ -224,6 +114,18 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._encoding.batch_size.observe(size)
         self._encoding.batch_seconds.observe(seconds)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._encoding.lookups.labels(lookup.value).inc()
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._encoding.cache_bytes.set(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin

@@ -13,7 +13,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.core.policy import PolicySet
-from moderation.service.moderator import Limits
+from moderation.service.admission import Limits
 from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
 from tests.service.engine import ROOMY, Engine, running_engine

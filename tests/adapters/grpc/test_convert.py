@@ -2,10 +2,18 @@
 
 import pytest
 
-from moderation.adapters.grpc.convert import ACTION, MODE, SEVERITY, decision_to_proto
+from moderation.adapters.grpc.convert import (
+    ACTION,
+    MODE,
+    PRIORITY,
+    SEVERITY,
+    decision_to_proto,
+    priority_from_proto,
+)
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode
 from moderation.core.policy import Action, Mode, Severity
+from moderation.service.lanes import Priority
 from moderation.v1 import moderation_pb2 as pb
 from tests.builders import a_decision, a_policy, a_verdict
 
@@ -16,6 +24,22 @@ def test_every_enumeration_is_mapped_whole() -> None:
     assert ACTION.keys() == set(Action)
     assert MODE.keys() == set(Mode)
     assert SEVERITY.keys() == set(Severity)
+    assert set(PRIORITY.values()) == set(Priority)
+    assert PRIORITY.keys() == set(pb.Priority.values()) - {pb.PRIORITY_UNSPECIFIED}
+
+
+@pytest.mark.parametrize("usual", Priority)
+@pytest.mark.parametrize("stated", [pb.PRIORITY_UNSPECIFIED, 99])
+def test_a_priority_that_is_not_stated_or_not_known_is_the_rpc_s_own(
+    stated: pb.Priority, usual: Priority
+) -> None:
+    assert priority_from_proto(pb.ModerateOptions(priority=stated), usual) is usual
+
+
+def test_a_stated_priority_counts() -> None:
+    options = pb.ModerateOptions(priority=pb.PRIORITY_BULK)
+
+    assert priority_from_proto(options, Priority.INTERACTIVE) is Priority.BULK
 
 
 def test_actions_keep_their_order_on_the_wire() -> None:
@@ -43,7 +67,9 @@ def test_a_failure_keeps_its_code_and_message(code: FailureCode) -> None:
 def test_a_decision_keeps_every_number() -> None:
     policy = a_policy(severity=Severity.CRITICAL, category="weapons", mode=Mode.SHADOW)
     verdict = a_verdict(policy, frame=3, calibrated=True)
-    timings = Timings(decode_s=0.001, queue_s=0.002, encode_s=0.003, score_s=0.004, total_s=0.01)
+    timings = Timings(
+        decode_s=0.001, queue_s=0.002, encode_s=0.003, score_s=0.004, total_s=0.01, cached=True
+    )
 
     message = decision_to_proto(a_decision(verdicts=(verdict,), timings=timings, frames_judged=5))
 
@@ -55,3 +81,4 @@ def test_a_decision_keeps_every_number() -> None:
     assert on_the_wire.mode == pb.MODE_SHADOW
     assert message.timings.decode.ToNanoseconds() == 1_000_000
     assert message.timings.total.ToNanoseconds() == 10_000_000
+    assert message.timings.cached

@@ -8,7 +8,7 @@ import pytest
 
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action, Mode, Profile, Thresholds
-from moderation.service.moderator import Limits
+from moderation.service.admission import Limits
 from moderation.v1 import moderation_pb2 as pb
 from tests.adapters.grpc.server import refused, served
 from tests.builders import NOON, a_policy, a_policy_set

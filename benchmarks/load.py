@@ -1,0 +1,209 @@
+"""Asks a server for decisions, from a process of its own, and tells how long each took.
+
+With `rate`, requests leave at their times whatever the answers do (an open loop,
+Poisson), and latency counts from the time at which a request should have left: a
+server that stalls cannot hide it. With `concurrency`, so many callers ask one
+after the other, and obey the time to wait that a refusal names, as real ones do.
+
+    python -m benchmarks.load '{"address": "127.0.0.1:50051", "kind": "VGA", "concurrency": 8}'
+"""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import cast
+
+import grpc
+import grpc.aio
+import numpy as np
+
+from benchmarks.pictures import another, picture
+from moderation.v1 import moderation_pb2 as pb
+from moderation.v1 import moderation_pb2_grpc
+
+TIMEOUT_S = 30.0
+PICTURES = 8
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+PATIENCE_S = 120.0
+SHED = "RESOURCE_EXHAUSTED"
+OPTIONS = [("grpc.max_send_message_length", 64 * 2**20)]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to ask: `concurrency` callers, or `rate` requests a second if that is not 0."""
+
+    address: str
+    kind: str = "VGA"
+    seconds: float = 3.0
+    warm_up_s: float = 0.5
+    concurrency: int = 8
+    rate: float = 0.0
+    stream: bool = False
+    repeats: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a load: seconds of each answer, by gRPC status code."""
+
+    seconds: float
+    latencies_s: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def per_s(self) -> float:
+        """Decisions a second."""
+        return len(self.latencies_s.get("OK", [])) / self.seconds
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Answers by status code."""
+        return {code: len(latencies) for code, latencies in self.latencies_s.items()}
+
+    def percentile_ms(self, percent: float, code: str = "OK") -> float:
+        """So many percent of the answers with this code took no longer; NaN without any."""
+        latencies = self.latencies_s.get(code)
+        return 1000 * float(np.percentile(latencies, percent)) if latencies else float("nan")
+
+
+def run_load(load: Load) -> Outcome:
+    """Put a load on a server from another process."""
+    command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(load))]
+    patience_s = load.seconds + load.warm_up_s + PATIENCE_S
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=patience_s)
+    return Outcome(**json.loads(done.stdout))
+
+
+class _Recorder:
+    """Keeps what falls into the measured time."""
+
+    def __init__(self, load: Load) -> None:
+        self.starts_at = time.perf_counter() + load.warm_up_s
+        self.ends_at = self.starts_at + load.seconds
+        self.latencies_s: dict[str, list[float]] = {}
+
+    @property
+    def is_over(self) -> bool:
+        return time.perf_counter() >= self.ends_at
+
+    def record(self, code: str, began: float) -> None:
+        now = time.perf_counter()
+        if self.starts_at <= now < self.ends_at:
+            self.latencies_s.setdefault(code, []).append(now - began)
+
+
+async def put_load(load: Load) -> Outcome:
+    """Put a load on a server from this process."""
+    images = [picture(load.kind, seed) for seed in range(PICTURES)]
+    numbers = iter(range(sys.maxsize))
+
+    def next_image() -> bytes:
+        image = images[next(numbers) % PICTURES]
+        return image if load.repeats else another(image)
+
+    async with grpc.aio.insecure_channel(load.address, options=OPTIONS) as channel:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        recorder = _Recorder(load)
+        if load.rate:
+            await _open_loop(stub, recorder, next_image, load.rate)
+        elif load.stream:
+            await _stream(stub, recorder, next_image, load.concurrency)
+        else:
+            ask = partial(_ask, stub, recorder, next_image)
+            await asyncio.gather(*(_one_by_one(ask, recorder) for _ in range(load.concurrency)))
+    return Outcome(load.seconds, recorder.latencies_s)
+
+
+async def _ask(
+    stub: moderation_pb2_grpc.ModerationServiceStub,
+    recorder: _Recorder,
+    next_image: Callable[[], bytes],
+    began: float | None = None,
+) -> float:
+    """Ask once; the seconds to wait before the next time."""
+    began = time.perf_counter() if began is None else began
+    request = pb.ModerateRequest(content=pb.Content(image=next_image()))
+    try:
+        response = await stub.Moderate(request, timeout=TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        recorder.record(error.code().name, began)
+        return _pushback_s(error)
+    recorder.record("UNJUDGEABLE" if response.decision.HasField("failure") else "OK", began)
+    return 0.0
+
+
+def _pushback_s(error: grpc.aio.AioRpcError) -> float:
+    # The stub's own type for metadata cannot be read as the pairs that it holds.
+    pairs = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
+    return int(dict(pairs).get(PUSHBACK_KEY, 0)) / 1000
+
+
+async def _one_by_one(ask: Callable[[], Awaitable[float]], recorder: _Recorder) -> None:
+    while not recorder.is_over:
+        pause_s = await ask()
+        await asyncio.sleep(pause_s)
+
+
+async def _open_loop(
+    stub: moderation_pb2_grpc.ModerationServiceStub,
+    recorder: _Recorder,
+    next_image: Callable[[], bytes],
+    rate: float,
+) -> None:
+    intervals = random.Random(7)
+    due = time.perf_counter()
+    async with asyncio.TaskGroup() as asking:
+        while not recorder.is_over:
+            due += intervals.expovariate(rate)
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            asking.create_task(_ask(stub, recorder, next_image, due))
+
+
+async def _stream(
+    stub: moderation_pb2_grpc.ModerationServiceStub,
+    recorder: _Recorder,
+    next_image: Callable[[], bytes],
+    concurrency: int,
+) -> None:
+    room = asyncio.Semaphore(concurrency)
+    began: dict[str, float] = {}
+
+    async def requests() -> AsyncIterator[pb.ModerateStreamRequest]:
+        number = 0
+        while not recorder.is_over:
+            await room.acquire()
+            number += 1
+            began[str(number)] = time.perf_counter()
+            yield pb.ModerateStreamRequest(
+                content=pb.Content(image=next_image(), content_id=str(number))
+            )
+
+    async for response in stub.ModerateStream(requests()):
+        result = response.result
+        code = "OK" if result.HasField("decision") else str(result.error.code)
+        recorder.record(code, began.pop(result.content_id))
+        room.release()
+
+
+def summary(outcome: Outcome) -> str:
+    """The answers that were no decisions, for a note beside the numbers."""
+    others = Counter(outcome.counts)
+    del others["OK"]
+    return ", ".join(f"{code} {count}" for code, count in sorted(others.items()))
+
+
+def main() -> None:
+    """Read the load from the first argument, write the outcome as JSON."""
+    outcome = asyncio.run(put_load(Load(**json.loads(sys.argv[1]))))
+    print(json.dumps(asdict(outcome)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The whole server against a naive one, over gRPC, from a generator in its own process.
+
+python -m benchmarks.serve [--only "VGA, 32"] [--rounds 5] [--seconds 3] [--encoder BUNDLE]
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.load import Load, Outcome, run_load, summary
+from benchmarks.rounds import Row, parser, report
+from benchmarks.servers import naive_server, our_server
+
+PATIENT = {"MODERATION_LIMITS__TARGET_WAIT_S": "60"}
+"""Callers that ask one after the other are to queue here, not to be turned away: what admission
+does is what `benchmarks.overload` measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A load on our server, and what it is held against: the same on the naive one, or ours."""
+
+    name: str
+    kind: str = "VGA"
+    concurrency: int = 32
+    stream: bool = False
+    repeats: bool = False
+    against: str = ""
+    """Another scenario on our own server; empty for this one on the naive server."""
+
+    def load(self, address: str, seconds: float) -> Load:
+        """What to ask the server at this address."""
+        return Load(
+            address,
+            self.kind,
+            seconds,
+            concurrency=self.concurrency,
+            stream=self.stream,
+            repeats=self.repeats,
+        )
+
+
+SCENARIOS = (
+    *(Scenario(f"VGA, {callers}", concurrency=callers) for callers in (1, 8, 32, 64)),
+    Scenario("VGA stream, 32", stream=True, against="VGA, 32"),
+    Scenario("1080p, 32", kind="1080p"),
+    Scenario("12 MP, 32", kind="12 MP"),
+    Scenario("VGA PNG, 32", kind="VGA PNG"),
+    Scenario("VGA WebP, 32", kind="VGA WebP"),
+    Scenario("VGA repeated, 1", concurrency=1, repeats=True, against="VGA, 1"),
+    Scenario("VGA repeated, 32", repeats=True, against="VGA, 32"),
+)
+NAIVE = "naive"
+OURS = "ours"
+
+
+def main() -> None:
+    """Measure every scenario in turns, and show ours against the naive server's."""
+    flags = parser(__doc__)
+    flags.add_argument("--only", default="", help="scenarios whose name holds this")
+    flags.add_argument("--seconds", type=float, default=3.0, help="of load a scenario and round")
+    flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
+    flags.add_argument("--policies", type=Path, default=Path("policies"))
+    arguments = flags.parse_args()
+    scenarios = [one for one in SCENARIOS if arguments.only in one.name]
+    with ExitStack() as stack:
+        address_by_server = {
+            OURS: stack.enter_context(
+                our_server(arguments.policies, encoder=arguments.encoder, env=PATIENT)
+            ),
+            NAIVE: stack.enter_context(naive_server(arguments.policies, encoder=arguments.encoder)),
+        }
+        measured = measure(scenarios, address_by_server, arguments.rounds, arguments.seconds)
+    rows = [row for one in scenarios for row in rows_of(one, measured)]
+    report(f"served, {arguments.encoder}", rows, arguments)
+
+
+def measure(
+    scenarios: Sequence[Scenario], address_by_server: dict[str, str], rounds: int, seconds: float
+) -> dict[tuple[str, str], list[Outcome]]:
+    """Outcomes by scenario and server, one a round; the servers take turns at going first."""
+    measured: dict[tuple[str, str], list[Outcome]] = {}
+    for number in range(rounds):
+        for scenario in scenarios:
+            servers = [OURS] if scenario.against else [OURS, NAIVE]
+            for server in servers[:: 1 if number % 2 else -1]:
+                load = scenario.load(address_by_server[server], seconds)
+                measured.setdefault((scenario.name, server), []).append(run_load(load))
+    return measured
+
+
+def rows_of(scenario: Scenario, measured: dict[tuple[str, str], list[Outcome]]) -> list[Row]:
+    """Throughput and latencies, each held against what the scenario names."""
+    rows: list[Row] = []
+    for server in (NAIVE, OURS):
+        outcomes = measured.get((scenario.name, server))
+        if outcomes is None:
+            continue
+        held = f"{scenario.against}: {OURS}" if scenario.against else f"{scenario.name}: {NAIVE}"
+        name = f"{scenario.name}: {server}"
+        note = next((text for text in map(summary, outcomes) if text), "")
+        per_s = tuple(one.per_s for one in outcomes)
+        rows.append(Row(f"{name}, images", "1/s", per_s, f"{held}, images", note=note))
+        for percent in (50, 99):
+            rows.append(
+                Row(
+                    f"{name}, p{percent}",
+                    "ms",
+                    tuple(one.percentile_ms(percent) for one in outcomes),
+                    f"{held}, p{percent}",
+                    more_is_better=False,
+                )
+            )
+    return [replace(row, baseline="") if row.baseline == row.name else row for row in rows]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Starts servers as processes of their own, and stops them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+STOP_S = 30.0
+
+
+@contextmanager
+def our_server(
+    policies: Path, *, encoder: str = "starter", env: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The address of the real server once it serves."""
+    command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
+    command += ["--policies", str(policies), "--encoder", encoder, "--log-format", "json"]
+    with _running(command, env or {}, subprocess.PIPE) as server:
+        address = ""
+        assert server.stderr is not None
+        for line in server.stderr:
+            event = json.loads(line) if line.startswith("{") else {"event": line.strip()}
+            if event["event"] == "listening":
+                address = str(event["address"])
+            if event["event"] == "serving":
+                yield address
+                return
+        raise RuntimeError(f"the server did not start: exit code {server.wait()}")
+
+
+@contextmanager
+def naive_server(policies: Path, *, encoder: str = "starter") -> Iterator[str]:
+    """The address of the baseline once it serves."""
+    command = [sys.executable, "-m", "benchmarks.naive", "--policies", str(policies)]
+    command += ["--encoder", encoder]
+    with _running(command, {}, None) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the naive server did not start: exit code {server.wait()}")
+        yield address
+
+
+@contextmanager
+def _running(
+    command: list[str], env: Mapping[str, str], stderr: int | None
+) -> Iterator[subprocess.Popen[str]]:
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    try:
+        yield server
+    finally:
+        server.terminate()
+        try:
+            server.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.communicate()

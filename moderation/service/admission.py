@@ -1,0 +1,149 @@
+"""Lets in what can be answered in time, and turns the rest away before it costs anything.
+
+Beyond what the encoder can do, more requests under way add nothing but waiting.
+How many are enough is not known beforehand, so it is measured: while even the
+luckiest request of a round waits longer than the target, a queue stands, and fewer
+are let in; while none does, and there were more to let in, more are.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+from typing import NoReturn
+
+from moderation.core.errors import Overloaded
+from moderation.service.lanes import Priority
+from moderation.service.ports import ShedReason, Telemetry
+
+RETRY_AFTER_S = 1.0
+FIRST_LIMIT = 4
+"""In times the least limit."""
+GROWTH = 1.1
+MOST_SHRINKAGE = 0.5
+KEPT_FROM_BULK = 4
+"""One part in so many of all places, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be under way at once, and for how long.
+
+    Interactive requests are kept to as many as leave the wait near `target_wait_s`,
+    but never to less than `min_in_flight`: the encoder needs those to be busy. Bulk leaves
+    some of the places to them.
+    """
+
+    max_in_flight: int
+    max_in_flight_bytes: int
+    max_request_s: float
+    target_wait_s: float = inf
+    min_in_flight: int = sys.maxsize
+
+
+class AdaptiveLimit:
+    """How many may be under way; a round is as many answers as that.
+
+    Judging a round by its least wait is CoDel's idea (RFC 8289): a burst is no standing queue.
+    """
+
+    def __init__(self, *, least: int, most: int, target_wait_s: float) -> None:
+        self._least = min(least, most)
+        self._most = most
+        self._target_wait_s = target_wait_s
+        self._limit = float(min(FIRST_LIMIT * self._least, most))
+        self._answers = 0
+        self._least_wait_s = inf
+        self._was_reached = False
+
+    @property
+    def current(self) -> int:
+        """The limit now."""
+        return int(self._limit)
+
+    def reached(self) -> None:
+        """There were more that wanted in."""
+        self._was_reached = True
+
+    def answered(self, waited_s: float) -> None:
+        """One left after it had waited so long."""
+        self._answers += 1
+        self._least_wait_s = min(self._least_wait_s, waited_s)
+        if self._answers >= self._limit:
+            self._end_round()
+
+    def _end_round(self) -> None:
+        if self._least_wait_s > self._target_wait_s:
+            shrunk = max(MOST_SHRINKAGE, self._target_wait_s / self._least_wait_s)
+            self._limit = max(self._least, self._limit * shrunk)
+        elif self._was_reached:
+            self._limit = min(self._most, max(self._limit + 1, self._limit * GROWTH))
+        self._answers, self._least_wait_s, self._was_reached = 0, inf, False
+
+
+class Admission:
+    """Counts what is under way. Bulk, whose sender waits anyway, is held to the fixed limits."""
+
+    def __init__(self, limits: Limits, telemetry: Telemetry) -> None:
+        self._limits = limits
+        self._telemetry = telemetry
+        self._in_flight = dict.fromkeys(Priority, 0)
+        self._in_flight_bytes = 0
+        self._adaptive = AdaptiveLimit(
+            least=limits.min_in_flight,
+            most=limits.max_in_flight,
+            target_wait_s=limits.target_wait_s,
+        )
+        kept = min(limits.min_in_flight, limits.max_in_flight // KEPT_FROM_BULK)
+        self._most_by_priority = {
+            Priority.INTERACTIVE: limits.max_in_flight,
+            Priority.BULK: limits.max_in_flight - kept,
+        }
+        self._told = 0
+        self._tell_limit()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were let in and are not answered yet, of every priority."""
+        return sum(self._in_flight.values())
+
+    @contextmanager
+    def admitted(self, n_bytes: int, priority: Priority) -> Iterator[None]:
+        """Take a place for so many bytes while in the context; raises Overloaded."""
+        self._require_place(priority)
+        # An image alone is always let in; its own size is the decoder's limit to keep.
+        full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
+        if self._in_flight_bytes and full:
+            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
+        self._in_flight[priority] += 1
+        self._in_flight_bytes += n_bytes
+        try:
+            yield
+        finally:
+            self._in_flight[priority] -= 1
+            self._in_flight_bytes -= n_bytes
+
+    def waited(self, seconds: float, priority: Priority) -> None:
+        """Learn from a request that was under way how long it had to wait."""
+        if priority is Priority.INTERACTIVE:
+            self._adaptive.answered(seconds)
+            self._tell_limit()
+
+    def _require_place(self, priority: Priority) -> None:
+        under_way = self.in_flight
+        if under_way >= self._most_by_priority[priority]:
+            self._shed(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
+        interactive = self._in_flight[Priority.INTERACTIVE]
+        if priority is Priority.INTERACTIVE and interactive >= self._adaptive.current:
+            self._adaptive.reached()
+            self._shed(ShedReason.LATENCY, f"{interactive} requests are under way, more would wait")
+
+    def _shed(self, reason: ShedReason, message: str) -> NoReturn:
+        self._telemetry.shed(reason)
+        raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
+
+    def _tell_limit(self) -> None:
+        if self._adaptive.current != self._told:
+            self._told = self._adaptive.current
+            self._telemetry.limit_changed(self._told)

@@ -1,0 +1,96 @@
+"""Who goes first: callers that wait before work that nobody waits for, which is never starved."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+from typing import Generic, Protocol, TypeVar
+
+
+class Priority(IntEnum):
+    """What may go before what; the lower goes first."""
+
+    INTERACTIVE = 0
+    BULK = 1
+
+
+@dataclass(slots=True)
+class Urgency:
+    """How soon a result is wanted. It may change while the work waits: see `join`."""
+
+    priority: Priority = Priority.INTERACTIVE
+    deadline: float = inf
+    """On the event loop's clock; a result after it is of no use to anyone."""
+
+    def join(self, other: "Urgency") -> None:
+        """Serve another caller as well: as soon as the sooner, as long as the more patient."""
+        self.priority = min(self.priority, other.priority)
+        self.deadline = max(self.deadline, other.deadline)
+
+
+class Waiting(Protocol):
+    """Something that waits for its turn."""
+
+    @property
+    def urgency(self) -> Urgency:
+        """How soon it is wanted."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Waiting)
+
+
+class Lanes(Generic[Entry]):
+    """Two lanes, each in the order of arrival; `bulk_share` of the places are for bulk at least."""
+
+    def __init__(self, *, bulk_share: float) -> None:
+        self._bulk_share = bulk_share
+        self._owed = 0.0
+        """Places that bulk has not had; a share of a small batch is less than a place."""
+        self._lanes: dict[Priority, list[Entry]] = {priority: [] for priority in Priority}
+
+    def __len__(self) -> int:
+        """How many wait, in both lanes."""
+        return sum(map(len, self._lanes.values()))
+
+    def waiting(self, priority: Priority) -> int:
+        """How many wait in one lane."""
+        return len(self._lanes[priority])
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Put each at the end of its lane."""
+        for entry in entries:
+            self._lanes[entry.urgency.priority].append(entry)
+
+    def remove(self, unwanted: Callable[[Entry], bool]) -> list[Entry]:
+        """Take out, and answer with, all that are unwanted."""
+        removed: list[Entry] = []
+        for priority, lane in self._lanes.items():
+            if any(map(unwanted, lane)):
+                removed += filter(unwanted, lane)
+                self._lanes[priority] = [entry for entry in lane if not unwanted(entry)]
+        return removed
+
+    def take(self, most: int) -> list[Entry]:
+        """Take out the next so many, bulk's share included."""
+        self._promote()
+        interactive, bulk = self._lanes[Priority.INTERACTIVE], self._lanes[Priority.BULK]
+        n_bulk = self._places_for_bulk(most, len(interactive), len(bulk))
+        n_interactive = min(most - n_bulk, len(interactive))
+        taken = interactive[:n_interactive] + bulk[:n_bulk]
+        del interactive[:n_interactive], bulk[:n_bulk]
+        return taken
+
+    def _promote(self) -> None:
+        """Move to the other lane what became urgent while it waited."""
+        urgent = [e for e in self._lanes[Priority.BULK] if e.urgency.priority < Priority.BULK]
+        if urgent:
+            self.remove(lambda entry: any(entry is one for one in urgent))
+            self._lanes[Priority.INTERACTIVE] += urgent
+
+    def _places_for_bulk(self, most: int, interactive: int, bulk: int) -> int:
+        self._owed += self._bulk_share * most
+        places = min(bulk, max(int(self._owed), most - interactive))
+        # What bulk does not want now is not saved up for later.
+        self._owed = max(0.0, self._owed - places) if places < bulk else 0.0
+        return places

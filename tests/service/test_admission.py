@@ -1,0 +1,187 @@
+"""How many are let in: as many as are answered in time, whatever the encoder can do."""
+
+from collections import deque
+from contextlib import ExitStack
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.core.errors import Overloaded
+from moderation.service.admission import AdaptiveLimit, Admission, Limits
+from moderation.service.lanes import Priority
+from moderation.service.ports import ShedReason
+from tests.fakes import RecordingTelemetry
+
+INTERACTIVE, BULK = Priority
+TARGET_S = 0.25
+
+
+def limits(**changes: Any) -> Limits:  # noqa: ANN401 - the fields of Limits
+    usual: dict[str, Any] = {
+        "max_in_flight": 64,
+        "max_in_flight_bytes": 1000,
+        "max_request_s": 10.0,
+        "target_wait_s": TARGET_S,
+        "min_in_flight": 4,
+    }
+    return Limits(**usual | changes)
+
+
+def a_limit(least: int = 16, most: int = 256) -> AdaptiveLimit:
+    return AdaptiveLimit(least=least, most=most, target_wait_s=TARGET_S)
+
+
+def answer_rounds(limit: AdaptiveLimit, rounds: int, waited_s: float) -> None:
+    for _ in range(rounds):
+        for _ in range(limit.current + 1):
+            limit.reached()
+            limit.answered(waited_s)
+
+
+def test_it_starts_low_and_grows_while_nobody_waits_and_more_want_in() -> None:
+    limit = a_limit()
+    assert limit.current == 64
+
+    answer_rounds(limit, 30, waited_s=0.01)
+
+    assert limit.current == 256
+
+
+def test_it_does_not_grow_while_nobody_more_wants_in() -> None:
+    limit = a_limit()
+
+    for _ in range(1000):
+        limit.answered(0.01)
+
+    assert limit.current == 64
+
+
+def test_a_standing_queue_shrinks_it_down_to_what_keeps_the_encoder_busy() -> None:
+    limit = a_limit()
+
+    answer_rounds(limit, 5, waited_s=2.0)
+
+    assert limit.current == 16
+
+
+def test_a_burst_or_one_slow_batch_is_no_standing_queue() -> None:
+    limit = a_limit()
+
+    for _ in range(10):
+        limit.answered(0.01)
+        for _ in range(limit.current - 1):
+            limit.answered(5.0)
+
+    assert limit.current == 64
+
+
+@given(
+    per_s=st.floats(20, 2000),
+    target_s=st.floats(0.05, 1.0),
+    most=st.integers(64, 1024),
+)
+def test_under_overload_the_wait_settles_near_the_target_and_places_stay_filled(
+    per_s: float, target_s: float, most: int
+) -> None:
+    limit = AdaptiveLimit(least=16, most=most, target_wait_s=target_s)
+    admitted_at: deque[float] = deque()
+    waits: list[float] = []
+
+    for step in range(12_000):  # a server that answers one after the other, always asked for more
+        now = step / per_s
+        while len(admitted_at) < limit.current:
+            admitted_at.append(now)
+        limit.reached()
+        waits.append(now - admitted_at.popleft())
+        limit.answered(waits[-1])
+
+    settled = waits[-1000:]
+    unavoidable_s = 16 / per_s
+    assert max(settled) <= max(1.35 * target_s, unavoidable_s)
+    assert max(settled) >= min(0.4 * target_s, most / per_s * 0.9)
+
+
+def test_beyond_the_adaptive_limit_interactive_is_turned_away_and_bulk_is_not() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+
+    with ExitStack() as under_way:
+        for _ in range(16):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+        with pytest.raises(Overloaded, match="16 requests are under way, more would wait") as shed:
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+        under_way.enter_context(admission.admitted(1, BULK))
+
+    assert shed.value.retry_after_s > 0
+    assert telemetry.sheds == [ShedReason.LATENCY]
+    with admission.admitted(1, INTERACTIVE):
+        assert telemetry.limits == [16]
+
+
+def test_what_was_waited_moves_the_limit_and_the_limit_is_told() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+
+    for _ in range(16):
+        admission.waited(1.0, INTERACTIVE)
+
+    assert telemetry.limits == [16, 8]
+
+
+def test_how_long_bulk_waits_says_nothing() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+
+    for _ in range(100):
+        admission.waited(9.0, BULK)
+
+    assert telemetry.limits == [16]
+
+
+def test_bulk_leaves_places_to_interactive() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+
+    with ExitStack() as under_way:
+        for _ in range(60):
+            under_way.enter_context(admission.admitted(1, BULK))
+        with pytest.raises(Overloaded, match="60 requests are under way"):
+            under_way.enter_context(admission.admitted(1, BULK))
+        for _ in range(4):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+        with pytest.raises(Overloaded, match="64 requests are under way"):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+
+    assert telemetry.sheds == [ShedReason.IN_FLIGHT] * 2
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_bytes_are_bounded_whatever_the_priority_but_one_alone_is_let_in(
+    priority: Priority,
+) -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(max_in_flight_bytes=10), telemetry)
+
+    with (
+        admission.admitted(50, priority),
+        pytest.raises(Overloaded, match="50 bytes are under way"),
+        admission.admitted(1, priority),
+    ):
+        pytest.fail("there was no room")
+
+    assert telemetry.sheds == [ShedReason.IN_FLIGHT_BYTES]
+
+
+def test_without_a_target_only_the_fixed_limits_hold() -> None:
+    admission = Admission(Limits(64, 1000, 10.0), RecordingTelemetry())
+
+    with ExitStack() as under_way:
+        for _ in range(64):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+        for _ in range(200):
+            admission.waited(inf, INTERACTIVE)
+        with pytest.raises(Overloaded, match="64 requests are under way"):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
