@@ -64,6 +64,8 @@ async def serve_until_stopped(settings: Settings) -> None:
             policies_stale=engine.policies.is_stale,
             review_budgets=engine.policies.review_budgets,
             ready=engine.policies.is_ready,
+            in_flight=lambda: engine.moderator.in_flight,
+            active=lambda: engine.policies.status.active,
         )
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
