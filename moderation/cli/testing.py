@@ -14,7 +14,7 @@ from rich.table import Table
 from moderation.adapters.corpus_file import save_corpus
 from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
 from moderation.adapters.recent_store import RecentUnavailable, read_recent
-from moderation.app import Engine, embeddings_of_tests, running_engine, stored_path
+from moderation.app import Engine, running_engine
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import load_policies
 from moderation.cli.output import printable, say, say_table
@@ -23,6 +23,7 @@ from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
 from moderation.core.errors import PolicySetRejected
 from moderation.core.policy_tests import PolicyTest, TestOutcome, failed, run_tests
+from moderation.rehearsal import embeddings_of_tests, stored_path
 from moderation.service.policy_tests import SubjectEmbeddings, as_mapping, shown_subject
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
