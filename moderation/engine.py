@@ -10,26 +10,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
 from moderation.adapters.calibration_files import CalibrationFiles
-from moderation.adapters.corpus_file import CorpusUnusable, load_corpus
 from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.images import PillowDecoder
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
-from moderation.adapters.policy_yaml.expectations import read_policy_tests
-from moderation.adapters.recent_store import RecentStore
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
-from moderation.core.scoring import CompiledPolicies
 from moderation.core.solving import OnStale
 from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
+from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
@@ -40,14 +35,10 @@ from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import (
-    ActivationTests,
     See,
-    SubjectEmbeddings,
-    accept,
-    as_mapping,
 )
 from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
-from moderation.service.recent import RecentKeeper, keep_nothing
+from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.settings import Settings
 
@@ -127,8 +118,11 @@ async def running_engine(
             executor=reloading,
             keeper=BoundPolicyKeeper(keeper, guard),
             max_age_s=settings.policies.max_age_s or None,
-            check=_activation_check(settings, encoder, see),
+            check=activation_check(settings, encoder, see),
         )
+        keep: Callable[[str, Embeddings], None] = keep_nothing
+        if keeps_recent and settings.recent.enabled:
+            keep = await recent_keeper(settings, encoder.info, stack)
         moderator = Moderator(
             policies=policies,
             encoder=contents,
@@ -136,7 +130,7 @@ async def running_engine(
             limits=_limits(settings, encoder.batches_in_flight),
             clock=utc_now,
             new_id=new_id,
-            keep=await _recent(settings, encoder.info, stack) if keeps_recent else keep_nothing,
+            keep=keep,
         )
         if second is not None:
             moderator.show_to(await _shadow(stack, settings, second, telemetry))
@@ -158,53 +152,6 @@ def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> Calibrated
 
 def _see(decoder: PillowDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:
     return np.stack(encode_batch(encoder, list(decoder.decode(image))))
-
-
-def _activation_check(
-    settings: Settings, encoder: OnnxDualEncoder, see: See
-) -> Callable[[CompiledPolicies], None]:
-    if not settings.policies.require_tests:
-        return accept
-    folder = settings.policies.directory / TESTS_FOLDER
-    stored = embeddings_of_tests(folder, encoder.info.encoder_id)
-    embeddings = SubjectEmbeddings(see, encoder, lambda path: Path(path).read_bytes(), stored)
-    return ActivationTests(
-        lambda: read_policy_tests([folder]), embeddings, is_starter=encoder.info.is_starter
-    )
-
-
-def embeddings_of_tests(folder: Path, encoder_id: str) -> dict[str, Embeddings]:
-    """What `moderation policy test --update` stored there for this encoder."""
-    try:
-        return as_mapping(load_corpus(stored_path(folder, encoder_id), encoder_id=encoder_id))
-    except (OSError, CorpusUnusable):
-        return {}  # they save time, and serve where there are no pictures
-
-
-def stored_path(folder: Path, encoder_id: str) -> Path:
-    """Where the embeddings of a folder's tests are stored."""
-    return folder / f"{encoder_id[:12]}.npz"
-
-
-async def _recent(
-    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
-) -> Callable[[str, Embeddings], None]:
-    recent = settings.recent
-    if not recent.enabled:
-        return keep_nothing
-    store = stack.enter_context(
-        RecentStore(
-            recent.directory,
-            encoder_id=encoder.encoder_id,
-            dim=encoder.dim,
-            max_frames=recent.max_frames,
-            max_age_s=recent.max_age_s,
-            clock=time.time,
-        )
-    )
-    writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
-    keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
-    return keeper.offer
 
 
 async def _shadow(

@@ -22,7 +22,8 @@ from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
 from moderation.core.errors import PolicySetRejected
 from moderation.core.policy_tests import PolicyTest, TestOutcome, failed, run_tests
-from moderation.engine import Engine, embeddings_of_tests, running_engine, stored_path
+from moderation.engine import Engine, running_engine
+from moderation.rehearsal import embeddings_of_tests, stored_path
 from moderation.service.policy_tests import SubjectEmbeddings, as_mapping, shown_subject
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings

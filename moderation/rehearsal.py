@@ -1,0 +1,76 @@
+"""From settings to what edits are tried on: recent embeddings, and tests before an activation."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from moderation.adapters.corpus_file import CorpusUnusable, load_corpus
+from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
+from moderation.adapters.recent_store import RecentStore
+from moderation.core.content import Embeddings
+from moderation.core.encoder import EncoderInfo
+from moderation.core.scoring import CompiledPolicies
+from moderation.service.policy_tests import (
+    ActivationTests,
+    See,
+    SubjectEmbeddings,
+    accept,
+    as_mapping,
+)
+from moderation.service.recent import RecentKeeper
+from moderation.settings import Settings
+
+
+async def recent_keeper(
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+) -> Callable[[str, Embeddings], None]:
+    """Where judged contents are offered until the stack is closed; raises RecentUnavailable."""
+    recent = settings.recent
+    store = stack.enter_context(
+        RecentStore(
+            recent.directory,
+            encoder_id=encoder.encoder_id,
+            dim=encoder.dim,
+            max_frames=recent.max_frames,
+            max_age_s=recent.max_age_s,
+            clock=time.time,
+        )
+    )
+    writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
+    keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
+    return keeper.offer
+
+
+def activation_check(
+    settings: Settings, encoder: OnnxDualEncoder, see: See
+) -> Callable[[CompiledPolicies], None]:
+    """What a policy set has to stand before it is activated."""
+    if not settings.policies.require_tests:
+        return accept
+    folder = settings.policies.directory / FOLDER
+    stored = embeddings_of_tests(folder, encoder.info.encoder_id)
+
+    def read(path: str) -> bytes:
+        with Path(path).open("rb") as file:
+            return file.read(settings.decode.max_image_bytes + 1)
+
+    embeddings = SubjectEmbeddings(see, encoder, read, stored)
+    return ActivationTests(
+        lambda: read_policy_tests([folder]), embeddings, is_starter=encoder.info.is_starter
+    )
+
+
+def embeddings_of_tests(folder: Path, encoder_id: str) -> dict[str, Embeddings]:
+    """What `moderation policy test --update` stored there for this encoder."""
+    try:
+        return as_mapping(load_corpus(stored_path(folder, encoder_id), encoder_id=encoder_id))
+    except (OSError, CorpusUnusable):
+        return {}  # they save time, and serve where there are no pictures
+
+
+def stored_path(folder: Path, encoder_id: str) -> Path:
+    """Where the embeddings of a folder's tests are stored."""
+    return folder / f"{encoder_id[:12]}.npz"
