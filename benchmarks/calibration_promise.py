@@ -7,6 +7,7 @@ thresholds. The true rate at each threshold follows from the distribution that t
 embeddings were made from. A quantile of the labelled scores is measured beside it.
 """
 
+import math
 import sys
 from collections import Counter
 
@@ -67,7 +68,12 @@ def _shown(kept: int, repetitions: int) -> str:
 
 
 def _theory(count: int, rate: float) -> str:
-    return f"[{errors_allowed(count, rate)} errors allowed]"
+    allowed = errors_allowed(count, rate)
+    assert allowed is not None
+    chances = (
+        math.comb(count, i) * rate**i * (1 - rate) ** (count - i) for i in range(allowed + 1)
+    )
+    return f"in theory {1 - sum(chances):.3f}, with {allowed} errors allowed"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ transformers must be installed); hold a bundle of that model against it.
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -35,13 +35,12 @@ def main() -> None:
     flags.add_argument("--torch", action="store_true", help=f"measure {EAGER} too")
     arguments = flags.parse_args()
     variants = variants_of(arguments)
-    baseline = next(iter(variants))
     values = interleaved(variants, arguments.rounds)
     limit = interleaved(
         {"fp32 product": partial(product_gflops, arguments.seconds)}, arguments.rounds
     )
     rows = [
-        Row(name, "images/s", speeds, "" if name == baseline else baseline)
+        Row(name, "images/s", speeds, baseline_of(name, list(values)))
         for name, speeds in values.items()
     ]
     rows += [Row(name, "GFLOP/s", speeds) for name, speeds in limit.items()]
@@ -65,6 +64,13 @@ def variants_of(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]
                     images_per_s, partial(run_batch, batch), batch, arguments.seconds
                 )
     return variants
+
+
+def baseline_of(name: str, names: Sequence[str]) -> str:
+    """The first variant with the same batch size; nothing for itself."""
+    batch = name.rpartition(",")[2]
+    first = next(other for other in names if other.rpartition(",")[2] == batch)
+    return "" if first == name else first
 
 
 def images_per_s(run: Callable[[], object], batch: int, seconds: float) -> float:

@@ -10,47 +10,24 @@ are the same: the difference is how it is served.
 import argparse
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import grpc
-import numpy as np
-from PIL import Image
 
+from benchmarks.whole_picture import full_size_pixels
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.grpc.convert import decision_to_proto
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.app import new_id, utc_now
-from moderation.core.content import Crop, Interpolation, Pixels, PixelSpec
 from moderation.core.decision import Decision, Options, decide
 from moderation.core.scoring import CompiledPolicies, score
+from moderation.engine import new_id, utc_now
 from moderation.service.policy_store import PolicyStore
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
 THREADS = 32
-FILTERS = {
-    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
-    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
-}
-
-
-def full_size_pixels(image: bytes, spec: PixelSpec) -> Pixels:
-    """uint8[1, size, size, 3], as reference preprocessors do it: decode all, resize all, cut."""
-    with Image.open(BytesIO(image)) as opened:
-        whole = opened.convert("RGB")
-    if spec.crop is Crop.SQUASH:
-        resized = whole.resize((spec.size_px, spec.size_px), FILTERS[spec.interpolation])
-        return np.asarray(resized)[np.newaxis]
-    shorter = round(spec.size_px / spec.crop_fraction)
-    scale = shorter / min(whole.size)
-    size = (max(shorter, round(whole.width * scale)), max(shorter, round(whole.height * scale)))
-    resized = whole.resize(size, FILTERS[spec.interpolation])
-    left, top = (size[0] - spec.size_px) // 2, (size[1] - spec.size_px) // 2
-    square = resized.crop((left, top, left + spec.size_px, top + spec.size_px))
-    return np.asarray(square)[np.newaxis]
 
 
 class NaiveServicer(moderation_pb2_grpc.ModerationServiceServicer):

@@ -23,7 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -343,6 +343,10 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         origin = f"(from --config or {CONFIG_VARIABLE})"
         raise SettingsError(f"{path}: there is no such file {origin}") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise SettingsError(f"{place}: is not valid YAML: {error.problem}") from error
     except (OSError, ValueError, YAMLError) as error:
         raise SettingsError(f"{path}: {error}") from error
     if values is None:

@@ -53,17 +53,19 @@ def main() -> None:
             print(f"\n{textwrap.fill(client.status().encoder.notice, 100)}\n")
             show(find_pictures([SAMPLES]), connection)
             edit_a_policy(client, connection)
+        if once:
+            print(f"\nThe server is stopped now; its log is in {LOG}.")
+            return
         print(
             f"\nThe server is at {connection.address}, its metrics at "
             f"http://127.0.0.1:{metrics_port}/metrics, its log in {LOG}.\n"
             f"Edit the files in {POLICIES}, and ask again:\n\n"
             f"    {Path(sys.executable).parent.relative_to(ROOT)}/moderation client "
-            f"--address {connection.address} YOUR-PICTURE.jpg\n"
+            f"--address {connection.address} YOUR-PICTURE.jpg\n\n"
+            "Press Ctrl-C to stop."
         )
-        if not once:
-            print("Press Ctrl-C to stop.")
-            with suppress(KeyboardInterrupt):
-                server.wait()
+        with suppress(KeyboardInterrupt):
+            server.wait()
 
 
 def edit_a_policy(client: ModerationClient, connection: Connection) -> None:

@@ -121,7 +121,7 @@ def test_an_empty_file_says_nothing(name: str, content: str, write: WriteConfig)
     [
         ("m.ini", "", "a config file must end in .toml, .yaml, .yml"),
         ("m.toml", "[server\n", "line 1"),
-        ("m.yaml", "server: {", "line 1"),
+        ("m.yaml", "server: {", "m.yaml:1:10: is not valid YAML"),
         ("m.yaml", "server: {}\nserver: {}\n", "duplicate key"),
         ("m.yaml", "- server\n", "must hold sections such as `server`, not a list"),
         ("m.yaml", "server: 5\n", "server: Input should be"),
@@ -295,3 +295,13 @@ def test_every_setting_has_a_meaning_and_a_variable_that_sets_it(
 )
 def test_which_addresses_other_machines_can_reach(host: str, reachable: bool) -> None:
     assert is_reachable_from_outside(host) is reachable
+
+
+def test_a_file_that_is_no_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("server: [1\n x: 2\n")
+
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, file)
+
+    assert str(refused.value) == f"{file}:2:3: is not valid YAML: expected ',' or ']', but got ':'"

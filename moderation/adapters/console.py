@@ -50,6 +50,8 @@ class LogTelemetry:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("moderation")
+        self._rejected: tuple[Problem, ...] = ()
+        """What was wrong when the policies were last read, if anything was."""
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -86,6 +88,7 @@ class LogTelemetry:
         self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
     ) -> None:
         """See Telemetry."""
+        self._rejected = ()
         tell = self._log.info if origin is SetOrigin.SOURCE else self._log.warning
         tell(
             "policies_loaded",
@@ -101,8 +104,12 @@ class LogTelemetry:
         self._log.warning("activation_not_kept", reason=reason)
 
     def policies_unchanged(self, *, version: str) -> None:
-        """See Telemetry."""
-        self._log.debug("policies_unchanged", version=version[:12])
+        """See Telemetry; after a rejection it means that the files were mended."""
+        if self._rejected:
+            self._log.info("policies_recovered", version=version[:12])
+        else:
+            self._log.debug("policies_unchanged", version=version[:12])
+        self._rejected = ()
 
     def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
         """See Telemetry."""
@@ -118,16 +125,23 @@ class LogTelemetry:
         """See Telemetry; too frequent for a log."""
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
-        """See Telemetry."""
+        """See Telemetry; the same problems, found again, are old news."""
+        if tuple(problems) == self._rejected:
+            return
+        self._rejected = tuple(problems)
         for problem in problems:
             self._log.error("policies_rejected", problem=str(problem))
 
-    def listening(self, *, address: str, metrics: str, encoder: EncoderInfo) -> None:
-        """Say where requests go, and what the encoder cannot see, if that must be known."""
+    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+        """Say where requests go and policies come from, and what the encoder cannot see.
+
+        The latter only if it must be known.
+        """
         self._log.info(
             "listening",
             address=address,
             metrics=metrics,
+            policies=policies,
             encoder=encoder.name,
             encoder_id=encoder.encoder_id[:12],
             device=encoder.device,

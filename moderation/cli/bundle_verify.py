@@ -14,7 +14,7 @@ from moderation.adapters.encoders.manifest import (
     Manifest,
     ManifestError,
 )
-from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.encoders.onnx_session import onnxruntime_name
 from moderation.adapters.encoders.parity import ParityReport, Reference, judge, measure
 from moderation.adapters.encoders.registry import find_bundle, load_encoder
 from moderation.adapters.images import DecodeLimits, PillowDecoder
@@ -55,7 +55,7 @@ def parity_of(encoder: OnnxDualEncoder, manifest: Manifest, reference: Reference
     return ParityReport(
         encoder_id=manifest.encoder_id,
         precision=manifest.precision,
-        runtime=f"{onnxruntime_version()}, {encoder.info.device}",
+        runtime=f"{onnxruntime_name()}, {encoder.info.device}",
         pictures=len(reference.pictures),
         texts=len(reference.texts),
         checks=judge(measured, manifest.precision),

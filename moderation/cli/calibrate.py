@@ -2,15 +2,16 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Bundle, Config, Device, Policies, nested
-from moderation.core.calibration import TargetKind, ThresholdTarget
-from moderation.service.calibrate import Method
 from moderation.settings import load_settings
+
+if TYPE_CHECKING:
+    from moderation.core.calibration import ThresholdTarget
 
 UNHURRIED_QUEUE = 4096
 
@@ -27,8 +28,9 @@ def calibrate(
     encoder: Bundle = None,
     device: Device = None,
     method: Annotated[
-        Method, typer.Option(help="Curve; auto takes the better one on unseen contents.")
-    ] = Method.AUTO,
+        Literal["auto", "platt", "isotonic"],
+        typer.Option(help="Curve; auto takes the better one on unseen contents."),
+    ] = "auto",
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,14 +70,18 @@ def calibrate(
     if check == (labels is not None):
         raise CommandError("give a file of labels, or --check and none", Exit.USAGE)
     from moderation.cli import calibration
+    from moderation.service.calibrate import Method
 
     if labels is None:
         return asyncio.run(calibration.check(settings))
-    wanted = calibration.Wanted(labels, method, targets, html, dry_run, tuple(stored or ()))
+    curve = Method(method)
+    wanted = calibration.Wanted(labels, curve, targets, html, dry_run, tuple(stored or ()))
     return asyncio.run(calibration.run(settings, wanted))
 
 
-def _target(written: str) -> ThresholdTarget:
+def _target(written: str) -> "ThresholdTarget":
+    from moderation.core.calibration import TargetKind, ThresholdTarget
+
     kind, _, rate = written.partition("=")
     try:
         return ThresholdTarget(TargetKind(kind.strip()), float(rate))

@@ -10,7 +10,6 @@ from rich.table import Table
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.labels import read_labels
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.app import Engine, running_engine
 from moderation.cli.corpora import contents_of
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable, say, say_table
@@ -21,6 +20,7 @@ from moderation.core.corpus import Corpus
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import LabelsRejected, PolicySetRejected
 from moderation.core.labels import Label, LabelledScores
+from moderation.engine import Engine, running_engine
 from moderation.service.calibrate import (
     CalibratedPolicy,
     CurveFitter,

@@ -38,7 +38,7 @@ def check(
         "limits.max_request_s": UNHURRIED_S,
     }
     settings = load_settings(nested(flags), config)
-    found = find_pictures(pictures)
+    found = find_pictures(pictures, tell_skipped=True)
     from moderation.cli.local import check_pictures
 
     return asyncio.run(

@@ -22,7 +22,7 @@ def client(
     timeout: Timeout = 10.0,
 ) -> int:
     """Have pictures judged by a running server."""
-    found = find_pictures(pictures)
+    found = find_pictures(pictures, tell_skipped=True)
     from moderation.cli.remote import Connection, judge_pictures
 
     return asyncio.run(

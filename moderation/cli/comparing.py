@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from moderation.adapters.text_cache import CachedTexts
-from moderation.app import Engine, running_engine, utc_now
 from moderation.cli.comparison import as_dict, lines, tables
 from moderation.cli.corpora import contents_of
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import say, say_table
 from moderation.cli.policy_sources import load_named
 from moderation.core.errors import InvalidRequest, PolicySetRejected
+from moderation.engine import Engine, running_engine, utc_now
 from moderation.service.policy_diff import Comparison, PolicyComparer
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings

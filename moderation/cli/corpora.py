@@ -7,12 +7,12 @@ from pathlib import Path
 
 from moderation.adapters.corpus_file import SUFFIX, CorpusUnusable, load_corpus
 from moderation.adapters.recent_store import RecentUnavailable, read_recent
-from moderation.app import Engine
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.pictures import find_pictures, read_picture
 from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
 from moderation.core.errors import UnjudgeableContent
+from moderation.engine import Engine
 from moderation.settings import Settings
 
 

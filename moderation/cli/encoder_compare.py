@@ -8,7 +8,6 @@ from pathlib import Path
 
 from moderation.adapters.encoder_pairs import PairsUnreadable, newest_pairing, read_pairs
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.app import Engine, running_engine
 from moderation.cli.encoder_report import Comparison, show
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import NOBODY_LISTENS, load_policies
@@ -18,6 +17,7 @@ from moderation.core.content import Content
 from moderation.core.decision import Options
 from moderation.core.errors import ModerationError, PolicySetRejected
 from moderation.core.policy import PolicySet, Thresholds
+from moderation.engine import Engine, running_engine
 from moderation.settings import Settings
 
 EVERY_VERDICT = Options(include_all_verdicts=True)
@@ -84,7 +84,7 @@ async def _judge(pictures: Sequence[Path], settings: Settings, bundle: str) -> _
     )
     scores: dict[str, Mapping[str, float]] = {}
     async with running_engine(chosen, NOBODY_LISTENS) as engine:
-        await load_policies(engine)
+        await load_policies(engine, settings.policies.directory)
         at_once = 2 * chosen.batching.max_batch_size
         for start in range(0, len(pictures), at_once):
             chunk = [_scores_of(one, engine, chosen) for one in pictures[start : start + at_once]]

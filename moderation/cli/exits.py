@@ -26,7 +26,7 @@ MEANING: dict[Exit, str] = {
     Exit.BLOCK: "block",
     Exit.USAGE: "the command line or the request is wrong",
     Exit.NO_INPUT: "a picture could not be read, or there is none",
-    Exit.UNAVAILABLE: "the service does not answer, or cannot start",
+    Exit.UNAVAILABLE: "the service cannot start or is not serving; client: see --on-unavailable",
     Exit.SOFTWARE: "something failed inside",
     Exit.NO_PERMISSION: "the service refuses this caller",
     Exit.CONFIG: "settings, policies or encoder cannot be used",

@@ -29,7 +29,11 @@ Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, help="Seconds for one answer, retries included.")
 ]
 Pictures = Annotated[
-    list[Path], typer.Argument(help="Pictures, or folders of pictures.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Pictures, or folders: of these every .gif, .jpeg, .jpg, .png and .webp below them.",
+        show_default=False,
+    ),
 ]
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from moderation.adapters.grpc.convert import decision_to_proto
-from moderation.app import Engine, running_engine
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable
 from moderation.cli.pictures import read_picture
@@ -16,7 +15,8 @@ from moderation.cli.report import Judged, report
 from moderation.client.streaming import as_judged
 from moderation.core.content import Content
 from moderation.core.decision import Options
-from moderation.core.errors import InvalidRequest, ModerationError
+from moderation.core.errors import InvalidRequest, ModerationError, Problem
+from moderation.engine import Engine, running_engine
 from moderation.service.lanes import Priority
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
@@ -35,7 +35,7 @@ async def check_pictures(
     """Load encoder and policies, judge, report; raises CommandError or BundleRejected."""
     options = Options(profile=profile, include_all_verdicts=all_verdicts)
     async with running_engine(settings, NOBODY_LISTENS) as engine:
-        await load_policies(engine)
+        await load_policies(engine, settings.policies.directory)
         if engine.encoder.notice and sys.stderr.isatty():
             print(printable(engine.encoder.notice), file=sys.stderr)
         async with aclosing(judged_by_engine(engine, pictures, options, settings)) as judged:
@@ -54,11 +54,18 @@ async def judged_by_engine(
             yield outcome
 
 
-async def load_policies(engine: Engine) -> None:
-    """Load the policies; raises CommandError with every problem found."""
+async def load_policies(engine: Engine, directory: Path) -> None:
+    """Load the policies of the directory; raises CommandError with every problem found."""
     if not await engine.policies.reload():
-        problems = engine.policies.status.problems
-        raise CommandError("\n".join(map(str, problems)), Exit.CONFIG)
+        raise _rejection(engine.policies.status.problems, directory)
+
+
+def _rejection(problems: Sequence[Problem], directory: Path) -> CommandError:
+    told = [str(problem) for problem in problems]
+    if any(not problem.line and "/" not in problem.file for problem in problems):  # no file
+        where = f"policies were looked for in {directory.absolute()}"
+        told.append(f"{where}; set --policies or MODERATION_POLICIES__DIRECTORY")
+    return CommandError("\n".join(told), Exit.CONFIG)
 
 
 async def _judge(

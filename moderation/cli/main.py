@@ -79,7 +79,8 @@ def _exit_code() -> int:
         return int(cli(standalone_mode=False, prog_name="moderation") or Exit.ALLOW)
     except typer.TyperException as error:
         # Its own code for a wrong command line is 2, which would read as BLOCK.
-        return _tell(f"{error.format_message()}; `moderation --help` shows the way", Exit.USAGE)
+        problem = error.format_message().rstrip(".")
+        return _tell(f"{problem}; `moderation --help` shows the way", Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except CommandError as error:

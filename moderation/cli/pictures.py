@@ -1,24 +1,34 @@
 """Which pictures a command line means: files as they are named, folders by their endings."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from moderation.cli.exits import CommandError, Exit
+from moderation.cli.output import printable
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
+ENDINGS = ", ".join(sorted(PICTURE_SUFFIXES))
+MOST_ENDINGS_TOLD = 5
+
+
+def find_pictures(paths: Iterable[Path], *, tell_skipped: bool = False) -> list[Path]:
     """Every named file, and every picture below every named folder, in a stable order.
 
-    Raises CommandError if a path is missing or nothing is found.
+    `tell_skipped` says on standard error what else the folders hold. Raises CommandError
+    if a path is missing or nothing is found.
     """
     paths = list(paths)
-    found = [picture for path in paths for picture in _below(path)]
+    skipped: Counter[str] = Counter()
+    found = [picture for path in paths for picture in _below(path, skipped)]
     if not found:
         named = ", ".join(str(path) for path in paths)
-        endings = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise CommandError(f"no pictures ({endings}) in {named}", Exit.NO_INPUT)
+        raise CommandError(f"no pictures ({ENDINGS}) in {named}", Exit.NO_INPUT)
+    if skipped and tell_skipped:
+        print(_told(skipped), file=sys.stderr)
     return found
 
 
@@ -31,11 +41,28 @@ def read_picture(path: Path, *, max_bytes: int) -> bytes:
         return file.read(max_bytes + 1)
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _told(skipped: Counter[str]) -> str:
+    files = "1 file" if skipped.total() == 1 else f"{skipped.total()} files"
+    counts = [
+        f"{count} {printable(ending) or 'without an ending'}"
+        for ending, count in skipped.most_common(MOST_ENDINGS_TOLD)
+    ]
+    others = ["..."] if len(skipped) > MOST_ENDINGS_TOLD else []
+    return (
+        f"moderation: skipped {files} ({', '.join(counts + others)}): of a folder only "
+        f"{ENDINGS} are taken; a file that is named is taken whatever its ending"
+    )
+
+
+def _below(path: Path, skipped: Counter[str]) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        inside = (one for one in sorted(path.rglob("*")) if one.is_file())
-        yield from (one for one in inside if one.suffix.lower() in PICTURE_SUFFIXES)
+        for one in filter(Path.is_file, sorted(path.rglob("*"))):
+            ending = one.suffix.lower()
+            if ending in PICTURE_SUFFIXES:
+                yield one
+            else:
+                skipped[ending] += 1
     else:
         raise CommandError(f"{path}: there is no such file or folder", Exit.NO_INPUT)

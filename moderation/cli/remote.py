@@ -131,7 +131,7 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     if encoder.notice:
         yield "notice", encoder.notice
     yield "build", f"moderation {build.version}, Python {build.python_version}"
-    yield "runtime", build.onnxruntime_version
+    yield "runtime", f"onnxruntime {build.onnxruntime_version}"
 
 
 async def _read(pictures: Sequence[Path], unreadable: list[Judged]) -> AsyncIterator[Item]:

@@ -50,6 +50,7 @@ def serve(
     }
     settings = load_settings(nested(flags), config)
     _refuse_open_plain_text(settings)
+    _refuse_one_port_for_both(settings)
     import uvloop
 
     from moderation.adapters.console import configure_logging
@@ -70,5 +71,15 @@ def _refuse_open_plain_text(settings: Settings) -> None:
             f"server.host {settings.server.host} can be reached by other machines, and this "
             "server speaks plain text; put it behind a TLS proxy and pass --insecure, or "
             "listen on 127.0.0.1",
+            Exit.CONFIG,
+        )
+
+
+def _refuse_one_port_for_both(settings: Settings) -> None:
+    server, metrics = settings.server, settings.metrics
+    if server.port == metrics.port != 0 and server.host == metrics.host:
+        raise CommandError(
+            f"server.port and metrics.port are both {server.port} on {server.host}; "
+            "give the metrics another port with --metrics-port",
             Exit.CONFIG,
         )

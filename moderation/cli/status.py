@@ -1,12 +1,17 @@
 """`moderation status`: what a running server says of itself."""
 
 import asyncio
+from typing import Annotated
 
-from moderation.cli.flags import Address, AsJson, Timeout
+import typer
+
+from moderation.cli.flags import Address, Timeout
 
 
 def status(
-    address: Address = "127.0.0.1:50051", as_json: AsJson = False, timeout: Timeout = 10.0
+    address: Address = "127.0.0.1:50051",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    timeout: Timeout = 10.0,
 ) -> int:
     """Show what a running server says of itself; ends with 69 when it is not serving."""
     from moderation.cli.remote import Connection, show_status

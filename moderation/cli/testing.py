@@ -14,7 +14,6 @@ from rich.table import Table
 from moderation.adapters.corpus_file import save_corpus
 from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
 from moderation.adapters.recent_store import RecentUnavailable, read_recent
-from moderation.app import Engine, running_engine
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import load_policies
 from moderation.cli.output import printable, say, say_table
@@ -23,6 +22,7 @@ from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
 from moderation.core.errors import PolicySetRejected
 from moderation.core.policy_tests import PolicyTest, TestOutcome, failed, run_tests
+from moderation.engine import Engine, running_engine
 from moderation.rehearsal import embeddings_of_tests, stored_path
 from moderation.service.policy_tests import SubjectEmbeddings, as_mapping, shown_subject
 from moderation.service.telemetry import FanOutTelemetry
@@ -53,7 +53,7 @@ async def run(settings: Settings, wanted: Wanted) -> int:
         update={"policies": settings.policies.model_copy(update={"require_tests": False})}
     )
     async with running_engine(unblocked, NOBODY_LISTENS) as engine:
-        await load_policies(engine)
+        await load_policies(engine, settings.policies.directory)
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
         known = embeddings_of_tests(folder, engine.encoder.encoder_id)
         if wanted.update:

@@ -8,11 +8,12 @@
 `ModerationClient` is the same without asyncio. Answers are the wire's own messages,
 `moderation.v1.moderation_pb2.Decision` and its like, described in the proto file.
 
-What the client does by itself: it sets a deadline on every call; it tries again when a
-server cannot be reached, and when an overloaded one says after what time; and when
-there is no answer in the end, it makes a Decision by the posture `on_unavailable`, so
-that a pipeline is never without an action. Such a Decision has no decision id and the
-failure code FAILURE_CODE_SERVICE_UNAVAILABLE. What only the caller can mend is raised.
+What the client does by itself: it sets a deadline on every call; it tries again, for half
+of that time, while the server cannot be reached, and when an overloaded one says after
+what time; and when there is no answer in the end, it makes a Decision by the posture
+`on_unavailable`, so that a pipeline is never without an action. Such a Decision has no
+decision id and the failure code FAILURE_CODE_SERVICE_UNAVAILABLE. What only the caller
+can mend is raised.
 """
 
 from moderation.client.asynchronous import AsyncModerationClient

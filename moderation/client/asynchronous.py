@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import grpc
 import grpc.aio
 
-from moderation.client.budget import Budget
+from moderation.client.budget import Budget, checked_timeout_s
 from moderation.client.channel import channel_options
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
@@ -29,7 +29,7 @@ from moderation.client.messages import (
 )
 from moderation.client.posture import Action, Posture, with_action
 from moderation.client.streaming import SharedStream, as_judged
-from moderation.client.stubs import new_async_stub
+from moderation.client.stubs import AsyncStub, new_async_stub
 from moderation.v1 import moderation_pb2 as pb
 
 AnswerT = TypeVar("AnswerT")
@@ -38,10 +38,11 @@ AnswerT = TypeVar("AnswerT")
 class AsyncModerationClient:
     """Asks the moderation service at `address` (`host:port`); use it with `async with`.
 
-    `timeout_s` is the deadline of one request, all retries included. `on_unavailable` is
-    the action for content that the service gave no answer on: REVIEW unless you say
-    otherwise. Without `credentials` the connection is plain text. `metadata` goes with
-    every call, for example `[("authorization", "Bearer ...")]`.
+    `timeout_s` is the deadline of one request, all retries included; while the service
+    cannot be reached, half of it is spent on asking again. `on_unavailable` is the action
+    for content that the service gave no answer on: REVIEW unless you say otherwise.
+    Without `credentials` the connection is plain text. `metadata` goes with every call, for
+    example `[("authorization", "Bearer ...")]`.
     """
 
     def __init__(
@@ -54,19 +55,21 @@ class AsyncModerationClient:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
-        self._posture = Posture(Action(on_unavailable))
-        self._timeout_s = timeout_s
+        self._posture = Posture.for_action(on_unavailable)
+        self._timeout_s = checked_timeout_s(timeout_s)
         self._credentials = credentials
         self._metadata = tuple(metadata)
+        self._open_stub: AsyncStub | None = None
 
     async def __aenter__(self) -> Self:
         """Open the channel; it connects with the first call."""
         self._channel = _open_channel(self._address, self._credentials)
-        self._stub = new_async_stub(self._channel)
+        self._open_stub = new_async_stub(self._channel)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close the channel, and cancel what still runs on it."""
+        self._open_stub = None
         await self._channel.close(None)
 
     async def moderate(
@@ -154,12 +157,25 @@ class AsyncModerationClient:
     async def list_policies(self) -> pb.ListPoliciesResponse:
         """The policies and profiles that are active now; raises ClientError."""
         request = pb.ListPoliciesRequest()
-        return await self._call(self._stub.ListPolicies, request, Budget(self._timeout_s))
+        return await self._call(self._stub.ListPolicies, request, self._brief_budget())
 
     async def status(self) -> pb.GetStatusResponse:
         """What the service says of itself, also while it is not ready; raises ClientError."""
         request = pb.GetStatusRequest()
-        return await self._call(self._stub.GetStatus, request, Budget(self._timeout_s))
+        return await self._call(self._stub.GetStatus, request, self._brief_budget())
+
+    def _brief_budget(self) -> Budget:
+        """For a question about the service itself: that it is gone is an answer."""
+        return Budget(self._timeout_s, outage_share=0.0)
+
+    @property
+    def _stub(self) -> AsyncStub:
+        if self._open_stub is None:
+            raise RuntimeError(
+                "the client is not open; "
+                "ask within `async with AsyncModerationClient(...) as client:`"
+            )
+        return self._open_stub
 
     def _open_stream(self) -> SharedStream:
         return SharedStream(self._stub.ModerateStream(metadata=self._metadata))

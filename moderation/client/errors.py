@@ -103,8 +103,6 @@ def error_from_item(item: pb.ItemError) -> ClientError:
     retry_after_s: float | None = None
     if item.HasField("retry_after"):
         retry_after_s = item.retry_after.ToTimedelta().total_seconds()
-    elif code is grpc.StatusCode.UNAVAILABLE:
-        retry_after_s = 0.0  # the channel tries calls again, but it cannot see into items
     return _error(code, item.message, field=item.field, retry_after_s=retry_after_s)
 
 

@@ -66,6 +66,12 @@ def batch_request(items: Collection[Item], options: pb.ModerateOptions) -> pb.Mo
     return pb.ModerateBatchRequest(contents=contents, options=options)
 
 
-def named(item: Item) -> Item:
-    """The item with a content id of its own, so that its answer can be told from others."""
+def named(item: object) -> Item:
+    """The item with a content id of its own, so that its answer can be told from others.
+
+    Raises TypeError for what is no Item, such as the bytes of an image alone.
+    """
+    if not isinstance(item, Item):
+        got = type(item).__name__
+        raise TypeError(f"items must be Item(image, content_id), got {got}; write Item(image)")
     return item if item.content_id else Item(item.image, uuid4().hex)

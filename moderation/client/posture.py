@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,6 +27,16 @@ class Posture:
     """The action for content that nobody judged."""
 
     action: Action
+
+    @classmethod
+    def for_action(cls, action: int) -> Self:
+        """The posture of a client's `on_unavailable`; raises ValueError if it is no action."""
+        try:
+            return cls(Action(action))
+        except ValueError as error:
+            accepted = ", ".join(f"Action.{one.name}" for one in Action)
+            message = f"on_unavailable must be one of {accepted}, got {action!r}"
+            raise ValueError(message) from error
 
     def decision(self, error: ServiceUnavailable, request: pb.ModerateRequest) -> pb.Decision:
         """A Decision in place of the one that did not come; it says what it is."""

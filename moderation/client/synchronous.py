@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import grpc
 
-from moderation.client.budget import Budget
+from moderation.client.budget import Budget, checked_timeout_s
 from moderation.client.channel import channel_options
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
@@ -20,7 +20,7 @@ from moderation.client.messages import (
     options_message,
 )
 from moderation.client.posture import Action, Posture, with_action
-from moderation.client.stubs import new_stub
+from moderation.client.stubs import Stub, new_stub
 from moderation.v1 import moderation_pb2 as pb
 
 AnswerT = TypeVar("AnswerT")
@@ -44,19 +44,21 @@ class ModerationClient:
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
-        self._posture = Posture(Action(on_unavailable))
-        self._timeout_s = timeout_s
+        self._posture = Posture.for_action(on_unavailable)
+        self._timeout_s = checked_timeout_s(timeout_s)
         self._credentials = credentials
         self._metadata = tuple(metadata)
+        self._open_stub: Stub | None = None
 
     def __enter__(self) -> Self:
         """Open the channel; it connects with the first call."""
         self._channel = _open_channel(self._address, self._credentials)
-        self._stub = new_stub(self._channel)
+        self._open_stub = new_stub(self._channel)
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Close the channel, and cancel what still runs on it."""
+        self._open_stub = None
         self._channel.close()
 
     def moderate(
@@ -135,13 +137,23 @@ class ModerationClient:
 
     def list_policies(self) -> pb.ListPoliciesResponse:
         """The policies and profiles that are active now; raises ClientError."""
-        return self._call(
-            self._stub.ListPolicies, pb.ListPoliciesRequest(), Budget(self._timeout_s)
-        )
+        return self._call(self._stub.ListPolicies, pb.ListPoliciesRequest(), self._brief_budget())
 
     def status(self) -> pb.GetStatusResponse:
         """What the service says of itself, also while it is not ready; raises ClientError."""
-        return self._call(self._stub.GetStatus, pb.GetStatusRequest(), Budget(self._timeout_s))
+        return self._call(self._stub.GetStatus, pb.GetStatusRequest(), self._brief_budget())
+
+    def _brief_budget(self) -> Budget:
+        """For a question about the service itself: that it is gone is an answer."""
+        return Budget(self._timeout_s, outage_share=0.0)
+
+    @property
+    def _stub(self) -> Stub:
+        if self._open_stub is None:
+            raise RuntimeError(
+                "the client is not open; ask within `with ModerationClient(...) as client:`"
+            )
+        return self._open_stub
 
     def _finish(
         self, request: pb.ModerateRequest, answer: pb.ItemResult | None, left_s: float
@@ -173,6 +185,8 @@ class ModerationClient:
                 if pause_s is None:
                     raise error from failure
             time.sleep(pause_s)
+            if self._open_stub is None:  # closed meanwhile, by another thread
+                raise error
 
 
 def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:

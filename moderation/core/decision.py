@@ -84,6 +84,17 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyScores:
+    """What every policy scored, verdict or not: for statistics, as arrays over the policies."""
+
+    policies: tuple[Policy, ...]
+    """Those that are not off."""
+    score: NDArray[np.float64]
+    judged: NDArray[np.bool_]
+    """Whether the request was judged by the policy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the policies say of one content."""
 
@@ -92,6 +103,7 @@ class Outcome:
     verdicts: tuple[Verdict, ...]
     audited: bool = False
     """Whether the content is in the profile's random audit sample, and so at least reviewed."""
+    scores: PolicyScores | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,8 @@ class Decision:
     frames_judged: int = 0
     audited: bool = False
     """See Outcome."""
+    scores: PolicyScores | None = field(default=None, repr=False, compare=False)
+    """None if the content could not be judged."""
 
 
 def select(compiled: CompiledPolicies, cuts: ProfileCuts, options: Options) -> NDArray[np.bool_]:
@@ -195,6 +209,7 @@ def decide(
         deciding=verdict_by_position[int(acting[0])] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
         audited=audited,
+        scores=PolicyScores(compiled.policies, scores.score, selected),
     )
 
 

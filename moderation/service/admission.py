@@ -103,6 +103,11 @@ class Admission:
         self._told = 0
         self._tell_limit()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were let in and are not answered yet, of every priority."""
+        return sum(self._in_flight.values())
+
     @contextmanager
     def admitted(self, n_bytes: int, priority: Priority) -> Iterator[None]:
         """Take a place for so many bytes while in the context; raises Overloaded."""
@@ -126,7 +131,7 @@ class Admission:
             self._tell_limit()
 
     def _require_place(self, priority: Priority) -> None:
-        under_way = sum(self._in_flight.values())
+        under_way = self.in_flight
         if under_way >= self._most_by_priority[priority]:
             self._shed(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
         interactive = self._in_flight[Priority.INTERACTIVE]

@@ -175,7 +175,7 @@ def require_policies(labels: Iterable[Label], policy_set: PolicySet, *, file: st
 
 def targets_of(policy_set: PolicySet, policy_id: str) -> tuple[ThresholdTarget, ...]:
     """Every target that the policy, or a profile's override for it, states; none twice."""
-    (policy,) = (one for one in policy_set.policies if one.id == policy_id)
+    policy = {one.id: one for one in policy_set.policies}[policy_id]
     overrides = (profile.thresholds.get(policy_id) for profile in policy_set.profiles.values())
     written = (policy.thresholds, *(one for one in overrides if one is not None))
     return unique(target for one in written for target in getattr(one, "targets", ()))

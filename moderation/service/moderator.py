@@ -42,6 +42,11 @@ class Moderator:
         self._shadow: Shadow | None = None
         self._keep = keep
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were let in and are not answered yet."""
+        return self._admission.in_flight
+
     async def moderate(
         self,
         content: Content,
@@ -132,6 +137,7 @@ def _decided(
         verdicts=outcome.verdicts,
         deciding_policy_id=outcome.deciding.policy.id if outcome.deciding else "",
         audited=outcome.audited,
+        scores=outcome.scores,
     )
 
 

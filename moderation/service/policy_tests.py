@@ -52,13 +52,11 @@ class SubjectEmbeddings:
         return by_subject
 
     def _of(self, subject: Subject) -> Embeddings | None:
-        match subject.kind:
-            case SubjectKind.PICTURE:
-                return self._of_picture(subject)
-            case SubjectKind.TEXT:
-                return self._kept(name_of(subject), lambda: self.texts.encode_texts([subject.name]))
-            case SubjectKind.EMBEDDING:
-                return self._kept(name_of(subject), lambda: None)
+        if subject.kind is SubjectKind.PICTURE:
+            return self._of_picture(subject)
+        if subject.kind is SubjectKind.TEXT:
+            return self._kept(name_of(subject), lambda: self.texts.encode_texts([subject.name]))
+        return self._kept(name_of(subject), lambda: None)
 
     def _of_picture(self, subject: Subject) -> Embeddings | None:
         try:

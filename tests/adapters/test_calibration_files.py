@@ -21,6 +21,7 @@ from moderation.core.calibration import (
     ThresholdTarget,
 )
 from moderation.core.errors import PolicySetRejected
+from tests.adapters.users import an_open_directory, an_ordinary_user
 from tests.builders import SCALE
 
 ENCODER = "e" * 64
@@ -211,6 +212,18 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(path_of(tmp_path))
 
     assert problems_of(tmp_path) == [f"calibration/{ENCODER}/weapons.json: is not a file"]
+
+
+def test_a_folder_that_may_not_be_read_is_told() -> None:
+    with an_open_directory() as policies:
+        folder = directory_of(policies, ENCODER)
+        folder.mkdir(parents=True)
+        os.chmod(folder, 0o000)
+        with an_ordinary_user():
+            (problem,) = problems_of(policies)
+        os.chmod(folder, 0o755)
+
+    assert problem.endswith("cannot be read as a directory: Permission denied")
 
 
 def test_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:

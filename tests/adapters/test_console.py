@@ -67,6 +67,28 @@ def test_every_problem_of_a_rejected_set_is_an_error_line_with_its_place() -> No
     ]
 
 
+def test_the_same_rejection_is_told_once_and_its_end_too() -> None:
+    telemetry, written = a_log()
+    one, other = Problem("a.yaml", 1, 2, "empty"), Problem("b.yaml", 1, 2, "empty")
+
+    for problems in ((one,), (one,), (one, other), (one,)):
+        telemetry.policies_rejected(problems)
+    telemetry.policies_unchanged(version="0" * 64)
+    telemetry.policies_unchanged(version="0" * 64)
+    telemetry.policies_rejected((one,))
+
+    told = [(line["level"], line["event"], line.get("problem")) for line in lines(written)]
+    assert told == [
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("error", "policies_rejected", "b.yaml:1:2: empty"),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+        ("info", "policies_recovered", None),
+        ("debug", "policies_unchanged", None),
+        ("error", "policies_rejected", "a.yaml:1:2: empty"),
+    ]
+
+
 def test_decisions_are_told_at_debug_without_what_the_caller_sent() -> None:
     telemetry, written = a_log()
     failure = Failure(FailureCode.TRUNCATED, "why")
@@ -119,7 +141,10 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
     starter = an_encoder_info(notice="sees no hate symbols")
 
     telemetry.listening(
-        address="127.0.0.1:1", metrics="http://127.0.0.1:2/metrics", encoder=starter
+        address="127.0.0.1:1",
+        metrics="http://127.0.0.1:2/metrics",
+        policies="/etc/policies",
+        encoder=starter,
     )
     telemetry.serving()
     telemetry.stopping()
@@ -132,12 +157,13 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
         "stopping",
     ]
     assert told[0]["address"] == "127.0.0.1:1"
+    assert told[0]["policies"] == "/etc/policies"
     assert (told[1]["level"], told[1]["notice"]) == ("warning", "sees no hate symbols")
 
 
 def test_an_encoder_without_a_notice_has_none_logged() -> None:
     telemetry, written = a_log()
-    telemetry.listening(address="a", metrics="m", encoder=an_encoder_info())
+    telemetry.listening(address="a", metrics="m", policies="p", encoder=an_encoder_info())
 
     assert [line["event"] for line in lines(written)] == ["listening"]
 

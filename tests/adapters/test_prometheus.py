@@ -1,6 +1,7 @@
 """What Prometheus scrapes, read as it does: over HTTP, from the real port."""
 
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -13,9 +14,17 @@ from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder, Mode
+from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
-from tests.builders import a_decision, a_policy, a_verdict, an_encoder_info
+from tests.builders import (
+    a_decision,
+    a_policy,
+    a_policy_set,
+    a_verdict,
+    an_encoder_info,
+    compiled,
+)
 from tests.contracts import TelemetryContract
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -50,6 +59,17 @@ def series(name: str, /, **labels: str) -> Series:
     return name, tuple(sorted(labels.items()))
 
 
+def watch(telemetry: PrometheusTelemetry, *, active: CompiledPolicies | None) -> None:
+    telemetry.watch(
+        policy_age_s=lambda: 0.0,
+        policies_stale=lambda: False,
+        review_budgets=dict,
+        ready=lambda: True,
+        in_flight=lambda: 0,
+        active=lambda: active,
+    )
+
+
 class TestPrometheus(TelemetryContract):
     """`telemetry` is the module's fixture."""
 
@@ -70,11 +90,14 @@ def test_closed_label_sets_are_there_before_anything_happens(server: MetricsServ
 def test_decisions_are_counted_by_action_and_profile_with_their_verdicts(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
+    weapons, gore = a_policy("weapons"), a_policy("gore")
+    knives = a_policy("knives", mode=Mode.SHADOW)
     verdicts = (
-        a_verdict(),
-        a_verdict(a_policy("knives", mode=Mode.SHADOW), action=Action.REVIEW),
-        a_verdict(a_policy("gore"), action=Action.ALLOW),
+        a_verdict(weapons),
+        a_verdict(knives, action=Action.REVIEW),
+        a_verdict(gore, action=Action.ALLOW),
     )
+    watch(telemetry, active=compiled(a_policy_set(weapons, gore, knives)))
     timings = Timings(decode_s=0.004, queue_s=0.0, encode_s=0.03, score_s=0.0001, total_s=0.04)
 
     telemetry.decided(
@@ -84,7 +107,9 @@ def test_decisions_are_counted_by_action_and_profile_with_their_verdicts(
     seen = scraped(server)
     assert seen[series("moderation_decisions_total", action="block", profile="kids")] == 1
     assert {
-        labels: value for (name, labels), value in seen.items() if "verdicts_total" in name
+        labels: value
+        for (name, labels), value in seen.items()
+        if "verdicts_total" in name and value
     } == {
         (("action", "block"), ("mode", "enforce"), ("policy", "weapons")): 1,
         (("action", "review"), ("mode", "shadow"), ("policy", "knives")): 1,
@@ -167,24 +192,28 @@ def test_only_the_active_version_is_shown(
     assert versions == [series("moderation_policy_set_info", version="v99")]
 
 
-def test_readiness_and_policy_age_are_asked_for_at_each_scrape(
+def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
-    now = {"age": 1.5, "ready": 0.0}
+    now = {"age": 1.5, "ready": 0.0, "in flight": 0}
     telemetry.watch(
         policies_stale=lambda: True,
         review_budgets=lambda: {"kids": 0.02},
         policy_age_s=lambda: now["age"],
         ready=lambda: bool(now["ready"]),
+        in_flight=lambda: int(now["in flight"]),
+        active=lambda: None,
     )
     before = scraped(server)
 
-    now |= {"age": 61.5, "ready": 1.0}
+    now |= {"age": 61.5, "ready": 1.0, "in flight": 7}
     after = scraped(server)
 
     age, ready = series("moderation_policy_set_age_seconds"), series("moderation_ready")
     assert (before[age], before[ready]) == (1.5, 0.0)
     assert (after[age], after[ready]) == (61.5, 1.0)
+    in_flight = series("moderation_in_flight")
+    assert (before[in_flight], after[in_flight]) == (0, 7)
 
 
 def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: MetricsServer) -> None:
@@ -241,7 +270,7 @@ def test_names_keep_to_the_conventions(server: MetricsServer) -> None:
     assert len(ours) > 15
     assert all(family.documentation for family in ours)
     for family in ours:
-        if family.type == "histogram" and "size" not in family.name:
+        if family.type == "histogram" and not family.name.endswith(("_size", "_score")):
             assert family.name.endswith("_seconds")
         if family.type == "counter":
             assert all(sample.name.endswith("_total") for sample in family.samples)
@@ -253,10 +282,19 @@ def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTele
         port = taken.getsockname()[1]
 
         with (
-            pytest.raises(OSError, match="in use"),
+            pytest.raises(
+                OSError, match=f"127.0.0.1:{port}, metrics.host and metrics.port: .*in use"
+            ),
             MetricsServer(telemetry.registry, host="127.0.0.1", port=port),
         ):
             pytest.fail("the port was bound twice")
+
+
+def test_there_is_nothing_beside_the_metrics(server: MetricsServer) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", timeout=10)
+
+    refused.value.close()
 
 
 def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:

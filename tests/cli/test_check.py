@@ -81,6 +81,17 @@ async def test_every_mistake_in_the_policies_is_told_with_its_place(
     assert "other.yaml:2:" in ended.err
 
 
+async def test_a_directory_without_policies_is_told_with_its_whole_path(
+    tmp_path: Path, photo: Path
+) -> None:
+    missing = tmp_path / "nowhere" / "policies"
+
+    ended = await check(missing, photo)
+
+    assert ended.exit_code == 78
+    assert f"looked for in {missing}; set --policies or MODERATION_POLICIES__DIR" in ended.err
+
+
 async def test_an_encoder_that_is_not_there_is_told(tmp_path: Path, photo: Path) -> None:
     directory = policies(tmp_path, review=1.0, block=1.0)
 

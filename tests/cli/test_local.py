@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from moderation.app import Engine, new_id, utc_now
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import judged_by_engine, load_policies
 from moderation.cli.report import Judged
@@ -18,6 +17,7 @@ from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
+from moderation.engine import Engine, new_id, utc_now
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import EmbeddingCache
@@ -86,7 +86,7 @@ async def judged(
     engine: Engine, pictures: list[Path], options: Options | None = None
 ) -> list[Judged]:
     """Outcomes in the order of the pictures."""
-    await load_policies(engine)
+    await load_policies(engine, Path("policies"))
     outcomes = judged_by_engine(engine, pictures, options or Options(), Settings())
     return sorted([one async for one in outcomes], key=lambda one: one.place)
 
@@ -148,6 +148,6 @@ async def test_policies_that_cannot_be_used_are_all_told() -> None:
 
     async with an_engine(PolicySetRejected(problems)) as engine:
         with pytest.raises(CommandError, match=r"x\.yaml:1:2: wrong\ny\.yaml:3:4") as raised:
-            await load_policies(engine)
+            await load_policies(engine, Path("policies"))
 
     assert raised.value.exit_code is Exit.CONFIG

@@ -83,6 +83,13 @@ async def test_plain_text_for_everybody_needs_a_word() -> None:
     assert "--insecure" in ended.err
 
 
+async def test_one_port_for_requests_and_metrics_is_refused() -> None:
+    ended = await moderation("serve", "--port", "5001", "--metrics-port", "5001")
+
+    assert ended.exit_code == 78
+    assert "server.port and metrics.port are both 5001 on 127.0.0.1" in ended.err
+
+
 async def test_a_shell_completes_commands() -> None:
     ended = await moderation(
         env={
@@ -92,7 +99,7 @@ async def test_a_shell_completes_commands() -> None:
         }
     )
 
-    assert ended.out.split() == ["check", "client", "config"]
+    assert ended.out.split() == ["check", "client", "config", "calibrate"]
 
 
 async def test_completion_is_shown_for_the_shell_it_runs_in() -> None:

@@ -24,6 +24,18 @@ def test_a_folder_gives_its_pictures_in_order_and_nothing_else(tmp_path: Path) -
     assert found == ["a.jpg", "b.PNG", "deep/c.webp", "deep/d.gif", "e.jpeg"]
 
 
+def test_what_a_folder_holds_besides_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "b.HEIC", "c.heic", "README"):
+        (tmp_path / name).touch()
+
+    find_pictures([tmp_path], tell_skipped=True)
+
+    told = capsys.readouterr().err
+    assert "skipped 3 files (2 .heic, 1 without an ending): of a folder only .gif" in told
+
+
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no such file") as raised:
         find_pictures([tmp_path / "gone.jpg"])

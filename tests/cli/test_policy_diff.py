@@ -144,4 +144,4 @@ async def test_a_mistake_in_either_set_is_told_with_its_place(tmp_path: Path) ->
     ended = await diff(ROOT / "policies", broken, tmp_path=tmp_path)
 
     assert ended.exit_code == 78
-    assert "policies/fire.yaml:4:11: severity" in ended.err
+    assert "policies/fire.yaml:5:11: severity" in ended.err

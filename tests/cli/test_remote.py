@@ -132,7 +132,7 @@ async def test_without_a_server_the_posture_decides(
     folder = a_folder(tmp_path, a="allow")
 
     ended = await moderation(
-        "client", "--address", dead_address(), "--on-unavailable", posture, folder
+        "client", "--timeout", "2", "--address", dead_address(), "--on-unavailable", posture, folder
     )
 
     assert ended.exit_code == exit_code

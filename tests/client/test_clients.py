@@ -133,6 +133,21 @@ async def test_a_photograph_is_sent_again_while_the_service_is_unavailable(
     assert [len(request.content.image) for request in service.requests] == [len(PHOTOGRAPH)] * 3
 
 
+@pytest.mark.parametrize(
+    ("code", "failures"), [(UNAVAILABLE, 6), (grpc.StatusCode.CANCELLED, 2)], ids=str
+)
+async def test_a_service_that_is_away_for_a_while_is_waited_for(
+    connect: Connect, code: grpc.StatusCode, failures: int
+) -> None:
+    service = ScriptedService(*[failing(code)] * failures, allow)
+
+    async with serving(service) as address, connect(address) as client:
+        decision = await client.moderate(b"image")
+
+    assert Action(decision.action) is Action.ALLOW
+    assert len(service.requests) == failures + 1
+
+
 async def test_an_overloaded_service_is_asked_again_when_it_said(connect: Connect) -> None:
     service = ScriptedService(overloaded(retry_after_s=0.3), allow)
     loop = asyncio.get_running_loop()
@@ -190,7 +205,7 @@ async def test_a_service_that_stays_overloaded_is_not_asked_for_ever(connect: Co
 
 @pytest.mark.parametrize("posture", list(Action))
 async def test_nobody_there_means_the_posture(connect: Connect, posture: Action) -> None:
-    async with connect(dead_address(), on_unavailable=posture) as client:
+    async with connect(dead_address(), timeout_s=2.0, on_unavailable=posture) as client:
         decision = await client.moderate(b"image", content_id="one", profile="kids")
 
     assert Action(decision.action) is posture
@@ -203,8 +218,33 @@ async def test_nobody_there_means_the_posture(connect: Connect, posture: Action)
 
 
 def test_a_posture_that_is_no_action_is_refused() -> None:
-    with pytest.raises(ValueError, match="0"):
-        AsyncModerationClient("localhost:1", on_unavailable=0)  # type: ignore[arg-type]  # the point
+    with pytest.raises(ValueError, match=r"Action\.REVIEW.*, got 'review'"):
+        AsyncModerationClient("localhost:1", on_unavailable="review")  # type: ignore[arg-type]  # the point
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1.0, float("nan"), float("inf")])
+async def test_a_time_in_which_nothing_can_be_done_is_refused(
+    connect: Connect, timeout_s: float
+) -> None:
+    with pytest.raises(ValueError, match="timeout_s must be a number of seconds above 0"):
+        async with connect(dead_address(), timeout_s=timeout_s):
+            pass
+
+
+async def test_a_client_that_is_not_open_says_how_to_open_it() -> None:
+    with pytest.raises(RuntimeError, match="ask within `async with AsyncModerationClient"):
+        await AsyncModerationClient(dead_address()).status()
+
+    with ModerationClient(dead_address()) as closed:
+        pass
+    with pytest.raises(RuntimeError, match="ask within `with ModerationClient"):
+        closed.moderate(b"image")
+
+
+async def test_bytes_are_not_taken_for_an_item(connect: Connect) -> None:
+    async with connect(dead_address()) as client:
+        with pytest.raises(TypeError, match=r"got bytes; write Item\(image\)"):
+            await client.moderate_batch([b"image"])
 
 
 async def test_a_silent_service_means_the_posture_once_the_time_is_up(connect: Connect) -> None:
@@ -335,7 +375,7 @@ async def test_items_of_a_batch_that_may_be_retried_are_asked_for_alone(connect:
 
 
 async def test_a_batch_that_nobody_takes_gets_the_posture_for_each(connect: Connect) -> None:
-    async with connect(dead_address(), on_unavailable=Action.BLOCK) as client:
+    async with connect(dead_address(), timeout_s=0.5, on_unavailable=Action.BLOCK) as client:
         results = await client.moderate_batch([Item(b"image"), Item(b"image", "b")])
 
     assert [Action(result.decision.action) for result in results] == [Action.BLOCK] * 2
@@ -354,7 +394,7 @@ async def test_an_item_that_is_turned_away_in_the_end_gets_the_posture(connect: 
 
 
 async def test_a_stream_to_nobody_gets_the_posture_for_each(connect: Connect) -> None:
-    async with connect(dead_address(), on_unavailable=Action.BLOCK) as client:
+    async with connect(dead_address(), timeout_s=0.5, on_unavailable=Action.BLOCK) as client:
         results = await client.moderate_all([Item(b"image", str(number)) for number in range(40)])
 
     assert {result.content_id for result in results} == {str(number) for number in range(40)}

@@ -298,3 +298,18 @@ def test_what_the_starter_cannot_judge_is_a_shadow_under_it_and_acts_with_clip(
     assert with_starter.action is Action.ALLOW
     assert [verdict.mode for verdict in with_starter.verdicts] == [Mode.SHADOW]
     assert with_clip.action is Action.BLOCK
+
+
+def test_the_scores_of_all_policies_are_told_and_which_of_them_judged() -> None:
+    outcome = judge(
+        a_policy_set(GUNS, KNIVES), "a gun", options=Options(policy_ids=frozenset({"knives"}))
+    )
+
+    assert outcome.scores is not None
+    score_by_policy = {
+        policy.id: (score > 0.9, judged)
+        for policy, score, judged in zip(
+            outcome.scores.policies, outcome.scores.score, outcome.scores.judged, strict=True
+        )
+    }
+    assert score_by_policy == {"guns": (True, False), "knives": (False, True)}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moderation.core.calibration import IsotonicCalibration, TargetKind, ThresholdTarget
 from moderation.core.policy import (
     Action,
     Mode,
@@ -15,9 +16,10 @@ from moderation.core.policy import (
     Profile,
     Severity,
     Thresholds,
+    UnsolvedThresholds,
 )
 from moderation.core.policy_diff import diff_policy_sets
-from tests.builders import a_policy, a_policy_set
+from tests.builders import a_calibration, a_policy, a_policy_set
 
 
 def changes(old: Policy, new: Policy) -> list[str]:
@@ -108,3 +110,26 @@ def test_a_set_differs_from_another_exactly_when_their_versions_do(
     old, new = drawn(), drawn()
 
     assert diff_policy_sets(old, new).is_empty == (old.version == new.version)
+
+
+def test_a_target_in_place_of_a_number_is_told_as_it_is_written() -> None:
+    target = ThresholdTarget(TargetKind.MAX_FPR, 0.01)
+    new = replace(OLD, thresholds=UnsolvedThresholds(0.5, target))
+
+    assert changes(OLD, new) == [f"~ thresholds.block: 0.8 -> {target}"]
+
+
+def test_a_calibration_fitted_anew_is_told_point_by_point() -> None:
+    policy_set = a_policy_set(OLD)
+    first, second = (
+        a_calibration(OLD, fit=IsotonicCalibration(((0.0, 0.1), (1.0, high))))
+        for high in (0.8, 0.9)
+    )
+
+    diff = diff_policy_sets(
+        replace(policy_set, calibrations={OLD.id: first}),
+        replace(policy_set, calibrations={OLD.id: second}),
+    )
+
+    (part,) = diff.calibrations
+    assert [str(change) for change in part.changes] == ["~ fit.points[2][2]: 0.8 -> 0.9"]

@@ -131,9 +131,10 @@ def test_memory_is_small_after_1000_requests_and_flat_from_then_on() -> None:
         ModerationClient(server.address, timeout_s=60) as client,
     ):
         after_1000 = memory_after(client, server, items, 1000)
-        after_2000 = memory_after(client, server, items, 1000)
-        after_3000 = memory_after(client, server, items, 1000)
+        readings = [memory_after(client, server, items, 500) for _ in range(8)]
 
-    print(f"MB after 1,000, 2,000, 3,000: {after_1000:.0f}, {after_2000:.0f}, {after_3000:.0f}")  # noqa: T201 - the figures are the result
+    # The floor is what counts: what decoding needs for a moment comes and goes.
+    earlier, later = min(readings[:4]), min(readings[4:])
+    print(f"MB after 1,000: {after_1000:.0f}; floor then {earlier:.0f}, at the end {later:.0f}")  # noqa: T201 - the figures are the result
     assert after_1000 < 600
-    assert after_3000 - after_2000 < 10
+    assert later - earlier < 10

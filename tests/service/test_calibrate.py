@@ -223,6 +223,7 @@ def test_labels_of_policies_that_are_unknown_or_off_are_all_refused() -> None:
         Label("a.jpg", "gore", True, line=4),
     ]
 
+    require_policies(labels[:1], policies, file="labels.csv")
     with pytest.raises(LabelsRejected) as rejected:
         require_policies(labels, policies, file="labels.csv")
 

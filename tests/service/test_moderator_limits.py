@@ -182,3 +182,16 @@ async def test_however_a_request_ends_its_place_is_free_again(
 
     assert [decision.action for decision in decisions] == [Action.ALLOW, Action.ALLOW]
     assert engine.telemetry.sheds == []
+
+
+async def test_what_is_under_way_is_counted() -> None:
+    async with running_engine() as engine:
+        engine.images.gate.close()
+        under_way = asyncio.create_task(engine.moderator.moderate(a_content(), Options()))
+        await engine.images.gate.reached()
+        during = engine.moderator.in_flight
+        engine.images.gate.open()
+        decision = await under_way
+
+    assert (during, engine.moderator.in_flight) == (1, 0)
+    assert decision.scores is not None

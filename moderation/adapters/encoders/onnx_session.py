@@ -120,13 +120,18 @@ class OnnxSession:
 
 
 def onnxruntime_version() -> str:
-    """The version of whichever onnxruntime package is installed, with the package's name."""
+    """The version of onnxruntime, whichever of its packages it came with."""
+    return str(onnxruntime.__version__)
+
+
+def onnxruntime_name() -> str:
+    """The package that is installed and its version, for people."""
     for package in ("onnxruntime-gpu", "onnxruntime"):
         try:
             return f"{package} {importlib.metadata.version(package)}"
         except importlib.metadata.PackageNotFoundError:
             continue
-    return f"onnxruntime {onnxruntime.__version__}"
+    return f"onnxruntime {onnxruntime_version()}"
 
 
 def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, which has none

@@ -27,6 +27,10 @@ Deserializer = Callable[[bytes], object]
 Answer = Callable[[Any, Context], Awaitable[object]]
 AnswerStream = Callable[[Any, Context], AsyncGenerator[object, None]]
 
+EARLY_S = 0.1
+"""A caller's clock started before ours, and gRPC rounds the time up that it sends: the caller's
+deadline passes so much before the one that is known here."""
+
 
 class RpcTelemetry(Protocol):
     """What operators get to see of RPCs; must not raise and must not block."""
@@ -100,7 +104,7 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
-            code = grpc.StatusCode.CANCELLED
+            code = _why_cancelled(context)
             raise
         except AbortError:
             code = _code_of(context)
@@ -132,6 +136,12 @@ def _tolerant(deserializer: Deserializer | None) -> Deserializer | None:
             return InvalidRequest("message", "is not valid protobuf of the expected type")
 
     return deserialize
+
+
+def _why_cancelled(context: Context) -> grpc.StatusCode:
+    left_s = context.time_remaining()
+    is_late = left_s is not None and left_s <= EARLY_S
+    return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
 
 
 def _code_of(context: Context) -> grpc.StatusCode:

@@ -61,7 +61,9 @@ class GrpcServer:
         try:
             self.port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self._address}: is the port taken?") from error
+            raise OSError(
+                f"cannot listen on {self._address}, server.host and server.port: is the port taken?"
+            ) from error
         await self._server.start()
         return self
 

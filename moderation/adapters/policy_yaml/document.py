@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # re-exported from C
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -23,6 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from moderation.adapters.policy_yaml.hints import hint_for
 from moderation.adapters.policy_yaml.tree import (
     Entry,
     Flaw,
@@ -48,14 +50,9 @@ _NUMBER = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_HINTS: Mapping[str, str] = {
-    r"found character '\t'": "indent with spaces, not with tabs",
-    "mapping values are not allowed": "put a text that contains ': ' in quotes",
-    "<stream end>": "a bracket or a quote is not closed, or the file is only half written",
-    "unexpected end of stream": "a quote is not closed, or the file is only half written",
-    "expected <block end>": "is this line indented like those above it?",
-    "could not find expected ':'": "does the line above it end a key without ': '?",
-}
+_UNUSUAL = re.compile(r"[\t?\x85\u2028\u2029]|[|>](?![-+]?\n)")
+"""Where libyaml, which follows YAML 1.1, reads otherwise: tabs, ends of lines, `?` keys, and
+heads of block texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +73,30 @@ def read_document(text: str) -> Document:
         place = Place(text.count("\n", 0, directive.start()) + 1, 1)
         message = "a line must not start with %: YAML directives are not allowed"
         return Document(None, (Flaw(place, message),))
+    return read_fast(text) or read_with_care(text)
+
+
+def read_fast(text: str) -> Document | None:
+    """The tree by libyaml, 40 times as fast; None if anything at all is wrong or unusual."""
+    if _UNUSUAL.search(text):
+        return None
+    builder = _TreeBuilder()
+    parser = CParser(text)
+    try:
+        while parser.check_event():
+            event = parser.get_event()
+            if isinstance(event, ScalarEvent) and not event.value:
+                return None  # the parsers differ in where nothing stands
+            builder.take(event)
+    except (Flawed, YAMLError, ValueError, OverflowError):
+        return None  # the other parser knows better how to say what is wrong
+    finally:
+        parser.dispose()
+    return None if builder.flaws else Document(builder.root, ())
+
+
+def read_with_care(text: str) -> Document:
+    """The tree by ruamel's own parser, which says where and why a text is no YAML."""
     builder = _TreeBuilder()
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -84,7 +105,7 @@ def read_document(text: str) -> Document:
     except Flawed as error:
         return Document(None, (*builder.flaws, error.flaw))
     except MarkedYAMLError as error:
-        return Document(None, (*builder.flaws, _syntax_flaw(error)))
+        return Document(None, (*builder.flaws, _syntax_flaw(error, text)))
     except (YAMLError, ValueError, OverflowError) as error:
         # The parser gives no mark for these: an escape beyond Unicode, such as "\U00110000".
         place = Place(yaml.reader.line + 1, yaml.reader.column + 1)
@@ -224,12 +245,12 @@ def _place(mark: Any) -> Place:  # noqa: ANN401 - ruamel's marks share no useful
     return Place(mark.line + 1, mark.column + 1)
 
 
-def _syntax_flaw(error: MarkedYAMLError) -> Flaw:
+def _syntax_flaw(error: MarkedYAMLError, text: str) -> Flaw:
     mark = error.problem_mark or error.context_mark
     problem = " ".join(str(error.problem or error.context).split())
     context = ""
     if error.context and error.context_mark:
         context = f" {error.context} that starts on line {error.context_mark.line + 1}"
-    hint = next((f"; {hint}" for sign, hint in _HINTS.items() if sign in problem), "")
+    hint = hint_for(problem, error, text)
     place = _place(mark) if mark else None
     return Flaw(place, f"is not valid YAML: {problem[:200]}{context}{hint}")

@@ -1,6 +1,7 @@
 """From pydantic's errors to flaws: what is wrong, where, and what would be right."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -8,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from moderation.adapters.policy_yaml.hints import NO_BREAK_SPACE, is_glued_key
 from moderation.adapters.policy_yaml.tree import (
     Flaw,
     ListNode,
@@ -26,6 +28,8 @@ Location = Sequence[int | str]
 TARGETS = tuple(kind.value for kind in TargetKind)
 KEY = "[key]"
 """How pydantic says that it means the key of a mapping."""
+MAX_NUMBER_CHARACTERS = 40
+COMMENT_HINT = "# starts a comment, put a text that begins with it in quotes"
 ID_RULE = "lower-case letters and digits, with single hyphens between them"
 
 
@@ -103,6 +107,10 @@ def _unknown_key(location: Location, model: type[BaseModel], root: Node) -> Flaw
     parent, key = find(root, location[:-1]), str(location[-1])
     known = _keys_at(model, location[:-1])
     hint = did_you_mean(key, known)
+    if key.isdecimal():  # {review: 0,5}
+        hint = "; write a number with a point, not with a comma"
+    elif NO_BREAK_SPACE in key:
+        hint = "; it contains a no-break space, type an ordinary one in its place"
     message = f"unknown key {quoted(key)}{hint} (known keys: {', '.join(known)})"
     place = find(root, location).key_place or parent.node.place
     return Flaw(place, _told(parent.path, message))
@@ -134,8 +142,16 @@ def _text(node: Node, _: ErrorDetails) -> str:
 
 
 def _number(node: Node, _: ErrorDetails) -> str:
-    is_quoted = isinstance(node, ScalarNode) and node.source.replace(".", "", 1).isdecimal()
-    return f"must be a number, got {node}" + ("; remove the quotes" if is_quoted else "")
+    source = node.source if isinstance(node, ScalarNode) else ""
+    is_quoted = source.replace(".", "", 1).isdecimal()
+    return f"must be a number, got {node}" + (
+        "; remove the quotes" if is_quoted else _point_hint(source)
+    )
+
+
+def _point_hint(source: str) -> str:
+    has_comma = re.fullmatch(r"\d*,\d+", source) and len(source) <= MAX_NUMBER_CHARACTERS
+    return f"; write {source.replace(',', '.')} with a point" if has_comma else ""
 
 
 def _one_of(node: Node, error: ErrorDetails) -> str:
@@ -150,7 +166,9 @@ def _phrase(node: Node, _: ErrorDetails) -> str:
             "must be a text, or a mapping with the key text, got a mapping without it; "
             "put a text that contains ': ' in quotes"
         )
-    quotes = "; put it in quotes" if isinstance(node, ScalarNode) and node.source else ""
+    quotes = ""
+    if isinstance(node, ScalarNode):
+        quotes = f"; {'put it in quotes' if node.source else COMMENT_HINT}"
     return f"must be a text, or a mapping with text and weight, got {node}{quotes}"
 
 
@@ -175,7 +193,10 @@ _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "bool_type": lambda node, _: f"must be true or false, got {node}",
     "list_type": lambda node, _: f"must be a list, got {node}; start each item with '- '",
     "dict_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
-    "model_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
+    "model_type": lambda node, _: (
+        f"must be a mapping of keys to values, got {node}"
+        + ("; put a space after the colon" if is_glued_key(str(plain(node))) else "")
+    ),
     "string_pattern_mismatch": lambda node, _: f"must be {ID_RULE}, got {node}",
     "string_too_long": lambda node, error: (
         f"must have at most {error['ctx']['max_length']} characters, got {len(str(plain(node)))}"

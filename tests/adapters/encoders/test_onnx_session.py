@@ -9,7 +9,11 @@ import onnxruntime
 import pytest
 
 from moderation.adapters.encoders.devices import CPU, CUDA, Device, Tuning
-from moderation.adapters.encoders.onnx_session import OnnxSession, onnxruntime_version
+from moderation.adapters.encoders.onnx_session import (
+    OnnxSession,
+    onnxruntime_name,
+    onnxruntime_version,
+)
 from moderation.core.errors import BundleRejected
 from tests.adapters.encoders.bundles import DIM, SIZE_PX, write_image_graph
 
@@ -107,6 +111,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(graph: Path) -> None:
 
 
 def test_the_version_names_the_package_that_is_installed() -> None:
-    package, version = onnxruntime_version().split()
+    package, version = onnxruntime_name().split()
 
     assert importlib.metadata.version(package) == version
+    assert onnxruntime_version() == version

@@ -18,7 +18,7 @@ from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
 from tests.service.engine import ROOMY, Engine, running_engine
 
-BUILD = BuildInfo("1.2.3", "3.11.0", "onnxruntime 1.32.0")
+BUILD = BuildInfo("1.2.3", "3.11.0", "1.32.0")
 
 
 @dataclass

@@ -188,6 +188,17 @@ async def test_a_caller_who_leaves_is_counted_as_cancelled() -> None:
     assert recorder.rpcs == [(f"{SERVICE}/Moderate", "CANCELLED")]
 
 
+async def test_a_deadline_that_passes_is_not_counted_as_a_caller_who_leaves() -> None:
+    recorder = Recorder()
+
+    async with serving(Scripted(), recorder) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await raw(channel, "Moderate")(b"", timeout=0.5)
+        await recorder.finished.wait()
+
+    assert recorder.rpcs == [(f"{SERVICE}/Moderate", "DEADLINE_EXCEEDED")]
+
+
 async def test_an_answer_is_counted_as_ok() -> None:
     recorder = Recorder()
 

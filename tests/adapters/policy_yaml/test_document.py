@@ -10,8 +10,38 @@ SYNTAX = {
     "a bracket that is not closed": (
         "id: [x\n",
         "2:1: is not valid YAML: expected ',' or ']', but got '<stream end>' while parsing a flow "
-        "sequence that starts on line 1; a bracket or a quote is not closed, or the file is only "
-        "half written",
+        "sequence that starts on line 1; the bracket on line 1 is not closed, or the file is half "
+        "written",
+    ),
+    "a bracket that is not closed before the next key": (
+        "phrases: [a gun\nmode: shadow\n",
+        "2:5: is not valid YAML: expected ',' or ']', but got ':' while parsing a flow sequence "
+        "that starts on line 1; the bracket on line 1 is not closed, or the file is half written",
+    ),
+    "no space after a colon": (
+        "id:x\ntitle: X\n",
+        "2:6: is not valid YAML: mapping values are not allowed here; "
+        "put a space after the colon on line 1",
+    ),
+    "no space after a later colon": (
+        "title: X\nid:x\nphrases:\n",
+        "3:1: is not valid YAML: could not find expected ':' while scanning a simple key that "
+        "starts on line 2; put a space after the colon on line 2",
+    ),
+    "a key that is indented for no reason": (
+        "id: x\n  title: X\n",
+        "2:8: is not valid YAML: mapping values are not allowed here; "
+        "line 2 is indented further than line 1; begin both alike",
+    ),
+    "a first key that is indented for no reason": (
+        "  id: x\ntitle: X\n",
+        "2:1: is not valid YAML: expected '<document start>', but found ('<block mapping "
+        "start>',); is this line indented like those above it?",
+    ),
+    "a no-break space after a colon": (
+        "id:\N{NO-BREAK SPACE}x\ntitle: X\n",
+        "2:6: is not valid YAML: mapping values are not allowed here; "
+        "line 1 contains a no-break space; type an ordinary one in its place",
     ),
     "a quote that is not closed": (
         'id: "x\n',

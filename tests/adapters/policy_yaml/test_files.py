@@ -42,8 +42,8 @@ BYTES = {
     "half of a policy": (
         edited(("{review: 0.5, block: 0.8}", "{revi"))[:-1].encode(),
         ":6:18: is not valid YAML: expected ',' or '}', but got '<stream end>' while parsing a "
-        "flow mapping that starts on line 6; a bracket or a quote is not closed, or the file is "
-        "only half written",
+        "flow mapping that starts on line 6; the bracket on line 6 is not closed, or the file "
+        "is half written",
     ),
 }
 

@@ -107,6 +107,11 @@ VALUES = {
         edited(("\n  - a gun\n  - a pistol", " a gun")),
         "3:10: phrases: must be a list, got 'a gun'; start each item with '- '",
     ),
+    "a phrase that is a comment": (
+        edited(("- a gun", "- #1 gun")),
+        "4:4: phrases[1]: must be a text, or a mapping with text and weight, got nothing; "
+        "# starts a comment, put a text that begins with it in quotes",
+    ),
     "an empty phrase": (edited(("- a gun", '- ""')), "4:5: phrases[1]: must not be empty"),
     "a phrase that is a number": (
         edited(("- a gun", "- 42")),
@@ -188,7 +193,21 @@ VALUES = {
     ),
     "a threshold with a comma": (
         edited(("0.5", "'0,5'")),
-        "6:22: thresholds.review: must be a number, got '0,5'",
+        "6:22: thresholds.review: must be a number, got '0,5'; write 0.5 with a point",
+    ),
+    "a threshold with a comma, among others": (
+        edited(("0.5", "0,5")),
+        "6:24: thresholds: unknown key '5'; write a number with a point, not with a comma "
+        "(known keys: review, block)",
+    ),
+    "a key with a no-break space": (
+        edited(("title: X", "title: X\n\N{NO-BREAK SPACE}mode: shadow")),
+        "3:1: unknown key '\\xa0mode'; it contains a no-break space, type an ordinary one in its "
+        f"place (known keys: {KEYS})",
+    ),
+    "no space after the only colon": (
+        "id:x\n",
+        "1:1: must be a mapping of keys to values, got 'id:x'; put a space after the colon",
     ),
     "thresholds out of order": (
         edited(("0.5", "0.9")),

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.policy_yaml.document import read_fast, read_with_care
 from moderation.core.errors import PolicySetRejected, Problem
 from tests.adapters.policy_yaml.writing import GOOD
 
@@ -105,3 +106,11 @@ def test_a_good_policy_with_anything_put_into_it_is_a_set_or_a_rejection(
 @given(st.integers(0, len(GOOD)))
 def test_a_half_written_policy_is_a_set_or_a_rejection(length: int) -> None:
     assert_judged_as_policy_and_as_profiles(GOOD[:length].encode())
+
+
+@given(YAML_SIGNS | MAPPINGS | st.text(max_size=60))
+def test_the_fast_parser_says_what_the_careful_one_says(text: str) -> None:
+    fast = read_fast(text)
+
+    # In words, for .nan is not equal to itself.
+    assert fast is None or repr(fast) == repr(read_with_care(text))

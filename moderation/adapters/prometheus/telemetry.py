@@ -1,0 +1,196 @@
+"""Every metric of the service.
+
+Names follow Prometheus' conventions: base units, `_total` on counters. Every
+label has a small closed set of values; none carries an id or a text of a caller.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from moderation.adapters.prometheus.families import (
+    RELOAD_RESULTS,
+    STAGES,
+    EncodingMetrics,
+    PolicyMetrics,
+    RequestMetrics,
+)
+from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
+from moderation.core.decision import Decision
+from moderation.core.encoder import EncoderInfo
+from moderation.core.errors import FailureCode, Problem
+from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
+from moderation.service.activation import SetOrigin
+from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+
+
+class PrometheusTelemetry:
+    """Fulfils the service's and the gRPC adapter's telemetry with metrics in its own registry.
+
+    The labels `policy` and `profile` hold names from the policy files, never
+    from requests.
+    """
+
+    def __init__(self) -> None:
+        # It would add a second series for every counter, which nothing here reads.
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = RequestMetrics(self.registry)
+        self._encoding = EncodingMetrics(self.registry)
+        self._policies = PolicyMetrics(self.registry)
+        self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
+        self.registry.register(self._counts)
+        self.registry.register(self._budgets)
+        self._ready = Gauge(
+            "moderation_ready", "1 while the service answers requests.", registry=self.registry
+        )
+        self._build = Info("moderation_build", "What is running.", registry=self.registry)
+        self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
+        self._shadow_encoder = Info(
+            "moderation_shadow_encoder",
+            "The encoder that sees a share of the content, where there is one.",
+            registry=self.registry,
+        )
+        self._show_zeros()
+
+    def _show_zeros(self) -> None:
+        """Make closed label sets visible from the start: a rate needs a first value."""
+        for action in Action:
+            self._requests.decisions.labels(action.name.lower(), DEFAULT_PROFILE)
+        for reason in ShedReason:
+            self._requests.shed.labels(reason.value)
+        for code in FailureCode:
+            self._requests.unjudgeable.labels(code.value)
+        for result in RELOAD_RESULTS:
+            self._policies.reloads.labels(result)
+        for lookup in Lookup:
+            self._encoding.lookups.labels(lookup.value)
+        for outcome in ShadowOutcome:
+            self._encoding.shadowed.labels(outcome.value)
+        for stage in STAGES:
+            self._encoding.stage_seconds.labels(stage)
+
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """Count an RPC that was answered; `method` and `code` are closed sets."""
+        self._requests.rpcs.labels(method, code).inc()
+        self._requests.rpc_seconds.labels(method).observe(seconds)
+
+    def decided(self, decision: Decision) -> None:
+        """See Telemetry."""
+        self._requests.decisions.labels(decision.action.name.lower(), decision.profile).inc()
+        if decision.failure is not None:
+            self._requests.unjudgeable.labels(decision.failure.code.value).inc()
+            return
+        for verdict in decision.verdicts:
+            if verdict.action > Action.ALLOW:
+                self._counts.judged(verdict)
+        if decision.scores is not None:
+            self._counts.scored(decision.scores)
+        timings = decision.timings
+        stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
+        for stage, seconds in zip(STAGES, stages, strict=True):
+            self._encoding.stage_seconds.labels(stage).observe(seconds)
+
+    def shed(self, reason: ShedReason) -> None:
+        """See Telemetry."""
+        self._requests.shed.labels(reason.value).inc()
+
+    def queue_changed(self, depth: int) -> None:
+        """See Telemetry."""
+        self._encoding.queue_depth.set(depth)
+
+    def batch_encoded(self, size: int, seconds: float) -> None:
+        """See Telemetry."""
+        self._encoding.batch_size.observe(size)
+        self._encoding.batch_seconds.observe(seconds)
+
+    def embedding_looked_up(self, lookup: Lookup) -> None:
+        """See Telemetry."""
+        self._encoding.lookups.labels(lookup.value).inc()
+
+    def cache_changed(self, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._encoding.cache_bytes.set(n_bytes)
+
+    def limit_changed(self, max_in_flight: int) -> None:
+        """See Telemetry."""
+        self._requests.limit.set(max_in_flight)
+
+    def policies_loaded(
+        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+    ) -> None:
+        """See Telemetry."""
+        self._policies.reloads.labels("loaded").inc()
+        self._policies.reload_failed.set(0)
+        self._policies.reload_seconds.observe(seconds)
+        self._policies.active.set(policies)
+        self._policies.policy_set.info({"version": version})
+
+    def binding_checked(self, bound: BoundEncoder | None, *, suits: bool) -> None:
+        """See Telemetry."""
+        self._policies.for_another_encoder.set(not suits)
+
+    def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
+        """See Telemetry."""
+        self._encoding.shadowed.labels(outcome.value).inc()
+
+    def activation_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._policies.not_kept.inc()
+
+    def policies_unchanged(self, *, version: str) -> None:
+        """See Telemetry."""
+        self._policies.reloads.labels("unchanged").inc()
+        self._policies.reload_failed.set(0)
+
+    def policies_rejected(self, problems: Sequence[Problem]) -> None:
+        """See Telemetry."""
+        self._policies.reloads.labels("rejected").inc()
+        self._policies.reload_failed.set(1)
+
+    def describe(
+        self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
+    ) -> None:
+        """Say once what is running."""
+        self._build.info(dict(build))
+        self._encoder.info(_labels(encoder))
+        if shadow is not None:
+            self._shadow_encoder.info(_labels(shadow))
+
+    def watch(
+        self,
+        *,
+        policy_age_s: Callable[[], float],
+        policies_stale: Callable[[], bool],
+        review_budgets: Callable[[], Mapping[str, float]],
+        ready: Callable[[], bool],
+        in_flight: Callable[[], int],
+        active: Active,
+    ) -> None:
+        """Ask for these at every scrape, rather than when they last changed."""
+        self._policies.age_seconds.set_function(policy_age_s)
+        self._policies.stale.set_function(lambda: float(policies_stale()))
+        self._budgets.budgets = review_budgets
+        self._requests.in_flight.set_function(in_flight)
+        self._counts.active = active
+        self._ready.set_function(lambda: float(ready()))
+
+
+def _labels(encoder: EncoderInfo) -> dict[str, str]:
+    return {
+        "encoder_id": encoder.encoder_id,
+        "name": encoder.name,
+        "family": encoder.family,
+        "device": encoder.device,
+    }

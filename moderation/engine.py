@@ -1,0 +1,213 @@
+"""Builds everything that judges, from settings: the engine, without a way in from the network."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+import numpy as np
+
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoder_pairs import PairStore
+from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
+from moderation.adapters.images import PillowDecoder
+from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.core.content import Embedding, Embeddings, Pixels
+from moderation.core.encoder import EncoderInfo
+from moderation.core.policy import BindingRule
+from moderation.core.solving import OnStale
+from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
+from moderation.rehearsal import activation_check, recent_keeper
+from moderation.service.admission import Limits
+from moderation.service.batching import Batcher
+from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
+from moderation.service.calibrating import CalibratedPolicies
+from moderation.service.embedding_cache import EmbeddingCache
+from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.keeping import NO_KEEPER
+from moderation.service.moderator import Moderator
+from moderation.service.policy_store import PolicyStore
+from moderation.service.policy_tests import (
+    See,
+)
+from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.recent import keep_nothing
+from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
+from moderation.settings import Settings
+
+LEAST_URGENT = 19
+READINESS_CHECK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything that judges, without a way in from the network."""
+
+    moderator: Moderator
+    policies: PolicyStore
+    encoder: EncoderInfo
+    contents: ContentEncoder
+    texts: TextEncoder
+    see: See
+    """Pictures one by one, for whoever has no event loop."""
+    shadow: EncoderInfo | None = None
+    misfit: str = ""
+    """Why another precision would suit the device that runs, if one would."""
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware of its time zone."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A random id for a decision: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+@asynccontextmanager
+async def running_engine(
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    keeper: PolicyKeeper = NO_KEEPER,
+    with_shadow: bool = False,
+    keeps_recent: bool = False,
+) -> AsyncIterator[Engine]:
+    """Load the encoder and start the batches; policies are not loaded yet.
+
+    `with_shadow` loads the second encoder too, if one is set. Only one process may keep
+    recent embeddings, if a setting asks for it. Raises BundleRejected.
+    """
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
+        reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
+        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        second: OnnxDualEncoder | None = None
+        if with_shadow and settings.shadow_encoder.bundle:
+            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
+        inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
+        batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
+        decoder = PillowDecoder(encoder.info.pixels, decode_limits(settings))
+        see = partial(_see, decoder, encoder)
+        contents = ContentEncoder(
+            decoder=decoder,
+            batcher=batcher,
+            executor=decoding,
+            decode_threads=settings.decode.threads,
+            cache=_cache(settings, telemetry),
+            encoder_id=encoder.info.encoder_id,
+            telemetry=telemetry,
+        )
+        rule = BindingRule(settings.policies.encoder_binding)
+        guard = BindingGuard(encoder.info, rule, telemetry)
+        policies = PolicyStore(
+            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
+            text_encoder=encoder,
+            encoder=encoder.info,
+            telemetry=telemetry,
+            clock=utc_now,
+            executor=reloading,
+            keeper=BoundPolicyKeeper(keeper, guard),
+            max_age_s=settings.policies.max_age_s or None,
+            check=activation_check(settings, encoder, see),
+        )
+        keep: Callable[[str, Embeddings], None] = keep_nothing
+        if keeps_recent and settings.recent.enabled:
+            keep = await recent_keeper(settings, encoder.info, stack)
+        moderator = Moderator(
+            policies=policies,
+            encoder=contents,
+            telemetry=telemetry,
+            limits=_limits(settings, encoder.batches_in_flight),
+            clock=utc_now,
+            new_id=new_id,
+            keep=keep,
+        )
+        if second is not None:
+            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+        shadow = second.info if second else None
+        yield Engine(
+            moderator, policies, encoder.info, contents, encoder, see, shadow, encoder.misfit
+        )
+
+
+def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
+    directory = settings.policies.directory
+    return CalibratedPolicies(
+        YamlPolicySource(directory),
+        CalibrationFiles(directory, encoder.scale),
+        encoder.encoder_id,
+        OnStale(settings.policies.stale_calibration),
+    )
+
+
+def _see(decoder: PillowDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:
+    return np.stack(encode_batch(encoder, list(decoder.decode(image))))
+
+
+async def _shadow(
+    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+) -> EncoderShadow:
+    chosen = settings.shadow_encoder
+    executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
+    shadow = EncoderShadow(
+        SecondEncoder(second.info, second, second, decoder),
+        limits=ShadowLimits(chosen.share, chosen.max_waiting),
+        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        telemetry=telemetry,
+        clock=utc_now,
+        executor=executor,
+    )
+    return await stack.enter_async_context(shadow)
+
+
+def _yield_to_others() -> None:
+    """Run this thread only when no answer needs the core; elsewhere than on Linux, as others do."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.nice(LEAST_URGENT)
+
+
+def _batcher(
+    settings: Settings, encoder: OnnxDualEncoder, executor: Executor, telemetry: Telemetry
+) -> Batcher[Pixels, Embedding]:
+    return Batcher(
+        partial(encode_batch, encoder),
+        executor=executor,
+        telemetry=telemetry,
+        max_batch_size=settings.batching.max_batch_size,
+        max_queue_size=settings.batching.max_queue_size,
+        batches_in_flight=encoder.batches_in_flight,
+        bulk_share=settings.batching.bulk_share,
+    )
+
+
+def _cache(settings: Settings, telemetry: Telemetry) -> EmbeddingCache:
+    return EmbeddingCache(
+        max_bytes=settings.cache.max_bytes,
+        refusal_s=settings.cache.refusal_s,
+        telemetry=telemetry,
+        clock=time.monotonic,
+    )
+
+
+def _limits(settings: Settings, batches_in_flight: int) -> Limits:
+    limits, batching = settings.limits, settings.batching
+    return Limits(
+        max_in_flight=limits.max_in_flight,
+        max_in_flight_bytes=limits.max_in_flight_bytes,
+        max_request_s=limits.max_request_s,
+        target_wait_s=limits.target_wait_s,
+        # Half a batch runs while the other half gathers: nearly as many images a second as with
+        # full ones, in half the time.
+        min_in_flight=batching.max_batch_size * batches_in_flight,
+    )

@@ -1,0 +1,28 @@
+"""The shipped dashboards as Grafana would read them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.deploy.monitoring import ROOT
+
+BOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))
+
+
+def panels_of(board: Path) -> list[dict[str, Any]]:
+    """Every panel but the rows that group them."""
+    panels: list[dict[str, Any]] = json.loads(board.read_text(encoding="utf-8"))["panels"]
+    return [panel for panel in panels if panel["type"] != "row"]
+
+
+def queries_of(board: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """Every query with its variables filled in, by the panel and the query's letter."""
+    queries = {}
+    for panel in panels_of(board):
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for name, value in variables.items():
+                expression = expression.replace(f"${name}", value)
+            queries[f"{panel['title']}: {target['refId']}"] = expression
+    return queries

@@ -1,0 +1,185 @@
+"""The Helm chart, rendered by Helm's own library and held against Kubernetes' schemas.
+
+No cluster is asked: that the rendered objects do what they say in one is not shown here.
+"""
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from moderation.settings import setting_names, variable_of
+from tests.deploy.monitoring import ROOT
+
+NEEDED = {"helm_python": "helm-python-sdk", "kubernetes_validate": "kubernetes-validate"}
+MISSING = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+if MISSING:
+    pytest.skip(f"not installed: {', '.join(MISSING)}", allow_module_level=True)
+
+helm: Any = importlib.import_module("helm_python.chart")
+helm_errors: Any = importlib.import_module("helm_python.errors")
+kubernetes_validate: Any = importlib.import_module("kubernetes_validate")
+
+CHART = ROOT / "deploy" / "helm" / "moderation"
+OLDEST, NEWEST = "1.27", "1.33"
+
+VALUES: Mapping[str, dict[str, Any]] = {
+    "defaults": {},
+    "everything": {
+        "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
+        "settings": {"MODERATION_LOG__LEVEL": "debug"},
+        "policies": {"weapons.yaml": "id: weapons\n"},
+        "bundle": {"claim": "clip", "path": "/bundle"},
+        "gpu": {"enabled": True},
+        "autoscaling": {"enabled": True, "maxReplicas": 20},
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "podAnnotations": {"example/note": "x"},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+    },
+    "own config map": {
+        "policiesConfigMap": "policies-of-trust",
+        "networkPolicy": {"enabled": False},
+    },
+}
+WRONG: Mapping[str, dict[str, Any]] = {
+    "replica": {"replica": 3},
+    "LOG_LEVEL": {"settings": {"LOG_LEVEL": "debug"}},
+    "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
+    "/replicas": {"replicas": 0},
+    "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
+}
+"""By what the message has to name."""
+
+
+def rendered(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every object by its kind."""
+    load = YAML(typ="safe", pure=True).load
+    with helm.Chart.load(CHART) as chart:
+        files = chart.render(values, name="uploads", namespace="trust")
+    objects = [load(text) for name, text in files.items() if name.endswith(".yaml")]
+    return {one["kind"]: one for one in objects if one}
+
+
+def pod(objects: Mapping[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = objects["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+def environment(objects: Mapping[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in pod(objects)["containers"][0].get("env") or []}
+
+
+def test_helm_finds_nothing_to_complain_of() -> None:
+    report = helm.lint(CHART, strict=True)
+
+    assert report["errors"] == []
+    assert [one for one in report["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("name", VALUES)
+def test_every_object_is_valid(name: str, version: str) -> None:
+    objects = rendered(VALUES[name])
+
+    assert {"Deployment", "Service", "PodDisruptionBudget"} <= objects.keys()
+    for kind, one in objects.items():
+        if kind != "ServiceMonitor":  # not of Kubernetes' own
+            kubernetes_validate.validate(one, version, strict=True)
+
+
+@pytest.mark.parametrize("named", WRONG)
+def test_wrong_values_are_refused_by_name(named: str) -> None:
+    with (
+        helm.Chart.load(CHART) as chart,
+        pytest.raises(helm_errors.HelmValuesError, match=re.escape(named)),
+    ):
+        chart.validate_schema(WRONG[named])
+
+
+def test_what_is_optional_is_absent_by_default() -> None:
+    assert rendered({}).keys() == {"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"}
+    assert rendered(VALUES["everything"]).keys() - rendered({}).keys() == {
+        "HorizontalPodAutoscaler",
+        "ServiceMonitor",
+        "ConfigMap",
+    }
+    assert "replicas" not in rendered(VALUES["everything"])["Deployment"]["spec"]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_everything_selects_the_servers_and_only_those(name: str) -> None:
+    objects = rendered(VALUES[name])
+    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+
+    selectors = [
+        objects["Service"]["spec"]["selector"],
+        objects["Deployment"]["spec"]["selector"]["matchLabels"],
+        objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ]
+
+    assert all(selector == selectors[0] for selector in selectors)
+    assert selectors[0].items() <= labels.items()
+    assert selectors[0]["app.kubernetes.io/instance"] == "uploads"
+
+
+def test_servers_have_no_rights_and_a_root_that_cannot_be_written() -> None:
+    spec = pod(rendered({}))
+    container = spec["containers"][0]["securityContext"]
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["automountServiceAccountToken"] is False
+    assert container == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_environment_holds_settings_that_exist(name: str) -> None:
+    known = {variable_of(setting) for setting in setting_names()}
+
+    assert environment(rendered(VALUES[name])).keys() <= known
+
+
+def test_policies_are_mounted_as_a_directory_where_the_service_reads_them() -> None:
+    objects = rendered(VALUES["everything"])
+    (mount,) = (
+        one for one in pod(objects)["containers"][0]["volumeMounts"] if one["name"] == "policies"
+    )
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "policies")
+
+    assert environment(objects)["MODERATION_POLICIES__DIRECTORY"] == mount["mountPath"]
+    assert "subPath" not in mount
+    assert volume["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
+    assert objects["ConfigMap"]["data"] == {"weapons.yaml": "id: weapons\n"}
+
+
+def test_clients_find_every_server_by_one_name() -> None:
+    service = rendered({})["Service"]["spec"]
+
+    assert service["clusterIP"] == "None"
+    assert {port["name"]: port["port"] for port in service["ports"]} == {
+        "grpc": 50051,
+        "metrics": 9464,
+    }
+
+
+def test_traffic_is_asked_for_readiness_and_only_a_dead_process_is_restarted() -> None:
+    container = pod(rendered({}))["containers"][0]
+
+    assert container["readinessProbe"]["grpc"] == {"port": 50051}
+    assert "tcpSocket" in container["livenessProbe"]
+
+
+def test_a_gpu_is_asked_for_and_demanded() -> None:
+    objects = rendered(VALUES["everything"])
+
+    assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"

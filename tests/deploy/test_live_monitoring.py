@@ -1,0 +1,205 @@
+"""Server, Prometheus and load, all real: rules have data, and alerts come and go with their causes.
+
+What needs days, a broken encoder or a slow machine is shown by promtool's tests instead.
+"""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.dashboards import BOARDS, queries_of
+from tests.deploy.load import WINE, Load, running_load
+from tests.deploy.monitoring import (
+    ALERTS,
+    ROOT,
+    RULES,
+    Prometheus,
+    missing_tools,
+    rules_of,
+    running_prometheus,
+    until,
+)
+from tests.e2e.server import Server, running_server
+
+MISSING = missing_tools("prometheus")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(bool(MISSING), reason=MISSING),
+]
+
+TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
+VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
+NO_CATS = """\
+id: no-cats
+title: Cats
+phrases: [a cat]
+thresholds: {review: 0.4, block: 0.45}
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is running."""
+
+    server: Server
+    policies: Path
+    prometheus: Prometheus
+    load: Load
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("site")
+    policies = Path(shutil.copytree(ROOT / "policies", directory / "policies"))
+    (policies / "no-cats.yaml").write_text(NO_CATS)
+    with (
+        running_server(policies, env=TIGHT) as server,
+        running_prometheus(directory, [server.metrics_url]) as prometheus,
+        running_load(server.address) as load,
+    ):
+        yield Site(server, policies, prometheus, load)
+
+
+def test_every_recording_rule_has_data(site: Site) -> None:
+    names = {rule["record"] for rule in rules_of(RULES)}
+    prometheus = site.prometheus
+
+    def empty() -> list[str]:
+        return sorted(name for name in names if not prometheus.query(name))
+
+    until(lambda: not empty(), but=empty)
+
+    assert len(names) >= 25
+    assert prometheus.broken_rules() == {}
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
+def test_every_panel_has_data(site: Site, board: Path) -> None:
+    queries = queries_of(board, VARIABLES)
+    prometheus = site.prometheus
+
+    def empty() -> list[str]:
+        return [name for name, query in queries.items() if not prometheus.query(query)]
+
+    until(lambda: not empty(), but=empty)
+
+    assert not any("$" in query for query in queries.values())
+
+
+def test_nothing_fires_while_nothing_is_wrong(site: Site) -> None:
+    def firing() -> set[str]:
+        # A crowded test machine may really be too slow.
+        return {name for name in site.prometheus.firing() if "Latency" not in name}
+
+    until(lambda: not firing(), but=firing)
+
+
+@contextmanager
+def a_mistake_in_a_policy(site: Site) -> Iterator[Callable[[], None]]:
+    mistake = site.policies / "mistake.yaml"
+    mistake.write_text("id: mistake\nphrases: [\n")
+    try:
+        yield lambda: None
+    finally:
+        mistake.unlink()
+
+
+@contextmanager
+def more_than_there_is_room_for(site: Site) -> Iterator[Callable[[], None]]:
+    yield site.load.burst
+
+
+@contextmanager
+def uploads_of_garbage(site: Site) -> Iterator[Callable[[], None]]:
+    usual, site.load.pictures = site.load.pictures, (*site.load.pictures, b"no picture")
+    try:
+        yield lambda: None
+    finally:
+        site.load.pictures = usual
+
+
+@contextmanager
+def wine_only(site: Site) -> Iterator[Callable[[], None]]:
+    usual, site.load.pictures = site.load.pictures, (WINE,)
+    try:
+        yield lambda: None
+    finally:
+        site.load.pictures = usual
+
+
+@contextmanager
+def a_second_server_with_a_policy_less(site: Site) -> Iterator[Callable[[], None]]:
+    fewer = Path(shutil.copytree(site.policies, site.policies.parent / "fewer"))
+    (fewer / "no-cats.yaml").unlink()
+    with second_server(site, fewer):
+        yield lambda: None
+
+
+@contextmanager
+def a_second_server_without_policies(site: Site) -> Iterator[Callable[[], None]]:
+    empty = site.policies.parent / "empty"
+    empty.mkdir()
+    with second_server(site, empty):
+        yield lambda: None
+
+
+@contextmanager
+def second_server(site: Site, policies: Path) -> Iterator[None]:
+    with running_server(policies, ready=False) as second:
+        site.prometheus.watch(site.server.metrics_url, second.metrics_url)
+        yield
+        site.prometheus.watch(site.server.metrics_url)
+
+
+@contextmanager
+def a_server_that_hangs(site: Site) -> Iterator[Callable[[], None]]:
+    os.kill(site.server.process.pid, signal.SIGSTOP)
+    try:
+        yield lambda: None
+    finally:
+        os.kill(site.server.process.pid, signal.SIGCONT)
+
+
+Fault = Callable[[Site], AbstractContextManager[Callable[[], None]]]
+
+FAULTS: dict[Fault, set[str]] = {
+    a_mistake_in_a_policy: {"ModerationPolicyReloadFails"},
+    more_than_there_is_room_for: {"ModerationOverloaded", "ModerationErrorBudgetBurnFast"},
+    uploads_of_garbage: {"ModerationUnjudgeableRises"},
+    wine_only: {"ModerationPolicyFlagsMore", "ModerationPolicyFlagsLess"},
+    a_second_server_with_a_policy_less: {"ModerationPolicySetsDiffer"},
+    a_second_server_without_policies: {"ModerationNotReady"},
+    a_server_that_hangs: {"ModerationDown"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_alerts_fire_and_resolve(site: Site, fault: Fault) -> None:
+    alerts, firing = FAULTS[fault], site.prometheus.firing
+    until(lambda: not alerts & firing(), but=firing)
+
+    with fault(site) as goes_on:
+
+        def fires() -> bool:
+            goes_on()
+            return alerts <= firing()
+
+        until(fires, but=firing)
+
+    until(lambda: not alerts & firing(), but=firing)
+
+
+def test_every_alert_that_a_fault_plants_is_shipped() -> None:
+    planted = set().union(*FAULTS.values())
+
+    assert planted <= {rule["alert"] for rule in rules_of(ALERTS)}
+    assert all(re.fullmatch(r"Moderation\w+", name) for name in planted)
