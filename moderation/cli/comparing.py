@@ -39,9 +39,8 @@ class Wanted:
 async def compare(settings: Settings, wanted: Wanted) -> Exit:
     """Load, compare, show; raises CommandError or BundleRejected."""
     async with running_engine(settings, NOBODY_LISTENS) as engine:
-        directory = settings.policies.directory
-        old = load_named(wanted.old, directory, engine.encoder)
-        new = load_named(wanted.new, directory, engine.encoder)
+        old = load_named(wanted.old, settings, engine.encoder)
+        new = load_named(wanted.new, settings, engine.encoder)
         corpus = await contents_of(wanted.on, wanted.recent, engine, settings)
         with ThreadPoolExecutor(os.cpu_count()) as executor:
             comparer = _comparer(engine, settings, executor)

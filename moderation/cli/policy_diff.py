@@ -12,7 +12,7 @@ from moderation.settings import load_settings
 
 def diff(
     old: Annotated[
-        str, typer.Argument(help="Directory, file or git revision.", show_default=False)
+        str, typer.Argument(help="Directory, file, git revision, or active.", show_default=False)
     ],
     new: Annotated[
         str | None,

@@ -1,4 +1,8 @@
-"""What a command line means by a policy set: a directory, a file, or a git revision."""
+"""What a command line means by a policy set: files, a git revision, or what was active.
+
+`active` is the set that the server on this machine activated last, and `version:3f2a9c` an
+earlier one, as `moderation policy history` lists them.
+"""
 
 import shutil
 import tempfile
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.git_files import RevisionUnknown, unpack_revision
+from moderation.adapters.policy_state import PolicyState, state_of, versions_of
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.cli.exits import CommandError, Exit
 from moderation.core.encoder import EncoderInfo
@@ -16,6 +21,9 @@ from moderation.core.errors import PolicySetRejected
 from moderation.core.policy import PolicySet
 from moderation.core.solving import OnStale
 from moderation.service.calibrating import CalibratedPolicies
+from moderation.settings import Settings
+
+ACTIVE, VERSION = "active", "version:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +34,15 @@ class Named:
     policy_set: PolicySet
 
 
-def load_named(name: str, policies: Path, encoder: EncoderInfo) -> Named:
+def load_named(name: str, settings: Settings, encoder: EncoderInfo) -> Named:
     """The set of that name, with its calibrations; a revision is one of the policies' directory.
 
     Raises CommandError with every problem found.
     """
+    policies = settings.policies.directory
     try:
+        if name == ACTIVE or name.startswith(VERSION):
+            return Named(name, _kept(name, settings))
         with _directory(name, policies) as directory:
             source = CalibratedPolicies(
                 YamlPolicySource(directory),
@@ -45,6 +56,20 @@ def load_named(name: str, policies: Path, encoder: EncoderInfo) -> Named:
     except RevisionUnknown as error:
         message = f"{name}: there is no such file or directory, and as a git revision: {error}"
         raise CommandError(message, Exit.NO_INPUT) from error
+
+
+def _kept(name: str, settings: Settings) -> PolicySet:
+    state = PolicyState(state_of(settings.policies.state_directory, settings.policies.directory))
+    versions = versions_of(state.history())
+    digits = name.removeprefix(VERSION) if name != ACTIVE else ""
+    found = [one for one in versions if one.startswith(digits.lower())]
+    if name == ACTIVE:
+        found = found[:1]
+    if len(found) != 1:
+        problem = "several versions start so" if found else "no such policy set was active"
+        hint = "`moderation policy history` lists them"
+        raise CommandError(f"{name}: {problem}; {hint}", Exit.NO_INPUT)
+    return state.kept(found[0])
 
 
 @contextmanager

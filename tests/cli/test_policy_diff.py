@@ -3,10 +3,15 @@
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from moderation.adapters.policy_state import PolicyState, state_of
+from moderation.core.policy import PolicySet
+from moderation.service.activation import SetOrigin, activation_of
+from tests.adapters.policy_yaml.writing import load
 from tests.cli.command import Ended, moderation
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +21,7 @@ SAMPLES = [ROOT / "samples" / name for name in ("green-snake.jpg", "red-crab.jpg
 def edited(tmp_path: Path, *edits: tuple[str, str, str]) -> Path:
     """A copy of the shipped policies, with texts in files replaced."""
     directory = tmp_path / "policies"
+    tmp_path.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "policies", directory)
     for name, old, new in edits:
         path = directory / f"{name}.yaml"
@@ -145,3 +151,31 @@ async def test_a_mistake_in_either_set_is_told_with_its_place(tmp_path: Path) ->
 
     assert ended.exit_code == 78
     assert "policies/fire.yaml:5:11: severity" in ended.err
+
+
+def keep(state: Path, policies: Path, *versions: PolicySet) -> list[str]:
+    """Have these sets been active, the last one now; answers their versions."""
+    keeper = PolicyState(state_of(state, policies))
+    for number, one in enumerate(versions):
+        now = datetime(2026, 3, 1, number, tzinfo=UTC)
+        keeper.keep(one, activation_of(one, None, origin=SetOrigin.SOURCE, now=now))
+    return [one.version for one in versions]
+
+
+async def test_what_is_active_and_what_was_are_compared_with_the_files(tmp_path: Path) -> None:
+    earlier = load(edited(tmp_path / "a", ("fire", "review: 0.6", "review: 0.5")))
+    active = load(edited(tmp_path / "b", ("fire", "review: 0.6", "review: 0.55")))
+    policies, state = edited(tmp_path / "c"), tmp_path / "state"
+    first, _ = keep(state, policies, earlier, active)
+    env = {"MODERATION_POLICIES__STATE_DIRECTORY": str(state)}
+
+    told = [
+        await moderation("policy", "diff", name, "--policies", policies, env=env)
+        for name in ("active", f"version:{first[:8]}", "version:", "version:0000000000")
+    ]
+
+    assert "~ thresholds.review: 0.55 -> 0.6" in told[0].out
+    assert "~ thresholds.review: 0.5 -> 0.6" in told[1].out
+    assert "several versions start so" in told[2].err
+    assert "no such policy set was active" in told[3].err
+    assert [one.exit_code for one in told] == [0, 0, 66, 66]
