@@ -9,7 +9,6 @@ import pytest
 
 from moderation.settings import (
     CONFIG_VARIABLE,
-    PREFIX,
     Settings,
     SettingsError,
     is_reachable_from_outside,
@@ -17,6 +16,7 @@ from moderation.settings import (
     setting_names,
     variable_of,
 )
+from moderation.settings.sections import PREFIX
 
 TOML = """
 [server]

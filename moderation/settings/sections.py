@@ -1,48 +1,19 @@
-"""Every setting of the service: the only reader of the environment and the config file.
+"""Every setting by section, with its default and its bounds."""
 
-A value comes from, in this order: a flag of the command line, an environment
-variable (`MODERATION_SERVER__PORT`), the file named by `--config` or
-`MODERATION_CONFIG` (TOML or YAML), the default.
-"""
-
-import difflib
-import os
-import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
-CONFIG_VARIABLE = "MODERATION_CONFIG"
-
-SERVICE_LINK = re.compile(
-    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
-)
-"""What Kubernetes puts into every pod beside a service whose name starts with `moderation`."""
 
 DEVICES = r"^(auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,(cuda|tensorrt)(:\d{1,2})?)*)$"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class SettingsError(ValueError):
-    """A setting is wrong; the message names it and where it came from."""
 
 
 class _Section(BaseModel):
@@ -241,142 +212,3 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     log: LogSettings = LogSettings()
-
-
-def load_settings(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Settings from flags (a nested mapping), environment and file; raises SettingsError."""
-    path = config or _config_from_environment()
-    _refuse_unknown_variables(os.environ)
-    in_file = {} if path is None else _read(path)
-
-    class SettingsWithFile(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, in_file)
-
-    try:
-        return SettingsWithFile(**flags)
-    except ValidationError as error:
-        lines = [_explain(one, flags, path) for one in error.errors()]
-        raise SettingsError("\n".join(lines)) from error
-
-
-def is_reachable_from_outside(host: str) -> bool:
-    """Whether other machines can connect to this address."""
-    if host == "localhost":
-        return False
-    try:
-        return not ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return True
-
-
-def cache_directory() -> Path:
-    """Where this user keeps what can be fetched or made again; not created here."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The standard says that a relative path there counts as none.
-    base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
-    return base / "moderation"
-
-
-def bundle_store(settings: Settings) -> Path:
-    """Where encoders are kept by name; not created here."""
-    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
-
-
-def setting_names() -> Iterator[str]:
-    """Every setting as `section.name`."""
-    for section, field in Settings.model_fields.items():
-        for name in field.default.__class__.model_fields:
-            yield f"{section}.{name}"
-
-
-def variable_of(setting: str) -> str:
-    """The environment variable of a setting: `server.port` -> `MODERATION_SERVER__PORT`."""
-    return PREFIX + setting.replace(".", DELIMITER).upper()
-
-
-def _config_from_environment() -> Path | None:
-    named = os.environ.get(CONFIG_VARIABLE)
-    return Path(named) if named else None
-
-
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {variable_of(setting) for setting in setting_names()} | {CONFIG_VARIABLE}
-    for variable in sorted(environment):
-        name = variable.upper()
-        if not name.startswith(PREFIX) or _is_service_link(name, environment[variable]):
-            continue
-        if name not in known:
-            raise SettingsError(f"{variable}: there is no such setting{_nearest(name, known)}")
-
-
-def _is_service_link(name: str, value: str) -> bool:
-    is_address = name.endswith("_PORT") and "://" in value
-    return is_address or SERVICE_LINK.fullmatch(name) is not None
-
-
-def _load_yaml(text: str) -> object:
-    return YAML(typ="safe", pure=True).load(text)
-
-
-READERS: Mapping[str, Callable[[str], object]] = {
-    ".toml": tomllib.loads,
-    ".yaml": _load_yaml,
-    ".yml": _load_yaml,
-}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    read = READERS.get(path.suffix)
-    if read is None:
-        raise SettingsError(f"{path}: a config file must end in {', '.join(READERS)}")
-    try:
-        values = read(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        origin = f"(from --config or {CONFIG_VARIABLE})"
-        raise SettingsError(f"{path}: there is no such file {origin}") from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise SettingsError(f"{place}: is not valid YAML: {error.problem}") from error
-    except (OSError, ValueError, YAMLError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        kind = type(values).__name__
-        raise SettingsError(f"{path}: must hold sections such as `server`, not a {kind}")
-    return values
-
-
-def _explain(error: ErrorDetails, flags: Mapping[str, Any], path: Path | None) -> str:
-    setting = ".".join(str(part) for part in error["loc"])
-    place = _place(setting, flags, path)
-    if error["type"] == "extra_forbidden":
-        known = {*setting_names(), *Settings.model_fields}
-        return f"{setting}: there is no such setting{_nearest(setting, known)} ({place})"
-    return f"{setting}: {error['msg']}, got {error['input']!r} ({place})"
-
-
-def _place(setting: str, flags: Mapping[str, Any], path: Path | None) -> str:
-    """Where a value came from, asked in the order of precedence."""
-    section, _, name = setting.partition(".")
-    if section in flags and (not name or name in flags[section]):
-        return "from a flag"
-    variables = {variable.upper(): variable for variable in os.environ}
-    if variable := variables.get(variable_of(setting)):
-        return f"from {variable}"
-    return f"from {path}"
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"; did you mean {near[0]}?" if near else ""

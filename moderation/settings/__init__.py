@@ -1,0 +1,23 @@
+"""Every setting of the service, and how they are read."""
+
+from moderation.settings.places import bundle_store, cache_directory, is_reachable_from_outside
+from moderation.settings.reading import (
+    CONFIG_VARIABLE,
+    SettingsError,
+    load_settings,
+    setting_names,
+    variable_of,
+)
+from moderation.settings.sections import Settings
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Settings",
+    "SettingsError",
+    "bundle_store",
+    "cache_directory",
+    "is_reachable_from_outside",
+    "load_settings",
+    "setting_names",
+    "variable_of",
+]

@@ -1,0 +1,30 @@
+"""What follows from settings: addresses that others can reach, directories of this user."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+from moderation.settings.sections import Settings
+
+
+def is_reachable_from_outside(host: str) -> bool:
+    """Whether other machines can connect to this address."""
+    if host == "localhost":
+        return False
+    try:
+        return not ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return True
+
+
+def cache_directory() -> Path:
+    """Where this user keeps what can be fetched or made again; not created here."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # The standard says that a relative path there counts as none.
+    base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
+    return base / "moderation"
+
+
+def bundle_store(settings: Settings) -> Path:
+    """Where encoders are kept by name; not created here."""
+    return Path(settings.encoder.store or cache_directory() / "bundles").expanduser()
