@@ -87,6 +87,12 @@ class EncodingMetrics:
             "Memory that the cache of embeddings takes.",
             registry=registry,
         )
+        self.decoders_lost = Counter(
+            "moderation_decoder_restarts",
+            "Decoding processes that were replaced, by reason: crashed, timeout, memory or idle.",
+            ["reason"],
+            registry=registry,
+        )
         self.shadowed = Counter(
             "moderation_shadow_encodings",
             "Content offered to a second encoder, by outcome: recorded, dropped or failed.",

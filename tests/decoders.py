@@ -1,0 +1,56 @@
+"""Finds the processes in which pictures are decoded, for tests that kill and question them."""
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+from moderation.adapters.images.workers import MODULE
+
+PATIENCE_S = 20.0
+EVERY_S = 0.01
+
+
+def decoders_of(owner: int) -> list[psutil.Process]:
+    """The decoding processes of this process."""
+    return [one for one in psutil.Process(owner).children() if is_decoder(one)]
+
+
+def is_decoder(process: psutil.Process) -> bool:
+    try:
+        return MODULE in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+def is_ready(decoder: psutil.Process) -> bool:
+    """Whether it has given up its rights already."""
+    try:
+        return decoder.rlimit(psutil.RLIMIT_NOFILE) == (0, 0)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def ready_decoders(owner: int) -> list[psutil.Process]:
+    return [one for one in decoders_of(owner) if is_ready(one)]
+
+
+def busy_decoder(owner: int) -> psutil.Process:
+    """One that works on a picture, as soon as there is one."""
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        found[:] = [one for one in ready_decoders(owner) if one.status() == psutil.STATUS_RUNNING]
+        return bool(found)
+
+    seconds_until(look)
+    return found[0]
+
+
+def seconds_until(condition: Callable[[], bool]) -> float:
+    """Wait for what another process does; how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < PATIENCE_S, "it did not happen in time"
+        time.sleep(EVERY_S)
+    return time.monotonic() - started
