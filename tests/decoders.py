@@ -31,6 +31,14 @@ def is_ready(decoder: psutil.Process) -> bool:
         return False
 
 
+def is_gone(decoder: psutil.Process) -> bool:
+    """Whether it has ended. Whoever inherits an orphan may take its time to notice."""
+    try:
+        return bool(decoder.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def ready_decoders(owner: int) -> list[psutil.Process]:
     return [one for one in decoders_of(owner) if is_ready(one)]
 
