@@ -131,10 +131,10 @@ class DecodeSettings(_Section):
         "takes the service with it.",
     )
     timeout_s: float = Field(
-        5.0, gt=0, le=60, description="Longest that decoding one image may take, in a process."
+        8.0, gt=0, le=60, description="Longest that decoding one image may take, in a process."
     )
     max_memory_bytes: int = Field(
-        2**30,
+        768 * 2**20,
         ge=192 * 2**20,
         le=64 * 2**30,
         description="Most address space of a decoding process, the program's own included.",

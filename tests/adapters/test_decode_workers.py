@@ -138,6 +138,21 @@ def test_a_process_that_dies_idle_is_replaced_and_costs_no_picture(
         assert set(telemetry.decoders_lost) == {DecoderLoss.IDLE}
 
 
+def test_a_process_that_dies_before_it_has_read_its_picture_costs_none(
+    telemetry: RecordingTelemetry,
+) -> None:
+    with workers(telemetry) as running, ThreadPoolExecutor(1) as thread:
+        decoder = running.decoder(SPEC)
+        (process,) = decoders_of(HERE)
+        process.suspend()
+        waiting = thread.submit(decoder.decode, a_jpeg() + bytes(10 * 2**20))
+        time.sleep(0.2)  # by then it waits in the middle: a socket takes less than that
+        process.kill()
+
+        assert len(waiting.result()) == 1
+        assert telemetry.decoders_lost == [DecoderLoss.IDLE]
+
+
 def test_processes_that_do_not_start_are_told_of(
     telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

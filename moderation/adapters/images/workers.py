@@ -22,7 +22,7 @@ from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
 from moderation.service.ports import DecoderLoss, Telemetry
 
 START_S = 30.0
-STARTS = 2
+TRIES = 2
 CHECK_EVERY_S = 0.5
 BUFFER_BYTES = 2**20
 MODULE = "moderation.adapters.images.worker"
@@ -139,22 +139,25 @@ class DecodeWorkers:
     def decode(self, spec: PixelSpec, image: bytes) -> Pixels:
         """Frames uint8[frames, size, size, 3]; raises UnjudgeableContent or NotReady."""
         self._images.check_bytes(len(image))
-        worker = self._ready_worker()
-        try:
-            return worker.decode(
-                spec, image, self._images.max_frames_judged, self._limits.timeout_s
-            )
-        except UnjudgeableContent as refusal:
-            # A process that leaks would otherwise find every further picture too large.
-            if refusal.code is FailureCode.TOO_LARGE:
-                worker = self._replaced(worker, DecoderLoss.MEMORY)
-            raise
-        except NO_ANSWER as error:
-            loss = _loss(error, worker.end())
-            worker = self._replaced(worker, loss)
-            raise UnjudgeableContent(*FAILURE_BY_LOSS[loss]) from error
-        finally:
-            self._idle.put(worker)
+        for _ in range(TRIES):
+            worker = self._ready_worker()
+            try:
+                return worker.decode(
+                    spec, image, self._images.max_frames_judged, self._limits.timeout_s
+                )
+            except UnjudgeableContent as refusal:
+                # A process that leaks would otherwise find every further picture too large.
+                if refusal.code is FailureCode.TOO_LARGE:
+                    worker = self._replaced(worker, DecoderLoss.MEMORY)
+                raise
+            except NO_ANSWER as error:
+                loss = _loss(error, worker.end())
+                worker = self._replaced(worker, loss)
+                if loss is not DecoderLoss.IDLE:
+                    raise UnjudgeableContent(*FAILURE_BY_LOSS[loss]) from error
+            finally:
+                self._idle.put(worker)
+        raise _not_ready()
 
     def _start(self) -> Worker:
         return Worker([sys.executable, "-P", "-m", MODULE], self._arguments)
@@ -170,7 +173,7 @@ class DecodeWorkers:
     def _ready_worker(self) -> Worker:
         """An idle process that takes tasks. One that died idle is no picture's fault."""
         worker = self._idle.get()
-        for _ in range(STARTS):
+        for _ in range(TRIES):
             try:
                 if worker.is_alive:
                     worker.wait_until_ready()
@@ -179,10 +182,7 @@ class DecodeWorkers:
                 """It did not start, or died on the way."""
             worker = self._replaced(worker, DecoderLoss.IDLE)
         self._idle.put(worker)
-        raise NotReady(
-            "the processes that decode pictures do not start; "
-            "see what they wrote to standard error, or set decode.isolation to thread"
-        )
+        raise _not_ready()
 
     def _replace_the_dead(self) -> None:
         """Runs in a thread: what dies idle is not to be missed when a picture comes."""
@@ -217,7 +217,17 @@ class IsolatedDecoder:
 def _loss(error: Exception, exit_code: int) -> DecoderLoss:
     if isinstance(error, TimeoutError):
         return DecoderLoss.TIMEOUT
-    return LOSS_BY_EXIT.get(exit_code, DecoderLoss.CRASHED)
+    # The kernel resets a connection at whose other end something was left unread: the process
+    # has not seen the whole picture, and cannot have died of it.
+    otherwise = DecoderLoss.IDLE if isinstance(error, ConnectionError) else DecoderLoss.CRASHED
+    return LOSS_BY_EXIT.get(exit_code, otherwise)
+
+
+def _not_ready() -> NotReady:
+    return NotReady(
+        "the processes that decode pictures do not start; "
+        "see what they wrote to standard error, or set decode.isolation to thread"
+    )
 
 
 def _started(command: list[str], theirs: socket.socket) -> subprocess.Popen[bytes]:
