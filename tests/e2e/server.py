@@ -78,6 +78,7 @@ def running_server(
     env: Mapping[str, str] | None = None,
     ready: bool = True,
     state: Path | None = None,
+    program: str = "moderation",
 ) -> Iterator[Server]:
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
@@ -85,19 +86,15 @@ def running_server(
     """
     with TemporaryDirectory() as forgotten:
         memory = {STATE: str(state or forgotten)}
-        with _running(policies, flags, {**memory, **(env or {})}, ready) as server:
+        command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
+        command += ["--policies", str(policies), "--log-format", "json", *flags]
+        with _running(command, {**os.environ, **memory, **(env or {})}, ready) as server:
             yield server
 
 
 @contextmanager
-def _running(
-    policies: Path, flags: Sequence[str], env: Mapping[str, str], ready: bool
-) -> Iterator[Server]:
-    command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
-    command += ["--policies", str(policies), "--log-format", "json", *flags]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
-    )
+def _running(command: Sequence[str], env: Mapping[str, str], ready: bool) -> Iterator[Server]:
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
     server = Server(process)
     reader = threading.Thread(target=server.read_log)
     reader.start()

@@ -46,6 +46,9 @@ MEMORY_WORDS = (
 QUIET = 3
 """Errors only: without a GPU, trying CUDA under `auto` would print a page of warnings."""
 SPINNING = "session.intra_op.allow_spinning"
+OTHER_FILES = "session.model_external_initializers_file_folder_path"
+NOWHERE = "/dev/null"
+"""Weights in a second file would escape the bundle's digests: there is none to be found."""
 
 MakeSession = Callable[..., Any]
 
@@ -77,9 +80,11 @@ class OnnxSession:
         if wanted[0][0] != CPU:
             _preload_cuda()
         try:
-            self._session = make(str(path), sess_options=_options(tuning), providers=[*wanted])
+            # From memory, since a graph read by path brings in whatever files it names.
+            graph = path.read_bytes()
+            self._session = make(graph, sess_options=_options(tuning), providers=[*wanted])
         except ERRORS as error:
-            raise BundleRejected(f"{path.name}: onnxruntime refuses this graph: {error}") from error
+            raise BundleRejected(_refusal(path, str(error))) from error
         self.provider: str = self._session.get_providers()[0]
         self._binds = self.provider != CPU
         _require_device(device, self.provider, path)
@@ -143,7 +148,17 @@ def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, 
     # sizes 1 to 8 the starter encoder's pictures took 293 MB with patterns, 204 without.
     options.enable_mem_pattern = False
     options.add_session_config_entry(SPINNING, str(int(tuning.spinning)))
+    options.add_session_config_entry(OTHER_FILES, NOWHERE)
     return options
+
+
+def _refusal(path: Path, reason: str) -> str:
+    if "external data" in reason.lower():
+        return (
+            f"{path.name}: the graph keeps weights in another file, which no digest covers; "
+            "export it with its weights inside"
+        )
+    return f"{path.name}: onnxruntime refuses this graph: {reason}"
 
 
 def _require_device(device: Device, provider: str, path: Path) -> None:
