@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import psutil
 
 from moderation.adapters.images.workers import MODULE
+
+Find: TypeAlias = Callable[[], list[psutil.Process]]
 
 PATIENCE_S = 20.0
 EVERY_S = 0.01
@@ -31,6 +34,14 @@ def is_ready(decoder: psutil.Process) -> bool:
         return False
 
 
+def is_running(decoder: psutil.Process) -> bool:
+    """Whether it computes right now."""
+    try:
+        return bool(decoder.status() == psutil.STATUS_RUNNING)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def is_gone(decoder: psutil.Process) -> bool:
     """Whether it has ended. Whoever inherits an orphan may take its time to notice."""
     try:
@@ -39,16 +50,20 @@ def is_gone(decoder: psutil.Process) -> bool:
         return True
 
 
-def ready_decoders(owner: int) -> list[psutil.Process]:
-    return [one for one in decoders_of(owner) if is_ready(one)]
+def ready_decoders(find: Find) -> list[psutil.Process]:
+    return [one for one in find() if is_ready(one)]
 
 
-def busy_decoder(owner: int) -> psutil.Process:
+def idle_decoders(find: Find) -> list[psutil.Process]:
+    return [one for one in ready_decoders(find) if not is_running(one)]
+
+
+def busy_decoder(find: Find) -> psutil.Process:
     """One that works on a picture, as soon as there is one."""
     found: list[psutil.Process] = []
 
     def look() -> bool:
-        found[:] = [one for one in ready_decoders(owner) if one.status() == psutil.STATUS_RUNNING]
+        found[:] = [one for one in ready_decoders(find) if is_running(one)]
         return bool(found)
 
     seconds_until(look)

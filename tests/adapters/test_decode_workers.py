@@ -19,7 +19,7 @@ from moderation.adapters.images.workers import MODULE, DecodeWorkers, IsolatedDe
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
 from moderation.service.ports import DecoderLoss
-from tests.decoders import busy_decoder, decoders_of, ready_decoders, seconds_until
+from tests.decoders import Find, busy_decoder, decoders_of, ready_decoders, seconds_until
 from tests.fakes import RecordingTelemetry
 from tests.picture_builders import a_jpeg, large_png, slow_jpeg
 
@@ -28,13 +28,19 @@ LIMITS = DecodeLimits()
 HASTY = WorkerLimits(timeout_s=0.2, max_memory_bytes=2**30)
 ROOMY = WorkerLimits(timeout_s=30, max_memory_bytes=2**30)
 SECRET = "MODERATION_TEST_SECRET"
-HERE = os.getpid()
 
 
 def workers(
     telemetry: RecordingTelemetry, count: int = 1, limits: WorkerLimits = ROOMY
 ) -> DecodeWorkers:
     return DecodeWorkers(count, limits, LIMITS, telemetry)
+
+
+@pytest.fixture
+def mine() -> Find:
+    """The processes that the test itself started: those of other modules may be there too."""
+    bystanders = {process.pid for process in decoders_of(os.getpid())}
+    return lambda: [one for one in decoders_of(os.getpid()) if one.pid not in bystanders]
 
 
 @pytest.fixture
@@ -58,43 +64,47 @@ def refusal(decoder: IsolatedDecoder, picture: bytes) -> FailureCode:
     return caught.value.code
 
 
-def test_a_process_that_is_killed_costs_the_picture_it_had(telemetry: RecordingTelemetry) -> None:
+def test_a_process_that_is_killed_costs_the_picture_it_had(
+    telemetry: RecordingTelemetry, mine: Find
+) -> None:
     with workers(telemetry) as running, ThreadPoolExecutor(1) as thread:
         decoder = running.decoder(SPEC)
         slow = thread.submit(refusal, decoder, slow_jpeg())
-        busy_decoder(HERE).kill()
+        busy_decoder(mine).kill()
 
         assert slow.result() is FailureCode.DECODER_CRASHED
         assert len(decoder.decode(a_jpeg())) == 1
         assert telemetry.decoders_lost == [DecoderLoss.CRASHED]
 
 
-def test_a_picture_that_takes_too_long_is_given_up(telemetry: RecordingTelemetry) -> None:
+def test_a_picture_that_takes_too_long_is_given_up(
+    telemetry: RecordingTelemetry, mine: Find
+) -> None:
     with workers(telemetry, limits=HASTY) as running:
         decoder = running.decoder(SPEC)
 
         assert refusal(decoder, slow_jpeg()) is FailureCode.DECODER_TIMEOUT
-        assert seconds_until(lambda: len(ready_decoders(HERE)) == 1) < 1
+        assert seconds_until(lambda: len(ready_decoders(mine)) == 1) < 1
         assert telemetry.decoders_lost == [DecoderLoss.TIMEOUT]
 
 
-def test_a_process_that_hangs_is_given_up(telemetry: RecordingTelemetry) -> None:
+def test_a_process_that_hangs_is_given_up(telemetry: RecordingTelemetry, mine: Find) -> None:
     with workers(telemetry, limits=HASTY) as running:
         decoder = running.decoder(SPEC)
-        decoders_of(HERE)[0].suspend()
+        mine()[0].suspend()
 
         # More than the socket takes, so that this side waits while it sends.
         assert refusal(decoder, a_jpeg() + bytes(10 * 2**20)) is FailureCode.DECODER_TIMEOUT
 
 
-def test_a_process_whose_owner_does_not_end_it_ends_itself() -> None:
+def test_a_process_whose_owner_does_not_end_it_ends_itself(mine: Find) -> None:
     arguments = {"process": asdict(HASTY), "images": asdict(LIMITS)}
     worker = Worker([sys.executable, "-m", MODULE], json.dumps(arguments))
     worker.wait_until_ready()
 
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(worker.decode, SPEC, slow_jpeg(), LIMITS.max_frames_judged, 30)
-        process = busy_decoder(HERE)
+        process = busy_decoder(mine)
         process.suspend()  # the decoding must not end before its time is up
         time.sleep(HASTY.timeout_s + OWNER_S)
         process.resume()
@@ -126,24 +136,26 @@ def test_not_even_enough_memory_for_the_file_is_the_same(telemetry: RecordingTel
 
 def test_a_process_that_dies_idle_is_replaced_and_costs_no_picture(
     telemetry: RecordingTelemetry,
+    mine: Find,
 ) -> None:
     with workers(telemetry, count=2) as running:
         decoder = running.decoder(SPEC)
-        seconds_until(lambda: len(ready_decoders(HERE)) == 2)
-        for process in decoders_of(HERE):
+        seconds_until(lambda: len(ready_decoders(mine)) == 2)
+        for process in mine():
             process.kill()
 
         assert len(decoder.decode(a_jpeg())) == 1
-        assert seconds_until(lambda: len(ready_decoders(HERE)) == 2) < 1
+        assert seconds_until(lambda: len(ready_decoders(mine)) == 2) < 1
         assert set(telemetry.decoders_lost) == {DecoderLoss.IDLE}
 
 
 def test_a_process_that_dies_before_it_has_read_its_picture_costs_none(
     telemetry: RecordingTelemetry,
+    mine: Find,
 ) -> None:
     with workers(telemetry) as running, ThreadPoolExecutor(1) as thread:
         decoder = running.decoder(SPEC)
-        (process,) = decoders_of(HERE)
+        (process,) = mine()
         process.suspend()
         waiting = thread.submit(decoder.decode, a_jpeg() + bytes(10 * 2**20))
         time.sleep(0.2)  # by then it waits in the middle: a socket takes less than that
@@ -163,13 +175,13 @@ def test_processes_that_do_not_start_are_told_of(
 
 
 def test_once_a_process_can_be_started_again_pictures_are_decoded_again(
-    telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch
+    telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch, mine: Find
 ) -> None:
     with workers(telemetry) as running:
         decoder = running.decoder(SPEC)
         with monkeypatch.context() as broken:
             broken.setattr(sys, "executable", "/nowhere/python")
-            (process,) = decoders_of(HERE)
+            (process,) = mine()
             process.kill()
             seconds_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
             with pytest.raises(NotReady):
@@ -178,10 +190,12 @@ def test_once_a_process_can_be_started_again_pictures_are_decoded_again(
         assert len(decoder.decode(a_jpeg())) == 1
 
 
-def test_when_the_owner_is_done_its_processes_are_gone(telemetry: RecordingTelemetry) -> None:
+def test_when_the_owner_is_done_its_processes_are_gone(
+    telemetry: RecordingTelemetry, mine: Find
+) -> None:
     with workers(telemetry, count=2) as running:
         running.decoder(SPEC)
-        started = decoders_of(HERE)
+        started = mine()
         descriptors = psutil.Process().num_fds()
 
     assert len(started) == 2
@@ -190,13 +204,13 @@ def test_when_the_owner_is_done_its_processes_are_gone(telemetry: RecordingTelem
 
 
 def test_a_process_has_few_rights_and_no_secrets(
-    telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch
+    telemetry: RecordingTelemetry, monkeypatch: pytest.MonkeyPatch, mine: Find
 ) -> None:
     monkeypatch.setenv(SECRET, "hunter2")
 
     with workers(telemetry) as running:
         running.decoder(SPEC)
-        (process,) = decoders_of(HERE)
+        (process,) = mine()
         environment, n_open = process.environ(), process.num_fds()
         none = (psutil.RLIMIT_NOFILE, psutil.RLIMIT_NPROC, psutil.RLIMIT_FSIZE, psutil.RLIMIT_CORE)
         limits = [process.rlimit(kind) for kind in none]

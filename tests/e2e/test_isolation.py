@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,14 @@ import pytest
 
 from moderation.client import Action, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.decoders import busy_decoder, decoders_of, is_gone, ready_decoders, seconds_until
+from tests.decoders import (
+    busy_decoder,
+    decoders_of,
+    idle_decoders,
+    is_gone,
+    ready_decoders,
+    seconds_until,
+)
 from tests.e2e.server import Server, running_server
 from tests.picture_builders import a_jpeg, large_png, slow_jpeg
 
@@ -66,15 +74,15 @@ def restarts(server: Server, reason: str) -> float:
 def test_a_killed_decoder_costs_the_picture_that_it_had_and_nobody_else() -> None:
     picture = fresh(slow_jpeg())
     with serving() as (server, client), ThreadPoolExecutor(2) as threads:
-        pid = server.process.pid
+        decoders = partial(decoders_of, server.process.pid)
         slow = threads.submit(client.moderate, picture)
-        victim = busy_decoder(pid)
+        victim = busy_decoder(decoders)
         others = threads.submit(lambda: [is_judged(client) for _ in range(40)])
         victim.kill()
         refused = slow.result()
 
         assert failure(refused) == "decoder_crashed"
-        assert seconds_until(lambda: len(ready_decoders(pid)) == DECODERS) < 1
+        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < 1
         assert all(others.result())
         again = client.moderate(picture)
         assert failure(again) == "decoder_crashed"
@@ -85,12 +93,13 @@ def test_a_killed_decoder_costs_the_picture_that_it_had_and_nobody_else() -> Non
 def test_a_picture_that_takes_too_long_is_refused_while_others_are_judged() -> None:
     picture = fresh(slow_jpeg())
     with serving(HASTY) as (server, client), ThreadPoolExecutor(1) as threads:
+        decoders = partial(decoders_of, server.process.pid)
         slow = threads.submit(client.moderate, picture)
         others = [is_judged(client) for _ in range(10)]
 
         assert failure(slow.result()) == "decoder_timeout"
         assert all(others)
-        assert seconds_until(lambda: len(ready_decoders(server.process.pid)) == DECODERS) < 1
+        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < 1
         assert failure(client.moderate(picture)) == "decoder_timeout"
         assert restarts(server, "timeout") == 1, "it was not tried again"
 
@@ -119,18 +128,20 @@ def test_without_a_cache_every_try_costs_a_decoder_and_the_service_stays() -> No
 def test_many_kills_leave_neither_descriptors_nor_memory_nor_zombies() -> None:
     with serving() as (server, client), ThreadPoolExecutor(1) as threads:
         service = psutil.Process(server.process.pid)
+        decoders = partial(decoders_of, service.pid)
 
         def kill_one() -> None:
+            seconds_until(lambda: len(idle_decoders(decoders)) == DECODERS)
             slow = threads.submit(client.moderate, fresh(slow_jpeg()))
-            busy_decoder(service.pid).kill()
+            busy_decoder(decoders).kill()
             assert failure(slow.result()) == "decoder_crashed"
 
         kill_one()
-        seconds_until(lambda: len(ready_decoders(service.pid)) == DECODERS)
+        seconds_until(lambda: len(idle_decoders(decoders)) == DECODERS)
         before, descriptors = service.memory_info().rss, service.num_fds()
         for _ in range(KILLS):
             kill_one()
-        seconds_until(lambda: len(ready_decoders(service.pid)) == DECODERS)
+        seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS)
 
         assert restarts(server, "crashed") == KILLS + 1
         assert service.num_fds() == descriptors
@@ -164,7 +175,7 @@ def test_no_decoder_outlives_the_service(number: signal.Signals) -> None:
 def test_a_decoder_at_work_outlives_a_killed_service_by_no_more_than_its_picture() -> None:
     with serving(timeout_s=2) as (server, client), ThreadPoolExecutor(1) as threads:
         threads.submit(client.moderate, fresh(slow_jpeg()))
-        orphan = busy_decoder(server.process.pid)
+        orphan = busy_decoder(partial(decoders_of, server.process.pid))
         server.process.kill()
         server.process.wait(30)
 
