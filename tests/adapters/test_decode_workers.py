@@ -19,7 +19,7 @@ from moderation.adapters.images.workers import MODULE, DecodeWorkers, IsolatedDe
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
 from moderation.service.ports import DecoderLoss
-from tests.decoders import Find, busy_decoder, decoders_of, ready_decoders, seconds_until
+from tests.decoders import READY_S, Find, busy_decoder, decoders_of, ready_decoders, seconds_until
 from tests.fakes import RecordingTelemetry
 from tests.picture_builders import a_jpeg, large_png, slow_jpeg
 
@@ -84,7 +84,7 @@ def test_a_picture_that_takes_too_long_is_given_up(
         decoder = running.decoder(SPEC)
 
         assert refusal(decoder, slow_jpeg()) is FailureCode.DECODER_TIMEOUT
-        assert seconds_until(lambda: len(ready_decoders(mine)) == 1) < 1
+        assert seconds_until(lambda: len(ready_decoders(mine)) == 1) < READY_S
         assert telemetry.decoders_lost == [DecoderLoss.TIMEOUT]
 
 
@@ -145,7 +145,7 @@ def test_a_process_that_dies_idle_is_replaced_and_costs_no_picture(
             process.kill()
 
         assert len(decoder.decode(a_jpeg())) == 1
-        assert seconds_until(lambda: len(ready_decoders(mine)) == 2) < 1
+        assert seconds_until(lambda: len(ready_decoders(mine)) == 2) < READY_S
         assert set(telemetry.decoders_lost) == {DecoderLoss.IDLE}
 
 

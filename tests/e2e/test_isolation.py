@@ -15,6 +15,7 @@ import pytest
 from moderation.client import Action, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from tests.decoders import (
+    READY_S,
     busy_decoder,
     decoders_of,
     idle_decoders,
@@ -82,7 +83,7 @@ def test_a_killed_decoder_costs_the_picture_that_it_had_and_nobody_else() -> Non
         refused = slow.result()
 
         assert failure(refused) == "decoder_crashed"
-        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < 1
+        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < READY_S
         assert all(others.result())
         again = client.moderate(picture)
         assert failure(again) == "decoder_crashed"
@@ -99,7 +100,7 @@ def test_a_picture_that_takes_too_long_is_refused_while_others_are_judged() -> N
 
         assert failure(slow.result()) == "decoder_timeout"
         assert all(others)
-        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < 1
+        assert seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS) < READY_S
         assert failure(client.moderate(picture)) == "decoder_timeout"
         assert restarts(server, "timeout") == 1, "it was not tried again"
 
