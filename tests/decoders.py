@@ -12,7 +12,7 @@ Find: TypeAlias = Callable[[], list[psutil.Process]]
 
 PATIENCE_S = 20.0
 READY_S = 4.0
-"""Until a new process takes pictures: 0.3 s with a core to itself, and tests do not leave it one."""
+"""Until a new process takes pictures: 0.3 s with a core to itself, which tests do not leave it."""
 EVERY_S = 0.01
 WORKED_S = 0.05
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.adapters.encoders.devices import CPU, PLANS, Device, Tuning, providers_for
+from moderation.adapters.encoders.runs import Runs
 from moderation.core.errors import BundleRejected
 
 try:
@@ -85,6 +86,7 @@ class OnnxSession:
             self._session = make(graph, sess_options=_options(tuning), providers=[*wanted])
         except ERRORS as error:
             raise BundleRejected(_refusal(path, str(error))) from error
+        self._runs: Runs[Any] = Runs(onnxruntime.RunOptions)
         self.provider: str = self._session.get_providers()[0]
         self._binds = self.provider != CPU
         _require_device(device, self.provider, path)
@@ -102,24 +104,38 @@ class OnnxSession:
     def run(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Run the graph for one of its outputs; raises OutOfMemory, or what onnxruntime raises."""
         try:
-            (result,) = (
-                self._run_bound(output, inputs)
-                if self._binds
-                else self._session.run([output], dict(inputs))
-            )
+            with self._runs.one() as options:
+                (result,) = (
+                    self._run_bound(output, inputs, options)
+                    if self._binds
+                    else self._session.run([output], dict(inputs), options)
+                )
         except ERRORS as error:
             if any(words in str(error).lower() for words in MEMORY_WORDS):
                 raise OutOfMemory(str(error)) from error
             raise
         return np.asarray(result, dtype=np.float32)
 
-    def _run_bound(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def longest_run_s(self) -> float:
+        """For how long the oldest run has been under way; 0 if there is none."""
+        return self._runs.longest_s()
+
+    def break_off(self, after_s: float) -> None:
+        """Make every run fail that has been under way for longer than this."""
+        self._runs.break_off(after_s)
+
+    def _run_bound(
+        self,
+        output: str,
+        inputs: Mapping[str, NDArray[Any]],
+        options: Any,  # noqa: ANN401 - a type of onnxruntime's, which has none
+    ) -> list[NDArray[Any]]:
         """Bound inputs are copied to the device once, not again by each node that reads them."""
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_cpu_input(name, array)
         binding.bind_output(output)
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, options)
         found: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return found
 

@@ -93,6 +93,11 @@ class EncodingMetrics:
             ["reason"],
             registry=registry,
         )
+        self.stuck = Counter(
+            "moderation_encoder_stuck",
+            "Batches broken off because they computed for too long.",
+            registry=registry,
+        )
         self.shadowed = Counter(
             "moderation_shadow_encodings",
             "Content offered to a second encoder, by outcome: recorded, dropped or failed.",

@@ -64,7 +64,6 @@ async def served(
             address="127.0.0.1:0",
             limits=ServerLimits(max_message_bytes, max_streams_per_connection=64),
             with_reflection=with_reflection,
-            grace_s=5.0,
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)
