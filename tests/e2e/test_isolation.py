@@ -145,7 +145,7 @@ def test_many_kills_leave_neither_descriptors_nor_memory_nor_zombies() -> None:
         seconds_until(lambda: len(ready_decoders(decoders)) == DECODERS)
 
         assert restarts(server, "crashed") == KILLS + 1
-        assert service.num_fds() == descriptors
+        seconds_until(lambda: service.num_fds() <= descriptors)  # a scrape takes one for a while
         assert service.memory_info().rss - before < 10 * MB
         assert len(service.children()) == DECODERS
 
