@@ -146,6 +146,20 @@ class DecodeSettings(_Section):
     """What an image may cost."""
 
     threads: Count = Field(2, description="Images decoded at once.")
+    isolation: Literal["process", "thread"] = Field(
+        "process",
+        description="Decode in processes of their own, or on threads, where a bug of a decoder "
+        "takes the service with it.",
+    )
+    timeout_s: float = Field(
+        8.0, gt=0, le=60, description="Longest that decoding one image may take, in a process."
+    )
+    max_memory_bytes: int = Field(
+        768 * 2**20,
+        ge=192 * 2**20,
+        le=64 * 2**30,
+        description="Most address space of a decoding process, the program's own included.",
+    )
     max_image_bytes: Count = Field(20 * 2**20, description="Largest image file.")
     max_pixels: Count = Field(25_000_000, description="Most pixels of one frame.")
     min_side_px: Count = Field(8, description="Shortest side; less shows only a colour.")
