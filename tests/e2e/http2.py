@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from hpack import Encoder
+from hpack import Decoder, Encoder
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
@@ -19,7 +19,7 @@ from hyperframe.frame import (
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MODERATE = "/moderation.v1.ModerationService/Moderate"
-FRAME_BYTES = 16_384
+FRAME_HEADER_BYTES = 9
 Headers = Sequence[tuple[str, str]]
 
 
@@ -30,6 +30,7 @@ class RawConnection:
         host, port = address.rsplit(":", 1)
         self._socket = socket.create_connection((host, int(port)), timeout=20)
         self._encoder = Encoder()
+        self._decoder = Decoder()
 
     def __enter__(self) -> Self:
         """Open, with the preface and empty settings."""
@@ -67,6 +68,25 @@ class RawConnection:
         more = Encoder().encode([("x-padding", "x" * 1000)])
         pieces = (ContinuationFrame(stream, more) for _ in range(continuations))
         return [HeadersFrame(stream, block), *pieces]
+
+    def status(self) -> int | None:
+        """The gRPC status that the server ends an RPC with; None if it closes without one."""
+        while header := self._exactly(FRAME_HEADER_BYTES):
+            frame, length = Frame.parse_frame_header(memoryview(header))
+            frame.parse_body(memoryview(self._exactly(length)))
+            if isinstance(frame, HeadersFrame):
+                fields = dict(self._decoder.decode(frame.data, raw=True))
+                if status := fields.get(b"grpc-status"):
+                    return int(status)
+            if isinstance(frame, RstStreamFrame):
+                return None
+        return None
+
+    def _exactly(self, n: int) -> bytes:
+        received = b""
+        while len(received) < n and (piece := self._socket.recv(n - len(received))):
+            received += piece
+        return received
 
     def until_closed(self, within_s: float) -> bytes:
         """All that comes until the server closes; raises TimeoutError if it does not."""
