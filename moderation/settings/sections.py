@@ -37,6 +37,14 @@ class ServerSettings(_Section):
     max_streams_per_connection: Count = Field(
         256, description="Most RPCs under way on one connection."
     )
+    max_connections: Count = Field(1000, description="Most connections; further ones are closed.")
+    max_connection_age_s: Seconds = Field(
+        3600.0,
+        description="Age at which a client is told to connect anew; its streams have 5 minutes.",
+    )
+    stream_idle_s: Seconds = Field(
+        300.0, description="Longest that a stream may stay without an image under way."
+    )
     drain_s: float = Field(
         1.0,
         ge=0,
