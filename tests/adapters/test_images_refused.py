@@ -140,7 +140,7 @@ def test_running_out_of_memory_is_a_refusal() -> None:
 
     refused = refusal(image, DecodeLimits(max_pixels=2**62))
 
-    assert refused.code is FailureCode.TOO_COSTLY
+    assert refused.code is FailureCode.TOO_LARGE
     assert "memory" in refused.message
 
 
