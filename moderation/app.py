@@ -117,7 +117,11 @@ def _server(
         servicer,
         interceptor=EdgeInterceptor(metrics, report_bug),
         address=f"{server.host}:{server.port}",
-        limits=ServerLimits(server.max_message_bytes, server.max_streams_per_connection),
+        limits=ServerLimits(
+            server.max_message_bytes,
+            server.max_streams_per_connection,
+            server.max_connection_age_s,
+        ),
         with_reflection=server.reflection,
         grace_s=server.grace_s,
     )

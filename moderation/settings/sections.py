@@ -38,6 +38,13 @@ class ServerSettings(_Section):
         256, description="Most RPCs under way on one connection."
     )
     grace_s: Seconds = Field(20.0, description="Time for running requests to end at a stop.")
+    max_connection_age_s: float = Field(
+        0.0,
+        ge=0.0,
+        le=86_400.0,
+        description="Age at which a connection is closed in good order, so that its client looks "
+        "for new servers; 0 lets it live.",
+    )
 
 
 class MetricsSettings(_Section):

@@ -29,6 +29,8 @@ class ServerLimits:
 
     max_message_bytes: int
     max_streams_per_connection: int
+    max_connection_age_s: float = 0.0
+    """After this a connection takes no more RPCs; 0 lets it live."""
 
 
 class GrpcServer:
@@ -102,4 +104,12 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
         ("grpc.http2.max_ping_strikes", MAX_PING_STRIKES),
+        *_age(limits.max_connection_age_s),
     )
+
+
+def _age(max_connection_age_s: float) -> Sequence[tuple[str, int]]:
+    """Running RPCs, streams among them, may end by themselves: gRPC's grace is without end."""
+    if max_connection_age_s == 0:
+        return ()
+    return (("grpc.max_connection_age_ms", round(1000 * max_connection_age_s)),)

@@ -127,3 +127,16 @@ async def test_reflection_names_the_services_only_where_it_is_wanted(
         answer = await call.read()
 
     assert SERVICE in [one.name for one in answer.list_services_response.service]
+
+
+async def test_a_connection_of_the_greatest_age_is_closed_and_loses_nothing() -> None:
+    async with served(max_connection_age_s=0.2) as service:
+        states = []
+        for _ in range(8):
+            await service.stub.Moderate(GUN)
+            states.append(service.channel.get_state())
+            await asyncio.sleep(0.1)
+
+        assert len(service.engine.telemetry.rpcs) == 8
+        assert {code for _, code in service.engine.telemetry.rpcs} == {"OK"}
+        assert grpc.ChannelConnectivity.IDLE in [service.channel.get_state(), *states]
