@@ -6,11 +6,12 @@ the batches, close.
 """
 
 import asyncio
+import os
 import platform
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from moderation import __version__
@@ -21,7 +22,7 @@ from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits
+from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -29,12 +30,13 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
-from moderation.service.policy_store import PolicyStore
 from moderation.service.telemetry import FanOutTelemetry
+from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 
-LEAST_URGENT = 19
 READINESS_CHECK_S = 1.0
+EXIT_LOST = 70
+"""As for other errors inside; supervisors start such a process anew."""
 
 
 async def serve_until_stopped(settings: Settings) -> None:
@@ -44,7 +46,7 @@ async def serve_until_stopped(settings: Settings) -> None:
     """
     log = LogTelemetry()
     metrics = PrometheusTelemetry()
-    stop = _stop_signals()
+    stops = _stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
     keeper = PolicyState(state)
     async with AsyncExitStack() as stack:
@@ -72,7 +74,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         )
         server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine.policies, watchers, server, log))
+        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -81,8 +83,10 @@ async def serve_until_stopped(settings: Settings) -> None:
             encoder=engine.encoder,
         )
         _tell_of_encoders(engine, settings, log)
-        await _until_stopped(stop, following)
+        await _until_stopped(stops.asked, following)
         log.stopping()
+        times = StopTimes(settings.server.drain_s, settings.server.grace_s)
+        await server.drain(times, stops.hurried)
 
 
 def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -123,27 +127,39 @@ def _server(
             server.max_connection_age_s,
         ),
         with_reflection=server.reflection,
-        grace_s=server.grace_s,
     )
 
 
 async def _keep_policies(
-    policies: PolicyStore, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
-    """Load the policies, follow every edit, and tell health checks whether there are any."""
+    """Load the policies, follow every edit, and tell health checks whether all is well."""
+    policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
-        is_announced = False
-        while True:
-            if policies.is_ready() != is_announced:
-                is_announced = not is_announced
-                await (server.announce_serving if is_announced else server.announce_not_serving)()
-                (log.serving if is_announced else log.too_old)()
-            await asyncio.sleep(READINESS_CHECK_S)
+        await _tell_health(engine, server, log)
+
+
+async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) -> None:
+    is_announced = False
+    while True:
+        if engine.watchdog.look() is Pulse.LOST:
+            log.encoder_lost()
+            os._exit(EXIT_LOST)  # an orderly stop would wait for the thread that never ends
+        is_ready = engine.policies.is_ready()
+        if is_announced and not is_ready:
+            log.too_old()
+        is_well = is_ready and not engine.watchdog.is_stuck
+        if is_well and not is_announced:
+            log.serving()
+        if is_well != is_announced:
+            await (server.announce_serving if is_well else server.announce_not_serving)()
+        is_announced = is_well
+        await asyncio.sleep(READINESS_CHECK_S)
 
 
 def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
@@ -161,11 +177,21 @@ def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
 
 
-def _stop_signals() -> asyncio.Event:
-    stop = asyncio.Event()
+@dataclass(frozen=True, slots=True)
+class _Stops:
+    asked: asyncio.Event
+    hurried: asyncio.Event
+    """A second signal: whoever sends it does not want to wait."""
+
+    def signalled(self) -> None:
+        (self.hurried if self.asked.is_set() else self.asked).set()
+
+
+def _stop_signals() -> _Stops:
+    stops = _Stops(asyncio.Event(), asyncio.Event())
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+        asyncio.get_running_loop().add_signal_handler(number, stops.signalled)
+    return stops
 
 
 async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:

@@ -18,6 +18,7 @@ from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.images import PillowDecoder
+from moderation.adapters.memory import MemoryGauge
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
@@ -40,10 +41,10 @@ from moderation.service.policy_tests import (
 from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
+from moderation.service.watchdog import Watchdog
 from moderation.settings import Settings
 
 LEAST_URGENT = 19
-READINESS_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Engine:
     texts: TextEncoder
     see: See
     """Pictures one by one, for whoever has no event loop."""
+    watchdog: Watchdog
     shadow: EncoderInfo | None = None
     misfit: str = ""
     """Why another precision would suit the device that runs, if one would."""
@@ -131,12 +133,22 @@ async def running_engine(
             clock=utc_now,
             new_id=new_id,
             keep=keep,
+            memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
         )
         if second is not None:
             moderator.show_to(await _shadow(stack, settings, second, telemetry))
         shadow = second.info if second else None
+        watchdog = Watchdog(encoder, limit_s=settings.encoder.max_run_s, telemetry=telemetry)
         yield Engine(
-            moderator, policies, encoder.info, contents, encoder, see, shadow, encoder.misfit
+            moderator,
+            policies,
+            encoder.info,
+            contents,
+            encoder,
+            see,
+            watchdog,
+            shadow,
+            encoder.misfit,
         )
 
 
@@ -206,6 +218,7 @@ def _limits(settings: Settings, batches_in_flight: int) -> Limits:
         max_in_flight=limits.max_in_flight,
         max_in_flight_bytes=limits.max_in_flight_bytes,
         max_request_s=limits.max_request_s,
+        max_memory_share=limits.max_memory_share,
         target_wait_s=limits.target_wait_s,
         # Half a batch runs while the other half gathers: nearly as many images a second as with
         # full ones, in half the time.

@@ -229,6 +229,7 @@ class TelemetryContract:
         telemetry.limit_changed(64)
         for outcome in ShadowOutcome:
             telemetry.encoder_shadowed(outcome)
+        telemetry.encoder_stuck(31.5)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:

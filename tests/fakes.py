@@ -208,6 +208,7 @@ class RecordingTelemetry:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.sheds: list[ShedReason] = []
+        self.stuck: list[float] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
         self.lookups: list[Lookup] = []
@@ -272,6 +273,9 @@ class RecordingTelemetry:
 
     def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
         self.shadowed.append(outcome)
+
+    def encoder_stuck(self, seconds: float) -> None:
+        self.stuck.append(seconds)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))

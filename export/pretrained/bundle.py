@@ -1,5 +1,6 @@
 """From a checkpoint to a bundle's files: graphs, tokenizer, reference and manifest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,20 +91,25 @@ class Pretrained:
             max_tokens=self.max_tokens,
         )
 
-    def write(self, directory: Path, *, precision: Precision, name: str) -> Manifest:
+    def write(
+        self, directory: Path, *, precision: Precision, name: str, tell: Callable[[str], None]
+    ) -> Manifest:
         """Write a bundle that nobody has verified yet; raises ExportError."""
+        tell("asking the original for its answers")
         weights = self.model.state_dict()
         write_tokenizer(self.tokenizer, directory / TOKENIZER_FILE)
         require_same_ids(
             directory / TOKENIZER_FILE, self.reference.ids.tolist(), TEXTS, self._pad_id
         )
         self.reference.save(directory / REFERENCE_FILE)
+        tell(f"writing {IMAGE_FILE} in {precision}")
         image = self.family.image_tower(weights, self.model.config, self.preprocessing.scale)
         write_image_graph(
             with_precision(image, precision),
             directory / IMAGE_FILE,
             size_px=self.preprocessing.size_px,
         )
+        tell(f"writing {TEXT_FILE}")
         # Phrases are embedded once, on the CPU, and then meet every picture: a lower precision
         # would gain little there, and err with all of them.
         write_text_graph(

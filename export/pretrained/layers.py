@@ -86,17 +86,24 @@ def layer_norm(weights: Weights, name: str, epsilon: float) -> nn.LayerNorm:
     return norm.requires_grad_(requires_grad=False)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, penalty: Tensor | None) -> Tensor:
-    """Rows of values, mixed for each query: [n, queries, dim] of [n, rows, dim]."""
-    n, rows, dim = key.shape
-    width = dim // heads
-    asked = query.reshape(n, -1, heads, width).transpose(1, 2)
-    keys = key.reshape(n, rows, heads, width).permute(0, 2, 3, 1)
-    values = value.reshape(n, rows, heads, width).transpose(1, 2)
-    logits = (asked * (1 / math.sqrt(width))) @ keys
-    if penalty is not None:
-        logits = logits + penalty
-    return (torch.softmax(logits, dim=-1) @ values).transpose(1, 2).reshape(n, -1, dim)
+class Attention(nn.Module):
+    """Mixes rows of values for each query, written out as the products that it consists of."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, penalty: Tensor | None) -> Tensor:
+        """[n, queries, dim] of [n, rows, dim]; `penalty` is added to the logits."""
+        n, rows, dim = key.shape
+        width = dim // self.heads
+        asked = query.reshape(n, -1, self.heads, width).transpose(1, 2)
+        keys = key.reshape(n, rows, self.heads, width).permute(0, 2, 3, 1)
+        values = value.reshape(n, rows, self.heads, width).transpose(1, 2)
+        logits = (asked * (1 / math.sqrt(width))) @ keys
+        if penalty is not None:
+            logits = logits + penalty
+        return (torch.softmax(logits, dim=-1) @ values).transpose(1, 2).reshape(n, -1, dim)
 
 
 class Perceptron(nn.Module):
@@ -124,12 +131,12 @@ class Layer(nn.Module):
         self.project = linear(weights, *(f"{attention}.{one}_proj" for one in "qkv"))
         self.attended = linear(weights, f"{attention}.out_proj")
         self.perceptron = Perceptron(weights, f"{prefix}.layer_norm2", f"{prefix}.mlp", shape)
-        self.heads = shape.heads
+        self.attend = Attention(shape.heads)
 
     def forward(self, hidden: Tensor, penalty: Tensor | None) -> Tensor:
         """Hidden states [n, rows, dim]; `penalty` is added to the attention's logits."""
         query, key, value = self.project(self.norm(hidden)).chunk(3, dim=-1)
-        mixed = attend(query, key, value, self.heads, penalty)
+        mixed = self.attend(query, key, value, penalty)
         return self.perceptron(hidden + self.attended(mixed))
 
 
@@ -144,12 +151,12 @@ class LastLayer(nn.Module):
         self.key_value = linear(weights, f"{attention}.k_proj", f"{attention}.v_proj")
         self.attended = linear(weights, f"{attention}.out_proj")
         self.perceptron = Perceptron(weights, f"{prefix}.layer_norm2", f"{prefix}.mlp", shape)
-        self.heads = shape.heads
+        self.attend = Attention(shape.heads)
 
     def forward(self, hidden: Tensor, row: Tensor, penalty: Tensor | None) -> Tensor:
         """Hidden states [n, rows, dim] and the row that is read, [n, 1, dim]; answers a row."""
         key, value = self.key_value(self.norm(hidden)).chunk(2, dim=-1)
-        mixed = attend(self.query(self.norm(row)), key, value, self.heads, penalty)
+        mixed = self.attend(self.query(self.norm(row)), key, value, penalty)
         return self.perceptron(row + self.attended(mixed))
 
 

@@ -6,12 +6,12 @@ a tower fell to a cosine of .85 that has .997 with uint8 weights.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from export.pretrained.layers import Linear
+from export.pretrained.layers import Attention, Linear
 from export.pretrained.towers import PIXEL_STEPS, PatchEmbedding
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -73,6 +73,31 @@ class Int8PatchEmbedding(nn.Module):
         return counted.to(torch.float32) * self.scale + self.shift
 
 
+class FusedAttention(nn.Module):
+    """Attention as the one node for which onnxruntime has a kernel on CUDA.
+
+    What texts forbid each other stays written out: they are encoded on the CPU.
+    """
+
+    def __init__(self, plain: Attention) -> None:
+        super().__init__()
+        self.plain = plain
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, penalty: Tensor | None) -> Tensor:
+        """See Attention; without a penalty this computes nothing under torch itself."""
+        if penalty is not None:
+            return cast(Tensor, self.plain(query, key, value, penalty))
+        mixed: Tensor = torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            (query, key, value),
+            attrs={"num_heads": self.plain.heads},
+            dtype=query.dtype,
+            shape=query.shape,
+            version=1,
+        )
+        return mixed
+
+
 def _product(
     rows: Tensor, matrix: Tensor, row_zero: Tensor, matrix_zero: Tensor, shape: tuple[int, ...]
 ) -> Tensor:
@@ -96,24 +121,24 @@ def _constant(number: int) -> nn.Parameter:
     return nn.Parameter(torch.tensor(number, dtype=torch.uint8), requires_grad=False)
 
 
-REPLACEMENTS: Mapping[type[nn.Module], Callable[[nn.Module], nn.Module]] = {
-    Linear: Int8Linear,
-    PatchEmbedding: Int8PatchEmbedding,
-}
+Replacements = Mapping[type[nn.Module], Callable[[nn.Module], nn.Module]]
+INT8: Replacements = {Linear: Int8Linear, PatchEmbedding: Int8PatchEmbedding}
+FP16: Replacements = {Attention: FusedAttention}
 
 
 def with_precision(tower: nn.Module, precision: Precision) -> nn.Module:
     """Change the tower in place; what is normalised stays float32."""
     if precision == "fp16":
+        _replace_children(tower, FP16)
         return tower.half()
     if precision == "int8":
-        _replace_children(tower)
+        _replace_children(tower, INT8)
     return tower
 
 
-def _replace_children(module: nn.Module) -> None:
+def _replace_children(module: nn.Module, replacements: Replacements) -> None:
     for name, child in module.named_children():
-        if replacement := REPLACEMENTS.get(type(child)):
+        if replacement := replacements.get(type(child)):
             setattr(module, name, replacement(child))
         else:
-            _replace_children(child)
+            _replace_children(child, replacements)

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from export.pretrained.layers import (
+    Attention,
     LastLayer,
     Linear,
     Perceptron,
     Shape,
     Weights,
-    attend,
     layer_norm,
     layers,
     linear,
@@ -125,12 +125,12 @@ class _AttentionPool(nn.Module):
         self.key_value = Linear(matrices[:, dim:], biases[dim:])
         self.attended = linear(weights, f"{prefix}.attention.out_proj")
         self.perceptron = Perceptron(weights, f"{prefix}.layernorm", f"{prefix}.mlp", shape)
-        self.heads = shape.heads
+        self.attend = Attention(shape.heads)
 
     def forward(self, hidden: Tensor) -> Tensor:
         key, value = self.key_value(hidden).chunk(2, dim=-1)
         query = self.query.expand(hidden.shape[0], -1, -1)
-        mixed = attend(query, key, value, self.heads, None)
+        mixed = self.attend(query, key, value, None)
         return self.perceptron(self.attended(mixed)).squeeze(1)
 
 

@@ -124,6 +124,14 @@ class LogTelemetry:
     def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
         """See Telemetry; too frequent for a log."""
 
+    def encoder_stuck(self, seconds: float) -> None:
+        """See Telemetry."""
+        self._log.error("encoder_stuck", seconds=round(seconds, 1), what_follows="broken off")
+
+    def encoder_lost(self) -> None:
+        """A batch that was broken off goes on; the process ends, for its supervisor to restart."""
+        self._log.critical("encoder_lost", what_follows="exit, to be started anew")
+
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry; the same problems, found again, are old news."""
         if tuple(problems) == self._rejected:

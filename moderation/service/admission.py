@@ -7,7 +7,7 @@ are let in; while none does, and there were more to let in, more are.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -32,7 +32,8 @@ class Limits:
 
     Interactive requests are kept to as many as leave the wait near `target_wait_s`,
     but never to less than `min_in_flight`: the encoder needs those to be busy. Bulk leaves
-    some of the places to them.
+    some of the places to them. Nothing is let in while the process takes more than
+    `max_memory_share` of its memory.
     """
 
     max_in_flight: int
@@ -40,6 +41,12 @@ class Limits:
     max_request_s: float
     target_wait_s: float = inf
     min_in_flight: int = sys.maxsize
+    max_memory_share: float = 1.0
+
+
+def no_memory_limit() -> float:
+    """For a process that nobody gave one: never full."""
+    return 0.0
 
 
 class AdaptiveLimit:
@@ -85,8 +92,14 @@ class AdaptiveLimit:
 class Admission:
     """Counts what is under way. Bulk, whose sender waits anyway, is held to the fixed limits."""
 
-    def __init__(self, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        telemetry: Telemetry,
+        memory_share: Callable[[], float] = no_memory_limit,
+    ) -> None:
         self._limits = limits
+        self._memory_share = memory_share
         self._telemetry = telemetry
         self._in_flight = dict.fromkeys(Priority, 0)
         self._in_flight_bytes = 0
@@ -111,6 +124,7 @@ class Admission:
     @contextmanager
     def admitted(self, n_bytes: int, priority: Priority) -> Iterator[None]:
         """Take a place for so many bytes while in the context; raises Overloaded."""
+        self._require_memory()
         self._require_place(priority)
         # An image alone is always let in; its own size is the decoder's limit to keep.
         full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
@@ -129,6 +143,10 @@ class Admission:
         if priority is Priority.INTERACTIVE:
             self._adaptive.answered(seconds)
             self._tell_limit()
+
+    def _require_memory(self) -> None:
+        if self._memory_share() > self._limits.max_memory_share:
+            self._shed(ShedReason.MEMORY, "memory is nearly full")
 
     def _require_place(self, priority: Priority) -> None:
         under_way = self.in_flight

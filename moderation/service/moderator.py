@@ -9,7 +9,7 @@ from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
-from moderation.service.admission import Admission, Limits
+from moderation.service.admission import Admission, Limits, no_memory_limit
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
@@ -31,12 +31,13 @@ class Moderator:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         keep: Callable[[str, Embeddings], None] = keep_nothing,
+        memory_share: Callable[[], float] = no_memory_limit,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
         self._telemetry = telemetry
         self._max_request_s = limits.max_request_s
-        self._admission = Admission(limits, telemetry)
+        self._admission = Admission(limits, telemetry, memory_share)
         self._clock = clock
         self._new_id = new_id
         self._shadow: Shadow | None = None

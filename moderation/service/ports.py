@@ -29,6 +29,18 @@ class ImageEncoder(Protocol):
         ...
 
 
+class InterruptibleEncoder(Protocol):
+    """An encoder that can be looked at from outside while it computes."""
+
+    def longest_run_s(self) -> float:
+        """For how many seconds the oldest batch has been under way; 0 if there is none."""
+        ...
+
+    def break_off(self, after_s: float) -> None:
+        """Make every batch fail that has been under way for longer."""
+        ...
+
+
 class TextEncoder(Protocol):
     """Turns texts into embeddings in the same space as the images'."""
 
@@ -93,6 +105,7 @@ class ShedReason(StrEnum):
     IN_FLIGHT_BYTES = "in_flight_bytes"
     LATENCY = "latency"
     DEADLINE = "deadline"
+    MEMORY = "memory"
 
 
 class Lookup(StrEnum):
@@ -171,6 +184,10 @@ class Telemetry(Protocol):
 
     def encoder_shadowed(self, outcome: ShadowOutcome) -> None:
         """A second encoder saw content that was answered already, or could not."""
+        ...
+
+    def encoder_stuck(self, seconds: float) -> None:
+        """A batch has been computing for so long, and is broken off."""
         ...
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:

@@ -49,6 +49,9 @@ class SharedWork(Generic[Key, Result]):
             if not shared.callers:
                 shared.task.cancel()  # does nothing to work that is done
                 self._forget(key, shared)
+            # An error keeps this frame, and the task keeps the error: together they would keep
+            # the content until the garbage collector looks, which is late for large ones.
+            del shared
 
     def _start(
         self, key: Key, urgency: Urgency, work: Callable[[Urgency], Coroutine[Any, Any, Result]]

@@ -81,6 +81,10 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.encoder_shadowed(outcome))
 
+    def encoder_stuck(self, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.encoder_stuck(seconds))
+
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.policies_rejected(problems))

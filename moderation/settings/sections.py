@@ -37,13 +37,21 @@ class ServerSettings(_Section):
     max_streams_per_connection: Count = Field(
         256, description="Most RPCs under way on one connection."
     )
-    grace_s: Seconds = Field(20.0, description="Time for running requests to end at a stop.")
     max_connection_age_s: float = Field(
         0.0,
         ge=0.0,
         le=86_400.0,
         description="Age at which a connection is closed in good order, so that its client looks "
         "for new servers; 0 lets it live.",
+    )
+    drain_s: float = Field(
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Time to answer on at a stop after saying NOT_SERVING, so that clients leave.",
+    )
+    grace_s: Seconds = Field(
+        20.0, description="Time after that for requests under way to end; new ones are refused."
     )
 
 
@@ -78,6 +86,11 @@ class EncoderSettings(_Section):
     )
     engine_cache: str = Field(
         "", description="Directory of TensorRT's engines; empty: in the user's cache directory."
+    )
+    max_run_s: Seconds = Field(
+        30.0,
+        description="Longest that one batch may compute: then it is broken off. If that does not "
+        "help, the process ends with exit code 70 after twice the time.",
     )
     allow_unverified: bool = Field(
         False, description="Load a bundle whose parity report is missing or failing."
@@ -176,6 +189,12 @@ class LimitSettings(_Section):
     max_in_flight: Count = Field(256, description="Most requests under way.")
     max_in_flight_bytes: Count = Field(256 * 2**20, description="Most image bytes under way.")
     max_request_s: Seconds = Field(10.0, description="Longest that a request may take.")
+    max_memory_share: float = Field(
+        0.95, gt=0, le=1, description="Turn requests away above this share of the memory."
+    )
+    max_memory_bytes: int = Field(
+        0, ge=0, description="Memory for this process; 0: what its cgroup allows, if it says."
+    )
     target_wait_s: Seconds = Field(
         0.5, description="Wait beyond which fewer interactive requests are let in."
     )

@@ -232,6 +232,7 @@ def test_a_second_encoder_is_named_and_what_it_saw_counted(
     second = an_encoder_info(encoder_id="second", name="second")
     telemetry.describe(build={}, encoder=an_encoder_info(), shadow=second)
     telemetry.encoder_shadowed(ShadowOutcome.RECORDED)
+    telemetry.encoder_stuck(31.5)
 
     seen = scraped(server)
     runs = "moderation_shadow_encodings_total"

@@ -20,7 +20,7 @@ from moderation.adapters.encoders.manifest import (
 )
 from moderation.adapters.encoders.parity import ParityReport, Precision
 from moderation.adapters.encoders.registry import load_encoder
-from moderation.cli.bundle_export import export_bundle, write_verified
+from moderation.cli.bundle_export import Tell, export_bundle, steps, write_verified
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.main import cli
 from moderation.core.errors import BundleRejected
@@ -37,7 +37,8 @@ class ColourModel:
     def __init__(self, error: Mapping[Precision, float] = FAITHFUL) -> None:
         self._error = error
 
-    def write(self, directory: Path, *, precision: Precision, name: str) -> Manifest:
+    def write(self, directory: Path, *, precision: Precision, name: str, tell: Tell) -> Manifest:
+        tell(f"writing {name}")
         write_bundle(directory)
         (directory / PARITY_FILE).unlink()
         write_reference(directory / REFERENCE_FILE, error=self._error[precision])
@@ -49,9 +50,14 @@ class ColourModel:
 
 
 class BrokenModel:
-    def write(self, directory: Path, *, precision: Precision, name: str) -> Manifest:
+    def write(self, directory: Path, *, precision: Precision, name: str, tell: Tell) -> Manifest:
+        tell(f"writing {name}")
         (directory / "half.onnx").write_bytes(b"half")
         raise ExportError("config.json: something that no server does")
+
+
+def quietly(_: str) -> None:
+    """For tests that look at what is left."""
 
 
 def write_reference(path: Path, *, error: float = 0.0) -> None:
@@ -85,7 +91,7 @@ def run(*arguments: str) -> Result:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     out = tmp_path / "colours"
-    write_verified(ColourModel(), out, precision="fp32", name="colours")
+    write_verified(ColourModel(), out, precision="fp32", name="colours", tell=quietly)
     return out
 
 
@@ -101,7 +107,9 @@ def test_int8_that_is_not_accurate_falls_back_to_fp32(
 ) -> None:
     inaccurate = ColourModel({**FAITHFUL, "int8": 0.2})
 
-    report = write_verified(inaccurate, tmp_path / "out", precision="int8", name="colours")
+    report = write_verified(
+        inaccurate, tmp_path / "out", precision="int8", name="colours", tell=quietly
+    )
 
     assert (report.precision, report.failing) == ("fp32", ())
     assert Manifest.load(tmp_path / "out").name == "colours-fp32"
@@ -111,7 +119,9 @@ def test_int8_that_is_not_accurate_falls_back_to_fp32(
 def test_fp32_that_is_not_accurate_is_kept_but_does_not_load(tmp_path: Path) -> None:
     inaccurate = ColourModel({**FAITHFUL, "fp32": 0.2})
 
-    report = write_verified(inaccurate, tmp_path / "out", precision="fp32", name="colours")
+    report = write_verified(
+        inaccurate, tmp_path / "out", precision="fp32", name="colours", tell=quietly
+    )
 
     assert "image_cosine" in [check.name for check in report.failing]
     with pytest.raises(BundleRejected, match="its parity report fails"):
@@ -120,7 +130,7 @@ def test_fp32_that_is_not_accurate_is_kept_but_does_not_load(tmp_path: Path) -> 
 
 def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ExportError):
-        write_verified(BrokenModel(), tmp_path / "out", precision="fp32", name="broken")
+        write_verified(BrokenModel(), tmp_path / "out", precision="fp32", name="b", tell=quietly)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -230,3 +240,34 @@ def test_info_of_a_damaged_manifest_is_refused(bundle: Path) -> None:
     (bundle / "manifest.json").write_text("{}")
 
     assert isinstance(run("info", str(bundle)).exception, BundleRejected)
+
+
+def test_each_step_is_a_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps() as tell:
+        tell("loading")
+        tell("writing")
+
+    assert capsys.readouterr().err == "loading\nwriting\n"
+
+
+def test_a_terminal_shows_what_is_done_and_how_long_it_took(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with steps() as tell:
+        tell("loading")
+        tell("writing")
+
+    shown = capsys.readouterr().err
+    assert "loading" in shown
+    assert "0:00:00" in shown
+
+
+def test_an_export_tells_its_steps(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    write_verified(
+        ColourModel(), tmp_path / "out", precision="fp32", name="colours", tell=told.append
+    )
+
+    assert told == ["writing colours-fp32", "comparing with the original"]

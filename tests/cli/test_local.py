@@ -24,6 +24,7 @@ from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
+from moderation.service.watchdog import Watchdog
 from moderation.settings import Settings
 from moderation.v1 import moderation_pb2 as pb
 from tests.builders import a_policy, a_policy_set, an_encoder_info
@@ -75,7 +76,25 @@ async def an_engine(
                 clock=lambda: datetime(2026, 3, 1, tzinfo=UTC),
                 new_id=new_id,
             )
-            yield Engine(moderator, store, an_encoder_info(), contents, encoder, see_nothing)
+            yield Engine(
+                moderator=moderator,
+                policies=store,
+                encoder=an_encoder_info(),
+                contents=contents,
+                texts=encoder,
+                see=see_nothing,
+                watchdog=Watchdog(NeverStuck(), limit_s=10, telemetry=telemetry),
+            )
+
+
+class NeverStuck:
+    """An encoder at which a watchdog finds nothing."""
+
+    def longest_run_s(self) -> float:
+        return 0.0
+
+    def break_off(self, after_s: float) -> None:
+        raise AssertionError("nothing runs")
 
 
 def see_nothing(image: bytes) -> Embeddings:

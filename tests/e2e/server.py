@@ -7,16 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 START_S = 30.0
 STOP_S = 30.0
+PATIENCE_S = 20.0
 STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
+DRAIN = "MODERATION_SERVER__DRAIN_S"
 
 
 @dataclass
@@ -78,26 +84,24 @@ def running_server(
     env: Mapping[str, str] | None = None,
     ready: bool = True,
     state: Path | None = None,
+    program: str = "moderation",
 ) -> Iterator[Server]:
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
-    Without a `state` directory it remembers nothing of an earlier run.
+    Without a `state` directory it remembers nothing of an earlier run. Unless `env` says
+    otherwise, it stops without waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
-        memory = {STATE: str(state or forgotten)}
-        with _running(policies, flags, {**memory, **(env or {})}, ready) as server:
+        memory = {STATE: str(state or forgotten), DRAIN: "0"}
+        command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
+        command += ["--policies", str(policies), "--log-format", "json", *flags]
+        with _running(command, {**os.environ, **memory, **(env or {})}, ready) as server:
             yield server
 
 
 @contextmanager
-def _running(
-    policies: Path, flags: Sequence[str], env: Mapping[str, str], ready: bool
-) -> Iterator[Server]:
-    command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
-    command += ["--policies", str(policies), "--log-format", "json", *flags]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
-    )
+def _running(command: Sequence[str], env: Mapping[str, str], ready: bool) -> Iterator[Server]:
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
     server = Server(process)
     reader = threading.Thread(target=server.read_log)
     reader.start()
@@ -117,3 +121,18 @@ def _running(
         reader.join()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does; a failure names nothing but the test itself."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def health_of(address: str) -> int:
+    """The status that a health check of the whole server gets."""
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return int(stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status)

@@ -1,9 +1,7 @@
 """One server binary, whatever the encoder: chosen by a flag, shadowed, bound or refused."""
 
 import json
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from moderation.adapters.policy_yaml import write_binding
 from moderation.client import Item, ModerationClient
 from tests.bundles import FAMILIES, clip_bundle, siglip_bundle
 from tests.cli.command import moderation
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import Server, running_server, until
 from tests.picture_builders import blotches
 
 pytestmark = pytest.mark.e2e
@@ -44,13 +42,6 @@ def policies(tmp_path: Path) -> Path:
     for name in ("cat", "bottle"):
         (directory / f"{name}.yaml").write_text(POLICY.format(id=name))
     return directory
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def metrics_of(server: Server) -> str:

@@ -1,11 +1,13 @@
 """What must hold for long: reloads under load never mix versions, and memory stays flat."""
 
 import itertools
+import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -22,6 +24,8 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 RELOADS = 1000
 REQUESTS = 2000
 MB = 2**20
+ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "8"))
+"""Of about 500 requests each; 200 make 100,000."""
 RETURN_WHAT_IS_FREED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 """For glibc, which otherwise keeps freed memory by the thread, so that leaks drown in the noise."""
 
@@ -104,39 +108,62 @@ def test_1000_reloads_during_2000_requests_never_mix_two_versions(swapped: Path)
     assert not status.policy_set.last_reload_errors
 
 
-def requests_of_all_kinds() -> Iterator[Item]:
-    """Real pictures, large and small ones, and hostile bytes, over and over."""
+def pictures_of_all_kinds() -> list[bytes]:
+    """Real pictures, large and small ones, and hostile bytes."""
     pictures = [path.read_bytes() for path in sorted(SAMPLES.glob("*.jpg"))]
     sizes = ((64, 48), (1920, 1080), (300, 900))
     pictures += [encoded(a_picture(*size), "JPEG") for size in sizes]
-    pictures += [build() for build, _ in UNJUDGEABLE.values()]
-    for number, picture in enumerate(itertools.cycle(pictures)):
-        yield Item(picture, str(number))
+    return pictures + [build() for build, _ in UNJUDGEABLE.values()]
 
 
-def memory_after(client: ModerationClient, server: Server, items: Iterator[Item], n: int) -> float:
-    answered = Counter(
-        result.decision.failure.code
-        for result in client.moderate_stream(itertools.islice(items, n))
-    )
-    assert sum(answered.values()) == n
-    assert answered[pb.FAILURE_CODE_SERVICE_UNAVAILABLE] == 0
-    return float(psutil.Process(server.process.pid).memory_info().rss) / MB
+class Resources(NamedTuple):
+    """What a process holds between requests."""
+
+    rss_mb: float
+    descriptors: int
 
 
-def test_memory_is_small_after_1000_requests_and_flat_from_then_on() -> None:
-    policies = SAMPLES.parent / "policies"
-    items = requests_of_all_kinds()
+def held_after(client: ModerationClient, server: Server, pictures: Sequence[bytes]) -> Resources:
+    """Send each picture, all of which must be answered, and look when nothing is under way."""
+    items = (Item(picture, str(number)) for number, picture in enumerate(pictures))
+    codes = Counter(result.decision.failure.code for result in client.moderate_stream(items))
+    assert sum(codes.values()) == len(pictures)
+    assert codes[pb.FAILURE_CODE_SERVICE_UNAVAILABLE] == 0
+    process = psutil.Process(server.process.pid)
+    return Resources(process.memory_info().rss / MB, process.num_fds())
 
+
+def held_over(program: str, *, rounds: int) -> tuple[Resources, list[Resources]]:
+    """What it holds after about 1,000 requests, and after each of so many rounds of about 500."""
+    pictures = pictures_of_all_kinds() * 8
     with (
-        running_server(policies, env=RETURN_WHAT_IS_FREED) as server,
+        running_server(
+            SAMPLES.parent / "policies", env=RETURN_WHAT_IS_FREED, program=program
+        ) as server,
         ModerationClient(server.address, timeout_s=60) as client,
     ):
-        after_1000 = memory_after(client, server, items, 1000)
-        readings = [memory_after(client, server, items, 500) for _ in range(8)]
+        held_after(client, server, pictures)
+        first = held_after(client, server, pictures)
+        return first, [held_after(client, server, pictures) for _ in range(rounds)]
 
-    # The floor is what counts: what decoding needs for a moment comes and goes.
-    earlier, later = min(readings[:4]), min(readings[4:])
-    print(f"MB after 1,000: {after_1000:.0f}; floor then {earlier:.0f}, at the end {later:.0f}")  # noqa: T201 - the figures are the result
-    assert after_1000 < 600
-    assert later - earlier < 10
+
+def growth_mb(readings: Sequence[Resources]) -> float:
+    """How much higher the floor of the second half is: what decoding needs comes and goes."""
+    middle = len(readings) // 2
+    earlier, later = readings[:middle], readings[middle:]
+    return min(one.rss_mb for one in later) - min(one.rss_mb for one in earlier)
+
+
+def test_memory_and_descriptors_are_flat() -> None:
+    first, readings = held_over("moderation", rounds=ROUNDS)
+
+    print(first, *readings, sep="\n")  # noqa: T201 - the figures are the result
+    assert first.rss_mb < 600
+    assert growth_mb(readings) < 10
+    assert readings[-1].descriptors <= first.descriptors + 2
+
+
+def test_the_same_check_catches_a_planted_leak() -> None:
+    _, readings = held_over("tests.e2e.leaky", rounds=8)
+
+    assert growth_mb(readings) > 10

@@ -13,8 +13,8 @@ from moderation.client import Action, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 from tests.cli.command import Ended, moderation
-from tests.e2e.server import STATE, Server, running_server
-from tests.e2e.test_serve import CAT, NO_CATS, PATIENCE_S, health_of, until
+from tests.e2e.server import STATE, Server, health_of, running_server, until
+from tests.e2e.test_serve import CAT, NO_CATS, PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 

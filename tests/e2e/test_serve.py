@@ -3,19 +3,17 @@
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from moderation.client import Action, Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import Server, health_of, running_server, until
 from tests.pictures import UNJUDGEABLE
 
 pytestmark = pytest.mark.e2e
@@ -50,20 +48,6 @@ def server(policies: Path) -> Iterator[Server]:
 def client(server: Server) -> Iterator[ModerationClient]:
     with ModerationClient(server.address, timeout_s=30) as connected:
         yield connected
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another process does; a failure names nothing but the test itself."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def health_of(address: str) -> int:
-    with grpc.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        return int(stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status)
 
 
 def test_a_real_picture_gets_a_real_decision(client: ModerationClient) -> None:

@@ -1,10 +1,12 @@
 """Models of transformers become bundles that load and answer alike, in every precision."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -85,6 +87,24 @@ def test_a_model_becomes_a_bundle_that_answers_alike(
     vectors = np.concatenate([encoder.encode_images(pixels), encoder.encode_texts(["a", "b c"])])
     assert vectors.shape == (7, encoder.info.dim)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-3)
+
+
+def operators(bundle: Path, graph: str) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(bundle / graph).graph.node)
+
+
+@pytest.mark.parametrize("model", ["clip", "siglip"])
+def test_attention_in_fp16_is_one_node_a_layer_that_cuda_has_a_kernel_for(
+    models: dict[str, Path], tmp_path: Path, model: str
+) -> None:
+    export(models[model], tmp_path / "fp16", "fp16")
+    export(models[model], tmp_path / "fp32", "fp32")
+
+    fused = operators(tmp_path / "fp16", "image.onnx")
+    plain = operators(tmp_path / "fp32", "image.onnx")
+
+    assert fused["MultiHeadAttention"] == plain["Softmax"] > 0
+    assert fused["Softmax"] == plain["MultiHeadAttention"] == 0
 
 
 def test_a_text_is_embedded_as_transformers_embeds_it_alone(

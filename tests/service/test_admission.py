@@ -185,3 +185,17 @@ def test_without_a_target_only_the_fixed_limits_hold() -> None:
             admission.waited(inf, INTERACTIVE)
         with pytest.raises(Overloaded, match="64 requests are under way"):
             under_way.enter_context(admission.admitted(1, INTERACTIVE))
+
+
+def test_nothing_is_let_in_while_memory_is_nearly_full() -> None:
+    telemetry = RecordingTelemetry()
+    shares = iter((0.94, 0.96, 0.94))
+    admission = Admission(limits(max_memory_share=0.95), telemetry, lambda: next(shares))
+
+    with admission.admitted(1, INTERACTIVE):
+        with pytest.raises(Overloaded, match="memory is nearly full"), admission.admitted(1, BULK):
+            pass
+        with admission.admitted(1, BULK):
+            assert admission.in_flight == 2
+
+    assert telemetry.sheds == [ShedReason.MEMORY]

@@ -1,6 +1,9 @@
 """Work that several want is done once, and belongs to none of them."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -33,6 +36,17 @@ class Kitchen:
             raise RuntimeError("burnt")
         self.finished.append(dish)
         return f"a plate of {dish}"
+
+
+class Picture:
+    """Something large that is to go as soon as nobody needs it."""
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
 
 
 async def settle() -> None:
@@ -152,3 +166,23 @@ async def interleave(
     await settle()
     assert not any(kitchen.shared.is_under_way(dish) for dish in dishes)
     return outcomes
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_work_that_fails_keeps_nothing_alive() -> None:
+    shared: SharedWork[str, str] = SharedWork()
+
+    async def refuse(picture: Picture) -> str:
+        raise ValueError(f"no use for {type(picture).__name__}")
+
+    async def judge(picture: Picture) -> None:
+        with pytest.raises(ValueError, match="no use"):
+            await shared.result("key", Urgency(), lambda _: refuse(picture))
+
+    picture = Picture()
+    gone = weakref.ref(picture)
+    await judge(picture)
+    del picture
+    await settle()
+
+    assert gone() is None

@@ -43,6 +43,7 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.policies_rejected(problems)
     fan_out.binding_checked(None, suits=True)
     fan_out.encoder_shadowed(ShadowOutcome.RECORDED)
+    fan_out.encoder_stuck(31.5)
 
     for heard in audiences:
         assert heard.decisions == [decision]

@@ -74,6 +74,14 @@ class OnnxDualEncoder:
         """See ImageEncoder; pixels uint8[n, size, size, 3]. Raises Overloaded without memory."""
         return self._images.run(pixels)
 
+    def longest_run_s(self) -> float:
+        """See InterruptibleEncoder; of pictures."""
+        return self._images.longest_run_s()
+
+    def break_off(self, after_s: float) -> None:
+        """See InterruptibleEncoder; of pictures."""
+        self._images.break_off(after_s)
+
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """See TextEncoder; texts beyond the token limit are cut.
 

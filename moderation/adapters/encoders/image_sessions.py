@@ -70,6 +70,15 @@ class ImageSessions:
         finally:
             self._free.put(slot)
 
+    def longest_run_s(self) -> float:
+        """For how long the oldest batch on any device has been under way."""
+        return max(session.longest_run_s() for session in self.sessions)
+
+    def break_off(self, after_s: float) -> None:
+        """Make every batch fail that has been under way for longer."""
+        for session in self.sessions:
+            session.break_off(after_s)
+
     def run_everywhere(self, pixels: Pixels) -> None:
         """Encode one batch on every device, for the first run is slow."""
         for slots in self._slots_by_session:

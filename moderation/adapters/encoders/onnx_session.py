@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.adapters.encoders.devices import CPU, PLANS, Device, Tuning, providers_for
+from moderation.adapters.encoders.runs import Runs
 from moderation.core.errors import BundleRejected
 
 try:
@@ -46,6 +47,9 @@ MEMORY_WORDS = (
 QUIET = 3
 """Errors only: without a GPU, trying CUDA under `auto` would print a page of warnings."""
 SPINNING = "session.intra_op.allow_spinning"
+OTHER_FILES = "session.model_external_initializers_file_folder_path"
+NOWHERE = "/dev/null"
+"""Weights in a second file would escape the bundle's digests: there is none to be found."""
 
 MakeSession = Callable[..., Any]
 
@@ -77,9 +81,12 @@ class OnnxSession:
         if wanted[0][0] != CPU:
             _preload_cuda()
         try:
-            self._session = make(str(path), sess_options=_options(tuning), providers=[*wanted])
+            # From memory, since a graph read by path brings in whatever files it names.
+            graph = path.read_bytes()
+            self._session = make(graph, sess_options=_options(tuning), providers=[*wanted])
         except ERRORS as error:
-            raise BundleRejected(f"{path.name}: onnxruntime refuses this graph: {error}") from error
+            raise BundleRejected(_refusal(path, str(error))) from error
+        self._runs: Runs[Any] = Runs(onnxruntime.RunOptions)
         self.provider: str = self._session.get_providers()[0]
         self._binds = self.provider != CPU
         _require_device(device, self.provider, path)
@@ -97,24 +104,38 @@ class OnnxSession:
     def run(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Run the graph for one of its outputs; raises OutOfMemory, or what onnxruntime raises."""
         try:
-            (result,) = (
-                self._run_bound(output, inputs)
-                if self._binds
-                else self._session.run([output], dict(inputs))
-            )
+            with self._runs.one() as options:
+                (result,) = (
+                    self._run_bound(output, inputs, options)
+                    if self._binds
+                    else self._session.run([output], dict(inputs), options)
+                )
         except ERRORS as error:
             if any(words in str(error).lower() for words in MEMORY_WORDS):
                 raise OutOfMemory(str(error)) from error
             raise
         return np.asarray(result, dtype=np.float32)
 
-    def _run_bound(self, output: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def longest_run_s(self) -> float:
+        """For how long the oldest run has been under way; 0 if there is none."""
+        return self._runs.longest_s()
+
+    def break_off(self, after_s: float) -> None:
+        """Make every run fail that has been under way for longer than this."""
+        self._runs.break_off(after_s)
+
+    def _run_bound(
+        self,
+        output: str,
+        inputs: Mapping[str, NDArray[Any]],
+        options: Any,  # noqa: ANN401 - a type of onnxruntime's, which has none
+    ) -> list[NDArray[Any]]:
         """Bound inputs are copied to the device once, not again by each node that reads them."""
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_cpu_input(name, array)
         binding.bind_output(output)
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, options)
         found: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return found
 
@@ -143,7 +164,17 @@ def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, 
     # sizes 1 to 8 the starter encoder's pictures took 293 MB with patterns, 204 without.
     options.enable_mem_pattern = False
     options.add_session_config_entry(SPINNING, str(int(tuning.spinning)))
+    options.add_session_config_entry(OTHER_FILES, NOWHERE)
     return options
+
+
+def _refusal(path: Path, reason: str) -> str:
+    if "external data" in reason.lower():
+        return (
+            f"{path.name}: the graph keeps weights in another file, which no digest covers; "
+            "export it with its weights inside"
+        )
+    return f"{path.name}: onnxruntime refuses this graph: {reason}"
 
 
 def _require_device(device: Device, provider: str, path: Path) -> None:

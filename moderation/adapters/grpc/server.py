@@ -1,6 +1,8 @@
 """The server: its port, its limits, health and reflection, and the order in which it stops."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,11 +18,21 @@ SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_n
 HEALTH_NAMES = ("", SERVICE)
 """Under which names health is asked for: the whole server, and the one service."""
 
+LAST_S = 0.2
+"""For the answers that are on their way out when the port is closed."""
 MAX_METADATA_BYTES = 16 * 1024
 KEEPALIVE_TIME_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 MIN_PING_INTERVAL_MS = 10_000
 MAX_PING_STRIKES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimes:
+    """How long a stop may take, in seconds: first for clients to leave, then for RPCs to end."""
+
+    drain_s: float
+    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +56,9 @@ class GrpcServer:
         address: str,
         limits: ServerLimits,
         with_reflection: bool,
-        grace_s: float,
     ) -> None:
         self._address = address
-        self._grace_s = grace_s
+        self._gate = interceptor.gate
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
@@ -75,9 +86,23 @@ class GrpcServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Say NOT_SERVING, take no more RPCs, and give those under way their time."""
+        """Close the port; what is under way still is cut off."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._grace_s)
+        await self._server.stop(LAST_S)
+
+    async def drain(self, times: StopTimes, hurry: asyncio.Event) -> None:
+        """Say NOT_SERVING at once, but close the door only when clients had time to leave.
+
+        Then what is under way has its time; whoever comes still is refused with UNAVAILABLE.
+        `hurry` ends the waiting.
+        """
+        await self._health.enter_graceful_shutdown()
+        await _at_most(times.drain_s, hurry.wait())
+        self._gate.close()
+        done = [asyncio.create_task(hurry.wait()), asyncio.create_task(self._gate.emptied())]
+        await asyncio.wait(done, timeout=times.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.cancel()
 
     async def announce_serving(self) -> None:
         """Tell health checks that requests are answered from now on."""
@@ -90,6 +115,11 @@ class GrpcServer:
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in HEALTH_NAMES:
             await self._health.set(name, status)
+
+
+async def _at_most(seconds: float, waiting: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(waiting, seconds)
 
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:

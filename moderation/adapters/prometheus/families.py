@@ -87,6 +87,11 @@ class EncodingMetrics:
             "Memory that the cache of embeddings takes.",
             registry=registry,
         )
+        self.stuck = Counter(
+            "moderation_encoder_stuck",
+            "Batches broken off because they computed for too long.",
+            registry=registry,
+        )
         self.shadowed = Counter(
             "moderation_shadow_encodings",
             "Content offered to a second encoder, by outcome: recorded, dropped or failed.",

@@ -145,6 +145,10 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._encoding.shadowed.labels(outcome.value).inc()
 
+    def encoder_stuck(self, seconds: float) -> None:
+        """See Telemetry."""
+        self._encoding.stuck.inc()
+
     def activation_not_kept(self, reason: str) -> None:
         """See Telemetry."""
         self._policies.not_kept.inc()

@@ -85,6 +85,49 @@ def write_image_graph(path: Path, *, batch: Size = "n") -> None:
     write_graph(path, [pixels], nodes, {"axes": np.array([1, 2])}, batch=batch)
 
 
+def write_endless_image_graph(path: Path) -> None:
+    """As `write_image_graph`, but a picture with a white pixel is counted over for years."""
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE_PX, SIZE_PX, 3])
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["floats"], ["brightest"], keepdims=0),
+        helper.make_node("Equal", ["brightest", "white"], ["is_white"]),
+        helper.make_node("Cast", ["is_white"], ["factor"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["factor", "years"], ["rounds"]),
+        helper.make_node("Loop", ["rounds", "", "nothing"], ["counted"], body=_counting()),
+        helper.make_node("Mul", ["counted", "nothing"], ["zero"]),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "zero"], ["colour"]),
+        helper.make_node("LpNormalization", ["colour"], ["embedding"], axis=1, p=2),
+    ]
+    weights = {
+        "white": np.array(255, np.float32),
+        "years": np.array(10**15),
+        "nothing": np.array(0, np.float32),
+        "axes": np.array([1, 2]),
+    }
+    write_graph(path, [pixels], nodes, weights)
+
+
+def _counting() -> onnx.GraphProto:
+    def scalar(name: str, kind: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, [])
+
+    return helper.make_graph(
+        [
+            helper.make_node("Identity", ["more"], ["more_still"]),
+            helper.make_node("Add", ["count", "count"], ["next"]),
+        ],
+        "counting",
+        [
+            scalar("round", TensorProto.INT64),
+            scalar("more", TensorProto.BOOL),
+            scalar("count", TensorProto.FLOAT),
+        ],
+        [scalar("more_still", TensorProto.BOOL), scalar("next", TensorProto.FLOAT)],
+    )
+
+
 def write_text_graph(path: Path) -> None:
     """Ids and mask int64[n, tokens] to the sum of the words' colours."""
     inputs = [

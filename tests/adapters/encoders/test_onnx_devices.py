@@ -40,7 +40,8 @@ class ScriptedSession:
     def bind_output(self, name: str) -> None:
         self.output = name
 
-    def run_with_iobinding(self, _: object) -> None:
+    def run_with_iobinding(self, _: object, options: object) -> None:
+        assert options is not None
         if self.fails_with:
             raise RuntimeError(self.fails_with)
 

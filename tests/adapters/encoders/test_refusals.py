@@ -59,6 +59,18 @@ def graph_of_a_future_opset(directory: Path) -> None:
     accept_what_lies_there(directory)
 
 
+def weights_in_another_file(directory: Path) -> None:
+    model = onnx.load(directory / TEXT)
+    onnx.save(
+        model,
+        directory / TEXT,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    accept_what_lies_there(directory)
+
+
 def swapped_graphs(directory: Path) -> None:
     manifest = Manifest.load(directory)
     image = manifest.image.model_copy(update={"file": TEXT})
@@ -87,6 +99,7 @@ REFUSALS: Mapping[Callable[[Path], None], str] = {
     pickle_for_a_tokenizer: r"tokenizer\.json: this is no tokenizer",
     lying_dimension: r"image\.onnx: embedding has the shape .*3\] in the graph, .*512\]",
     graph_of_a_future_opset: r"image\.onnx: onnxruntime refuses this graph: .*999",
+    weights_in_another_file: r"text\.onnx: the graph keeps weights in another file",
     swapped_graphs: r"text\.onnx: the manifest and the graph do not name the same inputs",
     path_out_of_the_bundle: r"image\.file: String should match pattern",
 }

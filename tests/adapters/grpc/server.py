@@ -65,7 +65,6 @@ async def served(
             address="127.0.0.1:0",
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
             with_reflection=with_reflection,
-            grace_s=5.0,
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)

@@ -1,0 +1,114 @@
+"""How full this process's memory is: by its cgroup's limit, or by a limit of our own."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+PROC = Path("/proc/self")
+UNLIMITED = 2**60
+"""The first version of cgroups says "no limit" by a number near 2**63."""
+LOOK_EVERY_S = 0.1
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One version of cgroups: the files of a group, by what they tell."""
+
+    limit: str
+    used: str
+    reclaimable: str
+    """In `memory.stat`: cached files, which the kernel drops before it kills anybody."""
+
+
+V2 = _Version("memory.max", "memory.current", "inactive_file")
+V1 = _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+class MemoryGauge:
+    """The share of its memory that the process takes, looked up a few times a second at most."""
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int = 0,
+        cgroups: Path = CGROUPS,
+        proc: Path = PROC,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`max_bytes` limits this process alone; 0 goes by the cgroup, if that has a limit."""
+        self._max_bytes = max_bytes
+        self._proc = proc
+        self._clock = clock
+        self._group = None if max_bytes else _limited_group(cgroups, proc)
+        self._share = 0.0
+        self._look_at = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self._max_bytes or self._group)
+
+    def share(self) -> float:
+        """Memory in use over the limit; 0 where there is no limit."""
+        now = self._clock()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self._share = self._measured()
+        return self._share
+
+    def _measured(self) -> float:
+        try:
+            if self._max_bytes:
+                return _resident_bytes(self._proc) / self._max_bytes
+            return _used_share(*self._group) if self._group else 0.0
+        except (OSError, ValueError):
+            return self._share  # a group that is being taken away; the last look must do
+
+
+def _limited_group(cgroups: Path, proc: Path) -> tuple[Path, _Version] | None:
+    """The innermost group around this process whose limit is a number."""
+    for group, version in _groups(cgroups, proc):
+        try:
+            limit = (group / version.limit).read_text().strip()
+        except OSError:
+            continue
+        if limit != "max" and int(limit) < UNLIMITED:
+            return group, version
+    return None
+
+
+def _groups(cgroups: Path, proc: Path) -> Iterator[tuple[Path, _Version]]:
+    """From the inside out. In a container the group's path is not seen, only its root."""
+    try:
+        lines = (proc / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, version = cgroups, V2
+        elif "memory" in controllers.split(","):
+            root, version = cgroups / "memory", V1
+        else:
+            continue
+        innermost = root / path.lstrip("/")
+        for group in (innermost, *innermost.parents):
+            if group.is_relative_to(root):
+                yield group, version
+
+
+def _used_share(group: Path, version: _Version) -> float:
+    used = int((group / version.used).read_text())
+    for line in (group / "memory.stat").read_text().splitlines():
+        name, _, number = line.partition(" ")
+        if name == version.reclaimable:
+            used -= int(number)
+    return used / int((group / version.limit).read_text())
+
+
+def _resident_bytes(proc: Path) -> int:
+    return int((proc / "statm").read_text().split()[1]) * PAGE_BYTES

@@ -1,0 +1,24 @@
+"""The server with a leak planted: what every check of memory must catch."""
+
+from typing import Any
+from unittest.mock import patch
+
+from moderation.cli.main import run
+from moderation.core.decision import Decision
+from moderation.service.moderator import Moderator
+
+LEAKED_BYTES = 16 * 1024
+"""By each request: 1.6 GB after 100,000."""
+
+leaked: list[bytes] = []
+judge = Moderator.moderate
+
+
+async def judge_and_leak(*request: Any, **options: Any) -> Decision:  # noqa: ANN401 - handed on
+    leaked.append(bytes([1]) * LEAKED_BYTES)
+    return await judge(*request, **options)
+
+
+if __name__ == "__main__":
+    with patch.object(Moderator, "moderate", judge_and_leak):
+        run()

@@ -1,0 +1,154 @@
+"""How the server starts to stop, how it stops, and what it does when it cannot go on."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from PIL import Image
+
+from moderation.adapters.encoders.manifest import Manifest
+from moderation.client import Action, ModerationClient
+from moderation.v1 import moderation_pb2 as pb
+from moderation.v1 import moderation_pb2_grpc
+from tests.adapters.encoders.bundles import (
+    manifest_of,
+    passing_report,
+    write_bundle,
+    write_endless_image_graph,
+)
+from tests.e2e.server import DRAIN, Server, health_of, running_server, until
+from tests.picture_builders import a_png, blotches
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "policies"
+CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING = health_pb2.HealthCheckResponse.SERVING
+AT_ONCE_S = 0.5
+"""NOT_SERVING is asked for within 100 ms; a loaded machine needs some time to ask."""
+
+COLOURS = """\
+id: reds
+title: Red pictures
+phrases: [red]
+thresholds: {review: 0.6, block: 0.9}
+"""
+
+
+def stop(server: Server) -> float:
+    """Send SIGTERM; when that was."""
+    server.process.send_signal(signal.SIGTERM)
+    return time.monotonic()
+
+
+def test_a_stop_says_so_at_once_and_answers_on_until_clients_have_left() -> None:
+    with (
+        running_server(POLICIES, env={DRAIN: "3"}) as server,
+        ModerationClient(server.address, timeout_s=30) as client,
+    ):
+        asked = stop(server)
+        until(lambda: health_of(server.address) == NOT_SERVING)
+        heard_s = time.monotonic() - asked
+        decisions = [client.moderate(CAT) for _ in range(5)]
+        exit_code = server.process.wait(10)
+        took_s = time.monotonic() - asked
+
+    assert heard_s < AT_ONCE_S
+    assert all(one.decision_id for one in decisions)
+    assert exit_code == 0
+    assert 3 <= took_s < 6
+
+
+def test_a_second_signal_is_in_a_hurry() -> None:
+    with running_server(POLICIES, env={DRAIN: "60"}) as server:
+        stop(server)
+        until(lambda: health_of(server.address) == NOT_SERVING)
+        asked = stop(server)
+        exit_code = server.process.wait(10)
+        took_s = time.monotonic() - asked
+
+    assert exit_code == 0
+    assert took_s < 5
+
+
+def test_nothing_is_let_in_while_memory_is_nearly_full() -> None:
+    full = {"MODERATION_LIMITS__MAX_MEMORY_BYTES": "1"}
+    with running_server(POLICIES, env=full) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            request = pb.ModerateRequest(content=pb.Content(image=CAT))
+            call = stub.Moderate.future(request, timeout=10)
+            code, metadata = call.code(), dict(call.trailing_metadata() or ())
+        health = health_of(server.address)
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "grpc-retry-pushback-ms" in metadata
+    assert health == SERVING  # others may still have answers that are on their way
+
+
+def of_one_colour(name: str) -> bytes:
+    return a_png(Image.new("RGB", (32, 32), name))
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A bundle whose graph never ends for a picture with a white pixel."""
+    directory = tmp_path / "endless"
+    write_bundle(directory)
+    write_endless_image_graph(directory / "image.onnx")
+    manifest: Manifest = manifest_of(directory)
+    passing_report(manifest).store(directory, manifest)
+    return directory
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    (directory / "reds.yaml").write_text(COLOURS)
+    return directory
+
+
+def test_a_picture_on_which_the_encoder_hangs_costs_nobody_else_an_answer(
+    endless: Path, colours: Path
+) -> None:
+    env = {"MODERATION_ENCODER__MAX_RUN_S": "1", "MODERATION_LIMITS__MAX_REQUEST_S": "30"}
+    white, dark = of_one_colour("white"), of_one_colour("maroon")
+    with (
+        running_server(colours, "--encoder", str(endless), env=env) as server,
+        ModerationClient(server.address, timeout_s=30) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        hanging = pool.submit(client.moderate, white)
+        others = list(pool.map(client.moderate, [dark] * 3))
+        hung = hanging.result()
+        told = server.wait_for_seen("encoder_stuck")
+        after = client.moderate(blotches(7))
+
+    assert Action(hung.action) is Action.REVIEW
+    assert hung.failure.code == pb.FAILURE_CODE_ENCODER_FAILED
+    assert [Action(one.action) for one in others] == [Action.BLOCK] * 3
+    assert told["seconds"] >= 1
+    assert not after.HasField("failure")
+
+
+def test_an_encoder_that_never_comes_back_ends_the_process_for_its_supervisor() -> None:
+    env = {"MODERATION_ENCODER__MAX_RUN_S": "1"}
+    white = of_one_colour("white")
+    with (
+        running_server(POLICIES, env=env, program="tests.e2e.hung") as server,
+        ModerationClient(server.address, timeout_s=10) as client,
+    ):
+        posture = client.moderate(white)
+        exit_code = server.process.wait(10)
+        server.wait_for_seen("encoder_lost")
+
+    assert Action(posture.action) is Action.REVIEW
+    assert posture.failure.code == pb.FAILURE_CODE_SERVICE_UNAVAILABLE
+    assert exit_code == 70
