@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -93,6 +95,16 @@ def test_every_panel_has_data(site: Site, board: Path) -> None:
     until(lambda: not empty(), but=empty)
 
     assert not any("$" in query for query in queries.values())
+
+
+def test_the_dashboards_can_be_drawn_without_grafana(site: Site, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "deploy/grafana/pictures.py"), str(tmp_path)]
+    command += ["--prometheus", site.prometheus.url, "--minutes", "1", "--rate", "10s"]
+
+    subprocess.run(command, check=True, timeout=100)
+
+    assert {path.stem for path in tmp_path.glob("*.png")} == {path.stem for path in BOARDS}
+    assert all(path.stat().st_size > 20_000 for path in tmp_path.glob("*.png"))
 
 
 def test_nothing_fires_while_nothing_is_wrong(site: Site) -> None:
