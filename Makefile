@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test format lint types contracts generated tests proto pages site lock clean
+.PHONY: demo test format lint types contracts generated tests proto pages site lock fuzz sbom clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python samples/demo.py $(ARGS)
@@ -37,6 +37,14 @@ tests: $(VENV)/.development
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='moderation/core/*,moderation/service/*'
+
+# Ten minutes for each; what is found lies in findings/.
+fuzz: $(VENV)/.development
+	for name in image policy request; do $(BIN)/python -m tests.fuzz $$name --seconds 600 --slow-s 2 || exit 1; done
+
+# What a CPU installation consists of, with the digests that pip checks, as CycloneDX.
+sbom: $(VENV)/.development
+	$(BIN)/cyclonedx-py requirements requirements/cpu.lock --pyproject pyproject.toml --mc-type application --output-reproducible -o sbom.cdx.json
 
 proto: $(VENV)/.development
 	$(call protoc,.)

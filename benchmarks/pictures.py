@@ -1,5 +1,6 @@
 """Photographs that nobody took: noise at every scale, which costs a decoder what a photo does."""
 
+import time
 from functools import cache
 from io import BytesIO
 from itertools import count
@@ -15,7 +16,8 @@ WEBP_QUALITY = 82
 COARSEST_CELLS = 5
 DECAY = 0.85
 """Of the amplitude at each halving of the size; chosen so that files are as long as photos are."""
-_numbers = count()
+_numbers = count(time.time_ns())
+"""Never those of an earlier run: a server still has its embeddings in its cache."""
 
 
 @cache

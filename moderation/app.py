@@ -113,7 +113,9 @@ def _server(
     servicer = ModerationServicer(
         moderator=engine.moderator,
         reports=Reports(engine.policies, engine.encoder, build, utc_now()),
-        limits=RequestLimits(server.max_batch_contents, server.items_in_flight),
+        limits=RequestLimits(
+            server.max_batch_contents, server.items_in_flight, server.stream_idle_s
+        ),
         report_bug=report_bug,
         new_id=new_id,
     )
@@ -124,6 +126,7 @@ def _server(
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
+            server.max_connections,
             server.max_connection_age_s,
         ),
         with_reflection=server.reflection,

@@ -17,14 +17,14 @@ import numpy as np
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
-from moderation.adapters.images import PillowDecoder
 from moderation.adapters.memory import MemoryGauge
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
-from moderation.loading import decode_limits, load_first_encoder, load_second_encoder
+from moderation.decoding import decoding
+from moderation.loading import load_first_encoder, load_second_encoder
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -38,7 +38,7 @@ from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import (
     See,
 )
-from moderation.service.ports import PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.ports import ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.watchdog import Watchdog
@@ -86,24 +86,31 @@ async def running_engine(
     """Load the encoder and start the batches; policies are not loaded yet.
 
     `with_shadow` loads the second encoder too, if one is set. Only one process may keep
-    recent embeddings, if a setting asks for it. Raises BundleRejected.
+    recent embeddings, if a setting asks for it. Raises BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        decoding = stack.enter_context(ThreadPoolExecutor(settings.decode.threads, "decode"))
+        shadowing = with_shadow and bool(settings.shadow_encoder.bundle)
+        # Before the encoders, so that both start at the same time.
+        decoder_for = stack.enter_context(
+            decoding(settings, telemetry, at_once=settings.decode.threads + shadowing)
+        )
+        decoding_threads = stack.enter_context(
+            ThreadPoolExecutor(settings.decode.threads, "decode")
+        )
         reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
-        encoder = await loop.run_in_executor(decoding, load_first_encoder, settings)
+        encoder = await loop.run_in_executor(reloading, load_first_encoder, settings)
         second: OnnxDualEncoder | None = None
-        if with_shadow and settings.shadow_encoder.bundle:
-            second = await loop.run_in_executor(decoding, load_second_encoder, settings)
+        if shadowing:
+            second = await loop.run_in_executor(reloading, load_second_encoder, settings)
         inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
-        decoder = PillowDecoder(encoder.info.pixels, decode_limits(settings))
+        decoder = await loop.run_in_executor(reloading, decoder_for, encoder.info.pixels)
         see = partial(_see, decoder, encoder)
         contents = ContentEncoder(
             decoder=decoder,
             batcher=batcher,
-            executor=decoding,
+            executor=decoding_threads,
             decode_threads=settings.decode.threads,
             cache=_cache(settings, telemetry),
             encoder_id=encoder.info.encoder_id,
@@ -136,7 +143,8 @@ async def running_engine(
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
         )
         if second is not None:
-            moderator.show_to(await _shadow(stack, settings, second, telemetry))
+            second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)
+            moderator.show_to(await _shadow(stack, settings, second, second_decoder, telemetry))
         shadow = second.info if second else None
         watchdog = Watchdog(encoder, limit_s=settings.encoder.max_run_s, telemetry=telemetry)
         yield Engine(
@@ -162,16 +170,19 @@ def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> Calibrated
     )
 
 
-def _see(decoder: PillowDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:
+def _see(decoder: ImageDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:
     return np.stack(encode_batch(encoder, list(decoder.decode(image))))
 
 
 async def _shadow(
-    stack: AsyncExitStack, settings: Settings, second: OnnxDualEncoder, telemetry: Telemetry
+    stack: AsyncExitStack,
+    settings: Settings,
+    second: OnnxDualEncoder,
+    decoder: ImageDecoder,
+    telemetry: Telemetry,
 ) -> EncoderShadow:
     chosen = settings.shadow_encoder
     executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
-    decoder = PillowDecoder(second.info.pixels, decode_limits(settings))
     shadow = EncoderShadow(
         SecondEncoder(second.info, second, second, decoder),
         limits=ShadowLimits(chosen.share, chosen.max_waiting),

@@ -1,11 +1,10 @@
-"""From settings to encoders that are loaded and warm, and to the limits of the decoder."""
+"""From settings to encoders that are loaded and warm."""
 
 from pathlib import Path
 
 from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import load_encoder
-from moderation.adapters.images import DecodeLimits
 from moderation.settings import Settings, bundle_store, cache_directory
 
 
@@ -54,21 +53,6 @@ def load_bundle(settings: Settings, name_or_path: str, tuning: Tuning) -> OnnxDu
     )
     encoder.warm_up()
     return encoder
-
-
-def decode_limits(settings: Settings) -> DecodeLimits:
-    """The decoder's limits as the settings say."""
-    decode = settings.decode
-    return DecodeLimits(
-        max_image_bytes=decode.max_image_bytes,
-        max_pixels=decode.max_pixels,
-        max_frames=decode.max_frames,
-        max_frames_judged=decode.max_frames_judged,
-        max_aspect_ratio=decode.max_aspect_ratio,
-        min_side_px=decode.min_side_px,
-        max_scans=decode.max_scans,
-        max_animation_pixels=decode.max_animation_pixels,
-    )
 
 
 def _engine_cache(settings: Settings) -> Path | None:

@@ -1,7 +1,12 @@
 """What holds for every test."""
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# Before any test imports onnxruntime, which would report its use to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 pytest.register_assert_rewrite("tests.contracts")
 

@@ -24,6 +24,7 @@ from moderation.core.policy import Action, BoundEncoder, Mode, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.ports import (
     ChangeFeed,
+    DecoderLoss,
     ImageDecoder,
     ImageEncoder,
     Lookup,
@@ -225,6 +226,8 @@ class TelemetryContract:
         telemetry.batch_encoded(8, 0.02)
         for lookup in Lookup:
             telemetry.embedding_looked_up(lookup)
+        for loss in DecoderLoss:
+            telemetry.decoder_lost(loss)
         telemetry.cache_changed(4096)
         telemetry.limit_changed(64)
         for outcome in ShadowOutcome:

@@ -20,7 +20,7 @@ from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -212,6 +212,7 @@ class RecordingTelemetry:
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
         self.lookups: list[Lookup] = []
+        self.decoders_lost: list[DecoderLoss] = []
         self.cache_sizes: list[int] = []
         self.limits: list[int] = []
         self.loaded: list[tuple[str, int, int]] = []
@@ -240,6 +241,9 @@ class RecordingTelemetry:
 
     def embedding_looked_up(self, lookup: Lookup) -> None:
         self.lookups.append(lookup)
+
+    def decoder_lost(self, loss: DecoderLoss) -> None:
+        self.decoders_lost.append(loss)
 
     def cache_changed(self, n_bytes: int) -> None:
         self.cache_sizes.append(n_bytes)

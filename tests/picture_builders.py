@@ -144,6 +144,20 @@ def progressive_jpeg_with_scans(further: int) -> bytes:
     return whole[:-2] + whole[last:-2] * further + b"\xff\xd9"
 
 
+@cache
+def slow_jpeg() -> bytes:
+    """A JPEG of 150 KB and 25 megapixels that is within every limit, and takes about a second."""
+    whole = encoded(Image.new("RGB", (5000, 5000), (10, 20, 30)), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * 39 + b"\xff\xd9"
+
+
+@cache
+def large_png() -> bytes:
+    """A PNG of 25 megapixels, which take 100 MB once they are decoded."""
+    return encoded(Image.new("RGB", (5000, 5000), (10, 20, 30)), "PNG", compress_level=1)
+
+
 def gif_header(width: int, height: int) -> bytes:
     """The signature and the screen of a GIF, with a palette of black and white."""
     return b"GIF89a" + struct.pack("<HHBxx", width, height, 0x80) + bytes(3) + b"\xff" * 3

@@ -15,7 +15,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 
 LogFormat = Literal["json", "pretty"]
 
@@ -76,6 +76,10 @@ class LogTelemetry:
 
     def embedding_looked_up(self, lookup: Lookup) -> None:
         """See Telemetry; too frequent for a log."""
+
+    def decoder_lost(self, loss: DecoderLoss) -> None:
+        """See Telemetry."""
+        self._log.warning("decoder_replaced", reason=loss.value)
 
     def cache_changed(self, n_bytes: int) -> None:
         """See Telemetry; too frequent for a log."""

@@ -46,6 +46,10 @@ class FailureCode(StrEnum):
     TOO_MANY_FRAMES = "too_many_frames"
     BAD_DIMENSIONS = "bad_dimensions"
     TOO_COSTLY = "too_costly"
+    TOO_LARGE = "too_large"
+    """Decoding took more memory than it may have, though the file promised less."""
+    DECODER_TIMEOUT = "decoder_timeout"
+    DECODER_CRASHED = "decoder_crashed"
     ENCODER_FAILED = "encoder_failed"
 
 

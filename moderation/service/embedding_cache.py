@@ -19,8 +19,12 @@ ContentKey: TypeAlias = tuple[str, bytes]
 ENTRY_BYTES = 512
 """What an entry takes beside its numbers: key, digest, array and their places in the dict."""
 
-TRANSIENT = frozenset({FailureCode.ENCODER_FAILED, FailureCode.TOO_COSTLY})
-"""Failures that may say more about the moment, such as memory running out, than about bytes."""
+TRANSIENT = frozenset({FailureCode.ENCODER_FAILED})
+"""Failures that say more about the moment than about bytes.
+
+A decoder that dies, hangs or runs out of memory may be the moment's fault as well. But if it is
+the bytes', each further try costs a decoder, so that for a while they are not tried again.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,19 @@ class ShadowOutcome(StrEnum):
     FAILED = "failed"
 
 
+class DecoderLoss(StrEnum):
+    """Why a decoding process was replaced; a small closed set, safe as a metric label."""
+
+    CRASHED = "crashed"
+    """It died of a picture."""
+    TIMEOUT = "timeout"
+    """It was ended: a picture took too long."""
+    MEMORY = "memory"
+    """A picture took all the memory that it may have."""
+    IDLE = "idle"
+    """It died with nothing to do: something outside ended it."""
+
+
 class Telemetry(Protocol):
     """What operators get to see; must not raise and must not block."""
 
@@ -154,6 +167,10 @@ class Telemetry(Protocol):
 
     def embedding_looked_up(self, lookup: Lookup) -> None:
         """Somebody wanted the embeddings of a content."""
+        ...
+
+    def decoder_lost(self, loss: DecoderLoss) -> None:
+        """A decoding process was replaced; called from worker threads."""
         ...
 
     def cache_changed(self, n_bytes: int) -> None:

@@ -7,7 +7,7 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,10 @@ class FanOutTelemetry:
     def embedding_looked_up(self, lookup: Lookup) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.embedding_looked_up(lookup))
+
+    def decoder_lost(self, loss: DecoderLoss) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.decoder_lost(loss))
 
     def cache_changed(self, n_bytes: int) -> None:
         """See Telemetry."""

@@ -37,12 +37,13 @@ class ServerSettings(_Section):
     max_streams_per_connection: Count = Field(
         256, description="Most RPCs under way on one connection."
     )
-    max_connection_age_s: float = Field(
-        0.0,
-        ge=0.0,
-        le=86_400.0,
-        description="Age at which a connection is closed in good order, so that its client looks "
-        "for new servers; 0 lets it live.",
+    max_connections: Count = Field(1000, description="Most connections; further ones are closed.")
+    max_connection_age_s: Seconds = Field(
+        3600.0,
+        description="Age at which a client is told to connect anew; its streams have 5 minutes.",
+    )
+    stream_idle_s: Seconds = Field(
+        300.0, description="Longest that a stream may stay without an image under way."
     )
     drain_s: float = Field(
         1.0,
@@ -145,6 +146,20 @@ class DecodeSettings(_Section):
     """What an image may cost."""
 
     threads: Count = Field(2, description="Images decoded at once.")
+    isolation: Literal["process", "thread"] = Field(
+        "process",
+        description="Decode in processes of their own, or on threads, where a bug of a decoder "
+        "takes the service with it.",
+    )
+    timeout_s: float = Field(
+        8.0, gt=0, le=60, description="Longest that decoding one image may take, in a process."
+    )
+    max_memory_bytes: int = Field(
+        768 * 2**20,
+        ge=192 * 2**20,
+        le=64 * 2**30,
+        description="Most address space of a decoding process, the program's own included.",
+    )
     max_image_bytes: Count = Field(20 * 2**20, description="Largest image file.")
     max_pixels: Count = Field(25_000_000, description="Most pixels of one frame.")
     min_side_px: Count = Field(8, description="Shortest side; less shows only a colour.")

@@ -67,6 +67,9 @@ class FailureCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_CODE_TOO_COSTLY: _ClassVar[FailureCode]
     FAILURE_CODE_ENCODER_FAILED: _ClassVar[FailureCode]
     FAILURE_CODE_SERVICE_UNAVAILABLE: _ClassVar[FailureCode]
+    FAILURE_CODE_TOO_LARGE: _ClassVar[FailureCode]
+    FAILURE_CODE_DECODER_TIMEOUT: _ClassVar[FailureCode]
+    FAILURE_CODE_DECODER_CRASHED: _ClassVar[FailureCode]
 ACTION_UNSPECIFIED: Action
 ACTION_ALLOW: Action
 ACTION_REVIEW: Action
@@ -103,6 +106,9 @@ FAILURE_CODE_BAD_DIMENSIONS: FailureCode
 FAILURE_CODE_TOO_COSTLY: FailureCode
 FAILURE_CODE_ENCODER_FAILED: FailureCode
 FAILURE_CODE_SERVICE_UNAVAILABLE: FailureCode
+FAILURE_CODE_TOO_LARGE: FailureCode
+FAILURE_CODE_DECODER_TIMEOUT: FailureCode
+FAILURE_CODE_DECODER_CRASHED: FailureCode
 
 class Content(_message.Message):
     __slots__ = ("image", "content_id")

@@ -16,7 +16,7 @@ from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 from tests.builders import (
     a_decision,
     a_policy,
@@ -79,6 +79,8 @@ def test_closed_label_sets_are_there_before_anything_happens(server: MetricsServ
 
     for reason in ShedReason:
         assert seen[series("moderation_shed_total", reason=reason.value)] == 0
+    for loss in DecoderLoss:
+        assert seen[series("moderation_decoder_restarts_total", reason=loss.value)] == 0
     for code in FailureCode:
         assert seen[series("moderation_unjudgeable_total", code=code.value)] == 0
     for result in ("loaded", "unchanged", "rejected"):

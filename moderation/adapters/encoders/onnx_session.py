@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import io
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from moderation.adapters.encoders.devices import CPU, PLANS, Device, Tuning, providers_for
 from moderation.adapters.encoders.runs import Runs
 from moderation.core.errors import BundleRejected
+
+# Since 1.32 onnxruntime reports its use to its makers, and keeps a database of what it could not
+# send yet. It looks at this variable once, when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     import onnxruntime

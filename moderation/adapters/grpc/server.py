@@ -21,6 +21,9 @@ HEALTH_NAMES = ("", SERVICE)
 LAST_S = 0.2
 """For the answers that are on their way out when the port is closed."""
 MAX_METADATA_BYTES = 16 * 1024
+HANDSHAKE_TIMEOUT_MS = 10_000
+"""Whoever connects and says nothing holds a descriptor."""
+CONNECTION_GRACE_MS = 300_000
 KEEPALIVE_TIME_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 MIN_PING_INTERVAL_MS = 10_000
@@ -37,12 +40,12 @@ class StopTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one connection may ask for."""
+    """What one connection may ask for, and how many there may be for how long."""
 
     max_message_bytes: int
     max_streams_per_connection: int
-    max_connection_age_s: float = 0.0
-    """After this a connection takes no more RPCs; 0 lets it live."""
+    max_connections: int = 1000
+    max_connection_age_s: float = 3600.0
 
 
 class GrpcServer:
@@ -124,6 +127,10 @@ async def _at_most(seconds: float, waiting: Awaitable[object]) -> None:
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
     return (
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+        ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         # A second server on the same port would otherwise share its traffic silently.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", limits.max_message_bytes),
@@ -134,12 +141,4 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
         ("grpc.http2.max_ping_strikes", MAX_PING_STRIKES),
-        *_age(limits.max_connection_age_s),
     )
-
-
-def _age(max_connection_age_s: float) -> Sequence[tuple[str, int]]:
-    """Running RPCs, streams among them, may end by themselves: gRPC's grace is without end."""
-    if max_connection_age_s == 0:
-        return ()
-    return (("grpc.max_connection_age_ms", round(1000 * max_connection_age_s)),)

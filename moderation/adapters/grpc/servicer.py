@@ -30,6 +30,7 @@ class RequestLimits:
     max_batch_contents: int
     items_in_flight: int
     """Images of one batch or stream that are under way at once."""
+    stream_idle_s: float = 300.0
 
 
 class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
@@ -88,6 +89,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
             aiter(request_iterator),
             lambda item: self._answer_item(item, context),
             limit=self._limits.items_in_flight,
+            idle_s=self._limits.stream_idle_s,
         )
         async with aclosing(results):
             async for result in results:

@@ -47,7 +47,7 @@ class PillowDecoder:
             return self._frames(survey)
         except MemoryError as error:
             raise UnjudgeableContent(
-                FailureCode.TOO_COSTLY, f"there was not enough memory to decode the {survey.format}"
+                FailureCode.TOO_LARGE, f"there was not enough memory to decode the {survey.format}"
             ) from error
         # Pillow's decoders raise about a dozen kinds of errors on damaged files, Exception
         # itself not excluded, and more with every release. All of them mean the same here.

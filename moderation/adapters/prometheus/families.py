@@ -87,6 +87,12 @@ class EncodingMetrics:
             "Memory that the cache of embeddings takes.",
             registry=registry,
         )
+        self.decoders_lost = Counter(
+            "moderation_decoder_restarts",
+            "Decoding processes that were replaced, by reason: crashed, timeout, memory or idle.",
+            ["reason"],
+            registry=registry,
+        )
         self.stuck = Counter(
             "moderation_encoder_stuck",
             "Batches broken off because they computed for too long.",

@@ -4,12 +4,14 @@ Names follow Prometheus' conventions: base units, `_total` on counters. Every
 label has a small closed set of values; none carries an id or a text of a caller.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     GCCollector,
+    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -29,7 +31,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 
 
 class PrometheusTelemetry:
@@ -68,18 +70,18 @@ class PrometheusTelemetry:
         """Make closed label sets visible from the start: a rate needs a first value."""
         for action in Action:
             self._requests.decisions.labels(action.name.lower(), DEFAULT_PROFILE)
-        for reason in ShedReason:
-            self._requests.shed.labels(reason.value)
-        for code in FailureCode:
-            self._requests.unjudgeable.labels(code.value)
-        for result in RELOAD_RESULTS:
-            self._policies.reloads.labels(result)
-        for lookup in Lookup:
-            self._encoding.lookups.labels(lookup.value)
-        for outcome in ShadowOutcome:
-            self._encoding.shadowed.labels(outcome.value)
-        for stage in STAGES:
-            self._encoding.stage_seconds.labels(stage)
+        closed: tuple[tuple[Counter | Histogram, Iterable[str]], ...] = (
+            (self._requests.shed, ShedReason),
+            (self._requests.unjudgeable, FailureCode),
+            (self._policies.reloads, RELOAD_RESULTS),
+            (self._encoding.lookups, Lookup),
+            (self._encoding.decoders_lost, DecoderLoss),
+            (self._encoding.shadowed, ShadowOutcome),
+            (self._encoding.stage_seconds, STAGES),
+        )
+        for family, values in closed:
+            for value in values:
+                family.labels(value)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         """Count an RPC that was answered; `method` and `code` are closed sets."""
@@ -118,6 +120,10 @@ class PrometheusTelemetry:
     def embedding_looked_up(self, lookup: Lookup) -> None:
         """See Telemetry."""
         self._encoding.lookups.labels(lookup.value).inc()
+
+    def decoder_lost(self, loss: DecoderLoss) -> None:
+        """See Telemetry."""
+        self._encoding.decoders_lost.labels(loss.value).inc()
 
     def cache_changed(self, n_bytes: int) -> None:
         """See Telemetry."""

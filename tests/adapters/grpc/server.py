@@ -39,7 +39,7 @@ async def served(
     max_batch_contents: int = 64,
     items_in_flight: int = 8,
     max_message_bytes: int = 1 << 20,
-    max_connection_age_s: float = 0.0,
+    max_connection_age_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
 ) -> AsyncIterator[Served]:

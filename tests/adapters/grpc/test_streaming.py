@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.adapters.grpc.streaming import map_unordered
+from moderation.core.errors import DeadlineExceeded
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -111,3 +112,30 @@ async def test_an_error_in_the_source_reaches_the_reader() -> None:
     with pytest.raises(ConnectionError):
         async for _ in map_unordered(broken(), work, limit=2):
             pass
+
+
+async def test_a_stream_on_which_nothing_comes_is_given_up() -> None:
+    async def nothing() -> AsyncIterator[int]:
+        await asyncio.Event().wait()
+        yield 0
+
+    async def work(item: int) -> int:
+        return item
+
+    with pytest.raises(DeadlineExceeded, match=r"no image came for 0\.01 s"):
+        async with aclosing(map_unordered(nothing(), work, limit=1, idle_s=0.01)) as results:
+            await anext(results)
+
+
+async def test_a_stream_is_not_idle_while_something_is_under_way() -> None:
+    async def one_and_then_nothing() -> AsyncIterator[int]:
+        yield 7
+        await asyncio.Event().wait()
+
+    async def slowly(item: int) -> int:
+        await asyncio.sleep(0.1)
+        return item
+
+    slow = map_unordered(one_and_then_nothing(), slowly, limit=2, idle_s=0.01)
+    async with aclosing(slow) as results:
+        assert await anext(results) == 7

@@ -1,0 +1,305 @@
+"""What no proper client sends: the server answers, ends or bounds it, and others see nothing.
+
+Each attack runs while a bystander asks for decisions; every one of those must be answered.
+"""
+
+import gzip
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+from hyperframe.frame import SettingsFrame
+
+from moderation.client import ModerationClient
+from moderation.v1 import moderation_pb2 as pb
+from moderation.v1 import moderation_pb2_grpc
+from tests.e2e.http2 import PREFACE, RawConnection, data, message, ping, reset
+from tests.e2e.server import Server, running_server, until
+from tests.picture_builders import a_png
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).parents[2]
+CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
+MB = 2**20
+RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+INTERNAL = grpc.StatusCode.INTERNAL.value[0]
+"""What grpcio itself makes of a compression that it does not know; the protocol says otherwise."""
+MAX_MESSAGE = 2 * MB
+MAX_CONNECTIONS = 100
+ENV = {
+    "MODERATION_SERVER__MAX_MESSAGE_BYTES": str(MAX_MESSAGE),
+    "MODERATION_SERVER__MAX_CONNECTIONS": str(MAX_CONNECTIONS),
+    "MODERATION_SERVER__MAX_STREAMS_PER_CONNECTION": "64",
+    "MODERATION_SERVER__STREAM_IDLE_S": "1",
+}
+MANY = 50_000
+GROWTH_MB = 48
+"""Memory that an attack may leave behind: buffers of the size of messages, and allocator noise."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server(ROOT / "policies", env=ENV) as running:
+        with ModerationClient(running.address, timeout_s=30) as client:
+            client.moderate(CAT)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def bystander(server: Server) -> Iterator[None]:
+    """Somebody else, who must get every answer, and a server that is as it was before."""
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    descriptors = process.num_fds()
+    done = threading.Event()
+    failures: list[pb.Failure] = []
+    answered = 0
+
+    with ModerationClient(server.address, timeout_s=30) as client:
+
+        def ask() -> None:
+            nonlocal answered
+            while not done.wait(0.02):
+                decision = client.moderate(CAT)
+                answered += 1
+                if decision.HasField("failure"):
+                    failures.append(decision.failure)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            until(lambda: answered > 0)
+            yield
+        finally:
+            done.set()
+            asking.join()
+    assert failures == []
+    until(lambda: process.num_fds() <= descriptors + 2)
+    assert process.memory_info().rss - before < GROWTH_MB * MB
+
+
+@pytest.fixture
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as opened:
+        yield opened
+
+
+def code_of(
+    channel: grpc.Channel,
+    request: bytes,
+    method: str = "Moderate",
+    metadata: tuple[tuple[str, str | bytes], ...] = (),
+) -> tuple[grpc.StatusCode, str]:
+    path = f"/moderation.v1.ModerationService/{method}"
+    ask = channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
+    call = ask.future(request, timeout=20, metadata=metadata)
+    return call.code(), call.details()
+
+
+def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.Channel) -> None:
+    code, details = code_of(channel, b"\xff\xff\xff\xff")
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details == "message: is not valid protobuf of the expected type"
+
+
+def test_a_message_over_the_limit_is_refused(channel: grpc.Channel) -> None:
+    code, _ = code_of(channel, bytes(MAX_MESSAGE + 1))
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_bomb_of_gzip_is_refused_by_its_unpacked_size(server: Server) -> None:
+    bomb = gzip.compress(bytes(512 * MB), compresslevel=9)
+    assert len(bomb) < MAX_MESSAGE
+
+    with RawConnection(server.address) as connection:
+        connection.send(connection.request(1, extra=[("grpc-encoding", "gzip")]))
+        packed = message(bomb, compressed=True)
+        # As much as the window lets through; the rest of a bomb is never asked for.
+        for start in range(0, 60_000, 15_000):
+            connection.send(data(1, packed[start : start + 15_000]))
+    with grpc.insecure_channel(server.address, compression=grpc.Compression.Gzip) as packing:
+        code, _ = code_of(packing, bytes(64 * MB))
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_length_of_4_gib_is_refused_before_anything_is_set_aside(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        connection.send(connection.request(1))
+        connection.send(data(1, message(b"x", claimed=2**32 - 1)))
+        assert connection.status() == RESOURCE_EXHAUSTED
+
+
+def test_an_unknown_method_is_unimplemented(channel: grpc.Channel) -> None:
+    code, _ = code_of(channel, b"", method="Nonsense")
+
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_metadata_of_20_kb_is_refused(channel: grpc.Channel) -> None:
+    code, _ = code_of(channel, b"", metadata=(("x-padding", "x" * 20_000),))
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_compression_that_nobody_knows_is_refused(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        connection.send(connection.request(1, extra=[("grpc-encoding", "snappy-9")]))
+        connection.send(data(1, message(b"x", compressed=True), end=True))
+        assert connection.status() == INTERNAL
+
+
+def test_a_flood_of_pings_ends_its_connection(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        try:
+            for number in range(10_000):
+                connection.send(ping(number))
+        except OSError:
+            return
+        assert b"too_many_pings" in connection.until_closed(within_s=10)
+
+
+def test_rapid_resets_harm_nobody_else(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        try:
+            for stream in range(1, 20_001, 2):
+                connection.send(connection.request(stream), reset(stream))
+        except OSError:
+            pass  # the server had enough
+
+
+def test_more_streams_than_allowed_are_not_opened(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        opened = [connection.request(stream) for stream in range(1, 1001, 2)]
+        connection.send(*opened)
+        time.sleep(0.2)
+        until(lambda: threads_of(server) < 200)
+
+
+def threads_of(server: Server) -> int:
+    return psutil.Process(server.process.pid).num_threads()
+
+
+def test_a_flood_of_settings_harms_nobody_else(server: Server) -> None:
+    flooded(server, lambda _: SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: 65_535}))
+
+
+def flooded(server: Server, frame: Callable[[int], SettingsFrame]) -> None:
+    with RawConnection(server.address) as connection:
+        try:
+            for number in range(20_000):
+                connection.send(frame(number))
+        except OSError:
+            pass  # the server had enough
+
+
+def test_headers_that_never_end_harm_nobody_else(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        try:
+            for frame in connection.headers_that_never_end(1, continuations=2000):
+                connection.send(frame)
+        except OSError:
+            pass  # the server had enough
+
+
+def test_connections_that_say_nothing_are_closed_and_bounded(server: Server) -> None:
+    host, port = server.address.rsplit(":", 1)
+    silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
+    try:
+        for one in silent:
+            one.send(PREFACE[:8])
+        time.sleep(0.2)
+        assert psutil.Process(server.process.pid).num_fds() < MAX_CONNECTIONS + 60
+        for one in silent:
+            one.settimeout(20)
+            assert is_closed(one)
+    finally:
+        for one in silent:
+            one.close()
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def test_half_a_message_keeps_nobody_waiting(server: Server) -> None:
+    connections = [RawConnection(server.address) for _ in range(20)]
+    for connection in connections:
+        connection.__enter__()
+        connection.send(connection.request(1), data(1, message(b"half", claimed=1000)))
+    time.sleep(0.5)
+    for connection in connections:
+        connection.__exit__(None, None, None)
+
+
+def test_a_stream_that_sends_nothing_is_ended(server: Server) -> None:
+    never = threading.Event()
+
+    def nothing() -> Iterator[pb.ModerateStreamRequest]:
+        never.wait(20)
+        yield from ()
+
+    with grpc.insecure_channel(server.address) as channel:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        call = stub.ModerateStream(nothing())
+        started = time.monotonic()
+        code = call.code()
+        took_s = time.monotonic() - started
+        never.set()
+
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert took_s < 10
+
+
+def test_a_reader_that_never_reads_gets_no_more_than_is_under_way(server: Server) -> None:
+    small, everything = a_png(), pb.ModerateOptions(include_all_verdicts=True)
+    sent = 0
+    enough = threading.Event()
+
+    def pictures() -> Iterator[pb.ModerateStreamRequest]:
+        nonlocal sent
+        for number in range(MANY):
+            if enough.is_set():
+                return
+            sent += 1
+            content = pb.Content(image=small, content_id=str(number))
+            yield pb.ModerateStreamRequest(content=content, options=everything)
+
+    with grpc.insecure_channel(server.address) as channel:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        call = stub.ModerateStream(pictures())
+        time.sleep(3)
+        enough.set()
+        call.cancel()
+
+    assert 0 < sent < MANY
+
+
+def test_callers_who_leave_free_their_places(server: Server) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        request = pb.ModerateRequest(content=pb.Content(image=CAT + b" "))
+        for _ in range(300):
+            stub.Moderate.future(request).cancel()
+        until(lambda: in_flight(server) <= 1)
+
+
+def in_flight(server: Server) -> float:
+    with urllib.request.urlopen(server.metrics_url, timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    (value,) = (line for line in lines if line.startswith("moderation_in_flight "))
+    return float(value.split()[1])
