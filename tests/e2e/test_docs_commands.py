@@ -144,6 +144,22 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
         reader.follow(block)
 
 
+def test_the_demonstration_ends_well(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "samples/demo.py", "--once"],
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "It is in force after" in done.stdout
+    assert "The last good policies stay in force" in done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_is_executed_or_says_why_not(page: Path) -> None:
     blocks = list(blocks_of(page))

@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -40,16 +41,31 @@ def survivor() -> Iterator[Server]:
         yield running
 
 
+@dataclass(frozen=True)
+class Pair:
+    """One server that is to end, and one that outlives the tests and has judged some before."""
+
+    mortal: Server
+    survivor: Server
+    judged_before: int
+
+    @property
+    def target(self) -> str:
+        """Both addresses as gRPC writes them; a name in the DNS with two addresses is the same."""
+        return f"ipv4:{self.mortal.address},{self.survivor.address}"
+
+    def end_one(self, ending: signal.Signals) -> None:
+        """End a server while requests are under way; both have done their part until then."""
+        shares = [judged_by(self.mortal), judged_by(self.survivor) - self.judged_before]
+        os.kill(self.mortal.process.pid, ending)
+
+        assert min(shares) >= 0.3 * sum(shares), f"not shared evenly: {shares}"
+
+
 @pytest.fixture
-def servers(survivor: Server) -> Iterator[tuple[Server, Server]]:
-    """The first is to end, the second outlives the tests."""
+def servers(survivor: Server) -> Iterator[Pair]:
     with running_server(ROOT / "policies") as mortal:
-        yield mortal, survivor
-
-
-def target_of(servers: tuple[Server, Server]) -> str:
-    """Both addresses as gRPC writes them; a name in the DNS with two addresses is the same."""
-    return "ipv4:" + ",".join(server.address for server in servers)
+        yield Pair(mortal, survivor, judged_by(survivor))
 
 
 def judged_by(server: Server) -> int:
@@ -66,39 +82,31 @@ def judged_by(server: Server) -> int:
     )
 
 
-def end_one(servers: tuple[Server, Server], ending: signal.Signals) -> None:
-    """End the first server while requests are under way; it has done its part until then."""
-    share = judged_by(servers[0])
-    os.kill(servers[0].process.pid, ending)
-
-    assert 0.3 <= share / BEFORE_THE_END <= 0.9, f"not shared evenly: {share}"
-
-
-def test_python_loses_nothing(servers: tuple[Server, Server], ending: signal.Signals) -> None:
+def test_python_loses_nothing(servers: Pair, ending: signal.Signals) -> None:
     with (
-        ModerationClient(target_of(servers), timeout_s=20, on_unavailable=Action.BLOCK) as client,
+        ModerationClient(servers.target, timeout_s=20, on_unavailable=Action.BLOCK) as client,
         ThreadPoolExecutor(CONCURRENCY) as pool,
     ):
         answers = pool.map(client.moderate, [another_copy(CAT, n) for n in range(REQUESTS)])
         decisions = [next(answers) for _ in range(BEFORE_THE_END)]
-        end_one(servers, ending)
+        servers.end_one(ending)
         decisions += answers
 
     assert len(decisions) == REQUESTS
     assert [one.failure.message for one in decisions if one.HasField("failure")] == []
     assert {Action(one.action) for one in decisions} == {Action.ALLOW}
-    assert servers[0].process.wait(30) == ended_with(ending)
+    assert servers.mortal.process.wait(30) == ended_with(ending)
 
 
 @pytest.mark.skipif(bool(NODE_MISSING), reason=NODE_MISSING)
-def test_node_loses_nothing(servers: tuple[Server, Server], ending: signal.Signals) -> None:
-    command = ["node", str(HERE / "node_load.js"), target_of(servers)]
+def test_node_loses_nothing(servers: Pair, ending: signal.Signals) -> None:
+    command = ["node", str(HERE / "node_load.js"), servers.target]
     command += [str(ROOT / "samples" / "cat-portrait.jpg"), str(REQUESTS)]
 
-    outcome = json.loads(last_line(command, lambda: end_one(servers, ending)))
+    outcome = json.loads(last_line(command, lambda: servers.end_one(ending)))
 
     assert outcome == {"answered": REQUESTS, "lost": 0, "messages": []}
-    assert servers[0].process.wait(30) == ended_with(ending)
+    assert servers.mortal.process.wait(30) == ended_with(ending)
 
 
 def last_line(command: list[str], in_between: Callable[[], None]) -> str:
