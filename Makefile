@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test format lint types contracts generated tests proto pages lock fuzz sbom clean
+.PHONY: demo test format lint types contracts generated tests proto pages site lock fuzz sbom clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python samples/demo.py $(ARGS)
@@ -56,6 +56,11 @@ endef
 # Pages that are made from the code; a test compares them.
 pages: $(VENV)/.development
 	$(BIN)/moderation config --markdown > docs/settings.md
+	$(BIN)/python -m website.api_reference > docs/api-reference.md
+
+# The documentation as a site, in var/site.
+site: $(VENV)/.development
+	$(BIN)/mkdocs --quiet build --strict
 
 # The lock files pin everything by hash; edit pyproject.toml, then run this.
 lock:

@@ -9,10 +9,11 @@ from prometheus_client import Metric
 from moderation.adapters.prometheus import PrometheusTelemetry
 from moderation.cli.config import markdown
 from moderation.settings import Settings
+from website.api_reference import reference
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 SUFFIX_BY_TYPE = {"counter": "_total", "info": "_info"}
 
 
@@ -20,6 +21,13 @@ def test_the_settings_page_lists_the_settings_as_they_are() -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
 
     assert page == markdown(Settings()) + "\n", "run `make pages`"
+
+
+def test_the_api_reference_is_what_the_proto_file_says() -> None:
+    page = (DOCS / "api-reference.md").read_text(encoding="utf-8")
+
+    assert page == reference(), "run `make pages`"
+    assert page.count("### ") >= 30
 
 
 def test_the_metrics_page_lists_the_metrics_as_they_are() -> None:

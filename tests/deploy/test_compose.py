@@ -12,6 +12,7 @@ from tests.deploy.dashboards import BOARDS
 from tests.deploy.monitoring import ALERTS, ROOT, RULES, missing_tools
 
 HERE = ROOT / "deploy" / "compose"
+LAPTOP = ROOT / "deploy" / "prometheus" / "laptop.yaml"
 MISSING = missing_tools("promtool")
 
 
@@ -56,11 +57,12 @@ def test_parts_find_each_other_by_their_names() -> None:
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
-def test_prometheus_understands_its_file(tmp_path: Path) -> None:
-    for path in (HERE / "prometheus.yaml", RULES, ALERTS):
+@pytest.mark.parametrize("file", [HERE / "prometheus.yaml", LAPTOP], ids=lambda file: file.stem)
+def test_prometheus_understands_its_file(file: Path, tmp_path: Path) -> None:
+    for path in (file, RULES, ALERTS):
         shutil.copy(path, tmp_path)
 
-    command = ["promtool", "check", "config", str(tmp_path / "prometheus.yaml")]
+    command = ["promtool", "check", "config", str(tmp_path / file.name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stderr

@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.deploy.dashboards import BOARDS, queries_of
 from tests.deploy.load import WINE, Load, running_load
@@ -93,6 +96,22 @@ def test_every_panel_has_data(site: Site, board: Path) -> None:
     until(lambda: not empty(), but=empty)
 
     assert not any("$" in query for query in queries.values())
+
+
+def test_the_dashboards_can_be_drawn_without_grafana(site: Site, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "deploy/grafana/pictures.py"), str(tmp_path)]
+    command += ["--prometheus", site.prometheus.url, "--minutes", "1", "--rate", "10s"]
+
+    until(lambda: bool(site.prometheus.query("policy:moderation_flagged:ratio1h")), but=str)
+
+    subprocess.run(command, check=True, timeout=100)
+
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [path.stem for path in pictures] == [path.stem for path in BOARDS]
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 500
+            assert len(picture.convert("RGB").getcolors(1000) or ()) > 50
 
 
 def test_nothing_fires_while_nothing_is_wrong(site: Site) -> None:

@@ -39,6 +39,7 @@ async def served(
     max_batch_contents: int = 64,
     items_in_flight: int = 8,
     max_message_bytes: int = 1 << 20,
+    max_connection_age_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
 ) -> AsyncIterator[Served]:
@@ -62,7 +63,7 @@ async def served(
             servicer,
             interceptor=EdgeInterceptor(engine.telemetry, report_bug),
             address="127.0.0.1:0",
-            limits=ServerLimits(max_message_bytes, max_streams_per_connection=64),
+            limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
             with_reflection=with_reflection,
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -169,3 +169,13 @@ async def test_reflection_names_the_services_only_where_it_is_wanted(
         answer = await call.read()
 
     assert SERVICE in [one.name for one in answer.list_services_response.service]
+
+
+async def test_a_connection_of_the_greatest_age_is_closed_and_another_one_made() -> None:
+    async with served(max_connection_age_s=0.2) as service:
+        await service.stub.Moderate(GUN)
+        async with asyncio.timeout(10):
+            await service.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        await service.stub.Moderate(GUN)
+
+        assert [code for _, code in service.engine.telemetry.rpcs] == ["OK", "OK"]
