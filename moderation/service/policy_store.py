@@ -201,8 +201,8 @@ class PolicyStore:
             on = {policy.id for policy in policy_set.policies if policy.is_on(today)}
             if on == active.positions.keys():
                 return _Built(active, 0, origin, pin)
-        in_use = texts_to_embed(active.policy_set) if active else frozenset[str]()
-        embedded = self._phrases.embed(texts_to_embed(policy_set), active=in_use)
+        wanted = texts_to_embed(policy_set)
+        embedded = self._phrases.embed(wanted, active=self._texts_in_use)
         compiled = compile_policies(
             policy_set,
             encoder_id=self._encoder.encoder_id,
@@ -210,8 +210,9 @@ class PolicyStore:
             embedding_by_text=self._phrases.by_text,
             day=today,
             is_starter=self._encoder.is_starter,
+            former=active,
         )
-        return _Built(compiled, embedded, origin, pin)
+        return _Built(compiled, embedded, origin, pin, texts=wanted)
 
     async def _activate(self, built: _Built, problems: tuple[Problem, ...], seconds: float) -> None:
         last, now = self._status, self._clock()
