@@ -28,6 +28,7 @@ from tests.picture_builders import (
     gif_beyond_its_canvas,
     gif_header,
     gif_of_dots,
+    gif_with_hidden_frame,
     grey_of_16_bits,
     half_transparent,
     huge_text,
@@ -137,6 +138,11 @@ UNJUDGEABLE: Mapping[str, tuple[Builder, FailureCode]] = {
     "claims 2^31 pixels a side": (
         lambda: png_header(2**31 - 1, 2**31 - 1) + chunk(b"IEND"),
         FailureCode.TOO_MANY_PIXELS,
+    ),
+    "gif with a hidden frame": (gif_with_hidden_frame, FailureCode.CORRUPT),
+    "gif with a hidden frame behind its loops": (
+        lambda: gif_with_hidden_frame(b"!\xff\x0bNETSCAPE2.0\0"),
+        FailureCode.CORRUPT,
     ),
     "gif beyond its canvas": (gif_beyond_its_canvas, FailureCode.TOO_MANY_PIXELS),
     "zero width": (lambda: png_header(0, 64) + chunk(b"IEND"), FailureCode.BAD_DIMENSIONS),

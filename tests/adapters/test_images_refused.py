@@ -1,11 +1,14 @@
 """What the decoder refuses, and that hostile bytes get nothing else out of it."""
 
+import resource
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images import DecodeLimits, PillowDecoder, decoder
+from moderation.adapters.images.survey import Format, Survey
 from moderation.core.content import Pixels, PixelSpec
 from moderation.core.errors import FailureCode, UnjudgeableContent
 from tests.picture_builders import (
@@ -16,6 +19,7 @@ from tests.picture_builders import (
     animated,
     chunk,
     gif_of_dots,
+    gif_with_hidden_frame,
     grey_of_16_bits,
     palette_with_transparency,
     png_header,
@@ -136,7 +140,7 @@ def test_running_out_of_memory_is_a_refusal() -> None:
 
     refused = refusal(image, DecodeLimits(max_pixels=2**62))
 
-    assert refused.code is FailureCode.TOO_COSTLY
+    assert refused.code is FailureCode.TOO_LARGE
     assert "memory" in refused.message
 
 
@@ -221,3 +225,16 @@ def test_no_chunk_with_a_right_checksum_gets_past_as_anything_else(
     header = 33
     assert_decoded_or_refused(base[:header] + chunk(kind, body) + base[header + cut :])
     assert_decoded_or_refused(base[:header] + chunk(kind, body) + base[header:])
+
+
+def test_pillow_has_to_keep_to_the_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the survey to miss a frame, Pillow must not set memory aside for it."""
+    hidden = gif_with_hidden_frame()
+    seen = Survey(format=Format.GIF, width=16, height=16, encoded=hidden, frames=2)
+    monkeypatch.setattr(decoder, "survey_image", lambda _: seen)
+    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    with pytest.raises(UnjudgeableContent, match="cannot be decoded"):
+        PillowDecoder(SPEC, LIMITS).decode(hidden)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb < 64

@@ -1,5 +1,6 @@
 """Decodes what has passed the limits, with Pillow, frame by frame."""
 
+import warnings
 from collections.abc import Mapping
 from io import BytesIO
 
@@ -18,9 +19,10 @@ from moderation.adapters.images.survey import Format, Survey, corrupt, truncated
 from moderation.core.content import Pixels, PixelSpec
 from moderation.core.errors import FailureCode, UnjudgeableContent
 
-# Pillow's own limit is one number for the whole process and warns where ours refuse. Every
-# size has been judged by then, so that it could only get in the way of a higher `max_pixels`.
-Image.MAX_IMAGE_PIXELS = None
+# The second line behind the limits: where Pillow and the survey read a file differently, Pillow's
+# own check has to refuse, and not warn. Its limit is one number for the whole process.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+Image.MAX_IMAGE_PIXELS = 0
 
 DECODERS: Mapping[Format, type[ImageFile]] = {
     Format.JPEG: JpegImageFile,
@@ -37,6 +39,7 @@ class PillowDecoder:
     def __init__(self, spec: PixelSpec, limits: DecodeLimits) -> None:
         self._spec = spec
         self._limits = limits
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
 
     def decode(self, image: bytes) -> Pixels:
         """RGB frames, uint8[frames, size, size, 3]; raises UnjudgeableContent and nothing else."""
@@ -60,11 +63,12 @@ class PillowDecoder:
             drafted = _draft(image, least_side(self._spec))
             turn = TURNS[survey.orientation]
             chosen = _evenly_spaced(survey.frames, self._limits.max_frames_judged)
-            frames = [turn(self._frame(image, number, drafted)) for number in chosen]
+            frames = [turn(self._frame(image, survey, number, drafted)) for number in chosen]
         return np.stack(frames)
 
-    def _frame(self, image: ImageFile, number: int, drafted: Size | None) -> Pixels:
+    def _frame(self, image: ImageFile, survey: Survey, number: int, drafted: Size | None) -> Pixels:
         image.seek(number)
+        _compare(image, survey)
         image.load()
         return square(image, crop_box(drafted or image.size, self._spec), self._spec)
 

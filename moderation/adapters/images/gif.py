@@ -8,6 +8,10 @@ SIGNATURES = (b"GIF87a", b"GIF89a")
 SCREEN = struct.Struct("<HHBxx")
 FRAME = struct.Struct("<HHHHB")
 EXTENSION, PICTURE = b"!", b","
+COMMENT = b"\xfe"
+EMPTY = b"\0"
+LOOPS = b"\x0bNETSCAPE2.0"
+"""How the extension begins that says how often an animation is shown."""
 HAS_PALETTE = 0x80
 BYTES_PER_FURTHER_BLOCK = 128
 """A block of a GIF holds 255 bytes at the most."""
@@ -25,7 +29,7 @@ def survey_gif(data: bytes) -> Survey:
     while not cursor.at_end and (kind := cursor.take(1)) in {EXTENSION, PICTURE}:
         cursor.count_blocks()
         if kind == EXTENSION:
-            cursor.skip(1)
+            _enter_extension(cursor)
         else:
             frames += 1
             left, top, frame_width, frame_height, flags = cursor.unpack(FRAME)
@@ -42,6 +46,19 @@ def survey_gif(data: bytes) -> Survey:
         encoded=data[: cursor.position],
         frames=frames,
     )
+
+
+def _enter_extension(cursor: Cursor) -> None:
+    """Pass over its label; raises UnjudgeableContent where decoders disagree on what follows.
+
+    Pillow reads one piece and then others until an empty one. If the first is the empty one, it
+    goes on into what is the next block to everybody else.
+    """
+    label = cursor.take(1)
+    is_empty = cursor.peek(1) == EMPTY
+    has_no_loops = cursor.peek(len(LOOPS) + 1) == LOOPS + EMPTY
+    if label != COMMENT and (is_empty or has_no_loops):
+        raise corrupt(Format.GIF, "an extension of it is empty")
 
 
 def _skip_palette(cursor: Cursor, flags: int) -> None:

@@ -76,6 +76,10 @@ class Cursor:
         self.skip(size)
         return self.data[start : self.position]
 
+    def peek(self, size: int) -> bytes:
+        """The next bytes as far as there are any; they stay the next."""
+        return self.data[self.position : self.position + size]
+
     def skip(self, size: int) -> None:
         """Pass over the next bytes; raises UnjudgeableContent if there are fewer."""
         self.position += size
