@@ -20,9 +20,9 @@ from moderation.core.content import Pixels, PixelSpec
 from moderation.core.errors import FailureCode, UnjudgeableContent
 
 # The second line behind the limits: where Pillow and the survey read a file differently, Pillow's
-# own check has to refuse, and not warn. Its limit is one number for the whole process.
+# own check has to refuse, and not warn. Its limit is one number for the whole process, in which
+# every decoder has the same limits.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-Image.MAX_IMAGE_PIXELS = 0
 
 DECODERS: Mapping[Format, type[ImageFile]] = {
     Format.JPEG: JpegImageFile,
@@ -39,7 +39,7 @@ class PillowDecoder:
     def __init__(self, spec: PixelSpec, limits: DecodeLimits) -> None:
         self._spec = spec
         self._limits = limits
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels)
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
 
     def decode(self, image: bytes) -> Pixels:
         """RGB frames, uint8[frames, size, size, 3]; raises UnjudgeableContent and nothing else."""
