@@ -162,7 +162,7 @@ def ensemble(embeddings: NDArray[np.float32]) -> Embeddings:
     return np.asarray(means / norms, dtype=np.float32)
 
 
-def compile_policies(
+def compile_policies(  # noqa: PLR0913 - all that it depends on, each by name
     policy_set: PolicySet,
     *,
     encoder_id: str,

@@ -53,6 +53,8 @@ class _Built:
     pin: Pin | None = None
     overruled: Pin | None = None
     """A pin that was in place of something else than what the source means now."""
+    texts: frozenset[str] = frozenset()
+    """What had to be embedded, if it was compiled anew."""
 
 
 class PolicyStore:
@@ -73,6 +75,8 @@ class PolicyStore:
     ) -> None:
         self._source = source
         self._phrases = PhraseEmbeddings(text_encoder)
+        self._texts_in_use: frozenset[str] = frozenset()
+        """Of the active set."""
         self._encoder = encoder
         self._telemetry = telemetry
         self._clock = clock
@@ -229,6 +233,7 @@ class PolicyStore:
         )
         self.activated.set()
         if not is_same:
+            self._texts_in_use = built.texts
             self._telemetry.policies_loaded(
                 version=version,
                 policies=len(built.compiled.policies),
