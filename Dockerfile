@@ -2,7 +2,7 @@
 # The service as an image: `docker build --target cpu .`, or `--target cuda` for NVIDIA cards.
 #
 # It runs as a user without rights, and with a read-only root: nothing is written but the policy sets
-# that were in force, to a volume, and the log, to standard error. For a build that can be repeated, give the base by its digest:
+# that were in force and embeddings of their texts, to a volume, and the log, to standard error. For a build that can be repeated, give the base by its digest:
 # --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
@@ -32,6 +32,7 @@ ENV PATH=/app/bin:$PATH \
     MODERATION_METRICS__HOST=0.0.0.0 \
     MODERATION_POLICIES__DIRECTORY=/etc/moderation/policies \
     MODERATION_POLICIES__STATE_DIRECTORY=/var/lib/moderation \
+    MODERATION_POLICIES__CACHE_DIRECTORY=/var/lib/moderation/cache \
     MODERATION_LOG__FORMAT=json
 VOLUME /var/lib/moderation
 USER 10001:10001

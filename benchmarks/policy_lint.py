@@ -71,6 +71,7 @@ def _fill(cache: Path, directory: Path) -> None:
         encoder_id=encoder.encoder_id,
         dim=encoder.dim,
         encoder=lambda: RandomTexts(encoder.dim),
+        max_bytes=2**30,
     )
     texts.encode_texts(sorted(texts_to_embed(YamlPolicySource(directory).load())))
 

@@ -24,7 +24,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
 from moderation.decoding import decoding
-from moderation.loading import load_first_encoder, load_second_encoder
+from moderation.loading import kept_texts, load_first_encoder, load_second_encoder
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -35,9 +35,7 @@ from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
-from moderation.service.policy_tests import (
-    See,
-)
+from moderation.service.policy_tests import See
 from moderation.service.ports import ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
@@ -107,6 +105,7 @@ async def running_engine(
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
         decoder = await loop.run_in_executor(reloading, decoder_for, encoder.info.pixels)
         see = partial(_see, decoder, encoder)
+        texts = kept_texts(settings, encoder.info, lambda: encoder, warn=telemetry.texts_not_kept)
         contents = ContentEncoder(
             decoder=decoder,
             batcher=batcher,
@@ -120,7 +119,7 @@ async def running_engine(
         guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
             source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
-            text_encoder=encoder,
+            text_encoder=texts,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
@@ -152,7 +151,7 @@ async def running_engine(
             policies,
             encoder.info,
             contents,
-            encoder,
+            texts,
             see,
             watchdog,
             shadow,

@@ -1,10 +1,14 @@
 """From settings to encoders that are loaded and warm."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import load_encoder
+from moderation.adapters.text_cache import CachedTexts, ignored
+from moderation.core.encoder import EncoderInfo
+from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store, cache_directory
 
 
@@ -53,6 +57,24 @@ def load_bundle(settings: Settings, name_or_path: str, tuning: Tuning) -> OnnxDu
     )
     encoder.warm_up()
     return encoder
+
+
+def kept_texts(
+    settings: Settings,
+    encoder: EncoderInfo,
+    texts: Callable[[], TextEncoder],
+    *,
+    warn: Callable[[str], None] = ignored,
+) -> CachedTexts:
+    """A text encoder that keeps its answers where the settings say; `texts` knows the others."""
+    return CachedTexts(
+        settings.policies.cache_directory,
+        encoder_id=encoder.encoder_id,
+        dim=encoder.dim,
+        encoder=texts,
+        max_bytes=settings.policies.cache_max_bytes,
+        warn=warn,
+    )
 
 
 def _engine_cache(settings: Settings) -> Path | None:

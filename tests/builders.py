@@ -102,6 +102,7 @@ def compiled(
     fits: Mapping[str, Fit] = MappingProxyType({}),
     day: date | None = None,
     is_starter: bool = False,
+    former: CompiledPolicies | None = None,
 ) -> CompiledPolicies:
     policies = policy_set or a_policy_set()
     fitted = {
@@ -120,6 +121,7 @@ def compiled(
         embedding_by_text=embeddings,
         day=day,
         is_starter=is_starter,
+        former=former,
     )
 
 

@@ -240,6 +240,7 @@ class TelemetryContract:
                 version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
             )
         telemetry.activation_not_kept("No space left on device")
+        telemetry.texts_not_kept("Read-only file system")
         telemetry.policies_unchanged(version="0" * 64)
         telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
         telemetry.binding_checked(None, suits=True)

@@ -220,6 +220,7 @@ class RecordingTelemetry:
         self.origins: list[SetOrigin] = []
         """Of the sets loaded."""
         self.not_kept: list[str] = []
+        self.texts_lost: list[str] = []
         self.unchanged: list[str] = []
         self.bindings: list[tuple[BoundEncoder | None, bool]] = []
         self.shadowed: list[ShadowOutcome] = []
@@ -265,6 +266,9 @@ class RecordingTelemetry:
 
     def activation_not_kept(self, reason: str) -> None:
         self.not_kept.append(reason)
+
+    def texts_not_kept(self, reason: str) -> None:
+        self.texts_lost.append(reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         self.unchanged.append(version)

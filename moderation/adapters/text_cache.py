@@ -1,79 +1,156 @@
-"""Embeddings of the policies' texts on disk, so that commands need not compute them each time.
+"""Embeddings of the policies' texts on disk, so that no start has to compute them again.
 
-One file an encoder: records of a text's digest and its vector, added at the end. A
-file that was cut short is used up to its last whole record.
+One file an encoder: records of a text's digest, its vector, and a checksum of both,
+added at the end. Several processes may use one directory: who adds holds a lock, and
+who reads trusts no record that does not prove itself. So a file that was cut short,
+overwritten, or begun anew meanwhile costs time, and never a wrong vector.
 """
 
 import fcntl
 import hashlib
+import os
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moderation.core.content import Embedding, Embeddings
 from moderation.service.ports import TextEncoder
 
 KEY_BYTES = 16
-MAX_TEXTS = 500_000
-"""A fuller file is begun anew; with 384 dimensions it has 780 MB."""
+SUFFIX = ".texts"
+RECORDS_AT_ONCE = 4096
+"""That are read for their keys; the vectors stay on disk until they are asked for."""
+
+_Records = NDArray[np.void]
+
+
+def ignored(_reason: str) -> None:
+    """What cannot be kept costs a command time, and nothing else."""
 
 
 class CachedTexts:
     """A TextEncoder that asks another one only for what is not on disk yet.
 
-    `encoder` is called when it is first needed. A directory that cannot be written
-    costs time, and nothing else.
+    `encoder` is called when it is first needed. A fuller file than `max_bytes` is begun
+    anew. A directory that cannot be used is told to `warn` once, and costs time.
     """
 
     def __init__(
-        self, directory: Path, *, encoder_id: str, dim: int, encoder: Callable[[], TextEncoder]
+        self,
+        directory: Path,
+        *,
+        encoder_id: str,
+        dim: int,
+        encoder: Callable[[], TextEncoder],
+        max_bytes: int,
+        warn: Callable[[str], None] = ignored,
     ) -> None:
-        self._path = directory / f"{encoder_id}.texts"
-        self._record = np.dtype([("key", f"V{KEY_BYTES}"), ("embedding", "<f4", dim)])
+        self._path = directory / f"{encoder_id}{SUFFIX}"
+        self._record = np.dtype(
+            [("key", f"V{KEY_BYTES}"), ("embedding", "<f4", dim), ("check", "<u4")]
+        )
         self._encoder = encoder
-        self._row_by_key: dict[bytes, Embedding] | None = None
+        self._max_bytes = max_bytes
+        self._warn = warn
+        self._has_warned = False
+        self._number_by_key: dict[bytes, int] = {}
+        self._indexed = 0
+        """Records whose keys are known."""
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """See TextEncoder."""
-        if self._row_by_key is None:
-            self._row_by_key = self._read()
         keys = [_key(text) for text in texts]
+        row_by_key = self._stored(keys)
         missing = {
-            key: text for key, text in zip(keys, texts, strict=True) if key not in self._row_by_key
+            key: text for key, text in zip(keys, texts, strict=True) if key not in row_by_key
         }
         if missing:
             rows = self._encoder().encode_texts(list(missing.values()))
-            self._row_by_key.update(zip(missing, rows, strict=True))
+            row_by_key.update(zip(missing, rows, strict=True))
             self._append(list(missing), rows)
-        return np.stack([self._row_by_key[key] for key in keys])
+        return np.stack([row_by_key[key] for key in keys])
 
-    def _read(self) -> dict[bytes, Embedding]:
+    def _stored(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
+        """Those that are on disk, each checked."""
         try:
-            content = self._path.read_bytes()
-        except OSError:
+            with self._path.open("rb", buffering=0) as file:
+                self._index(file)
+                rows = ((key, self._row(file, key)) for key in dict.fromkeys(keys))
+                return {key: row for key, row in rows if row is not None}
+        except FileNotFoundError:
             return {}
+        except OSError as error:
+            self._tell(error)
+            return {}
+
+    def _row(self, file: BinaryIO, key: bytes) -> Embedding | None:
+        number = self._number_by_key.get(key)
+        if number is None:
+            return None
         size = self._record.itemsize
-        records = np.frombuffer(content[: len(content) // size * size], dtype=self._record)
-        if len(records) > MAX_TEXTS:
-            self._path.unlink(missing_ok=True)
-            return {}
-        return dict(zip(map(bytes, records["key"]), records["embedding"], strict=True))
+        content = os.pread(file.fileno(), size, number * size)
+        if len(content) < size:
+            return None
+        record = np.frombuffer(content, dtype=self._record)
+        is_right = bytes(record["key"][0]) == key and record["check"][0] == _check(content)
+        return record["embedding"][0] if is_right else None
+
+    def _index(self, file: BinaryIO) -> None:
+        """Learn the keys of what was added since, by whomever."""
+        size = self._record.itemsize
+        there = os.fstat(file.fileno()).st_size // size
+        if there < self._indexed:  # begun anew
+            self._number_by_key, self._indexed = {}, 0
+        while self._indexed < there:
+            wanted = min(RECORDS_AT_ONCE, there - self._indexed) * size
+            content = os.pread(file.fileno(), wanted, self._indexed * size)
+            records = np.frombuffer(content[: len(content) // size * size], dtype=self._record)
+            if not len(records):
+                return
+            self._learn(records["key"])
+
+    def _learn(self, keys: Any) -> None:  # noqa: ANN401 - numpy has no name for an array of bytes
+        for number, key in enumerate(map(bytes, keys), start=self._indexed):
+            self._number_by_key[key] = number
+        self._indexed += len(keys)
 
     def _append(self, keys: Sequence[bytes], rows: Embeddings) -> None:
+        size = self._record.itemsize
+        records = self._records(keys, rows)
+        if records.nbytes > self._max_bytes:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # two processes must not mix records
+                whole = file.seek(0, os.SEEK_END) // size * size
+                is_full = whole + records.nbytes > self._max_bytes
+                file.truncate(0 if is_full else whole)
+                file.write(records.tobytes())
+        except OSError as error:
+            self._tell(error)
+
+    def _records(self, keys: Sequence[bytes], rows: Embeddings) -> _Records:
         records = np.zeros(len(keys), dtype=self._record)
         records["key"] = np.array(keys, dtype=f"V{KEY_BYTES}")
         records["embedding"] = rows
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # two commands at once must not mix records
-                whole = file.seek(0, 2) // self._record.itemsize * self._record.itemsize
-                file.truncate(whole)
-                file.write(records.tobytes())
-        except OSError:
-            return
+        records["check"] = [_check(record.tobytes()) for record in records]
+        return records
+
+    def _tell(self, error: OSError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"{self._path.parent}: {error.strerror or type(error).__name__}")
 
 
 def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:KEY_BYTES]
+
+
+def _check(record: bytes) -> int:
+    """Checksum of a record less its last field, which is for it."""
+    return zlib.crc32(record[:-4])

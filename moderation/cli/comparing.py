@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from moderation.adapters.text_cache import CachedTexts
 from moderation.cli.comparison import as_dict, lines, tables
 from moderation.cli.corpora import contents_of
 from moderation.cli.exits import CommandError, Exit
@@ -43,7 +42,7 @@ async def compare(settings: Settings, wanted: Wanted) -> Exit:
         new = load_named(wanted.new, settings, engine.encoder)
         corpus = await contents_of(wanted.on, wanted.recent, engine, settings)
         with ThreadPoolExecutor(os.cpu_count()) as executor:
-            comparer = _comparer(engine, settings, executor)
+            comparer = _comparer(engine, executor)
             run = partial(
                 comparer.compare, old.policy_set, new.policy_set, corpus, profile=wanted.profile
             )
@@ -57,15 +56,9 @@ async def compare(settings: Settings, wanted: Wanted) -> Exit:
     return Exit.ALLOW
 
 
-def _comparer(engine: Engine, settings: Settings, executor: ThreadPoolExecutor) -> PolicyComparer:
-    texts = CachedTexts(
-        settings.policies.cache_directory,
-        encoder_id=engine.encoder.encoder_id,
-        dim=engine.encoder.dim,
-        encoder=lambda: engine.texts,
-    )
+def _comparer(engine: Engine, executor: ThreadPoolExecutor) -> PolicyComparer:
     day = utc_now().date()
-    return PolicyComparer(encoder=engine.encoder, texts=texts, executor=executor, day=day)
+    return PolicyComparer(encoder=engine.encoder, texts=engine.texts, executor=executor, day=day)
 
 
 def _show(comparison: Comparison, wanted: Wanted) -> None:

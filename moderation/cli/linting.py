@@ -9,7 +9,6 @@ from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.policy_yaml.document_cache import DocumentCache
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
-from moderation.adapters.text_cache import CachedTexts
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.lint_forms import ERROR, FORMS, WARNING, Told
 from moderation.cli.output import say
@@ -19,6 +18,7 @@ from moderation.core.lint import Finding, Lint, lint
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
+from moderation.loading import kept_texts
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.settings import Settings, bundle_store
@@ -101,11 +101,10 @@ def _look(
 def _findings(
     policy_set: PolicySet, settings: Settings, encoder: EncoderInfo, limit: TokenLimit
 ) -> tuple[Finding, ...]:
-    texts = CachedTexts(
-        settings.policies.cache_directory,
-        encoder_id=encoder.encoder_id,
-        dim=encoder.dim,
-        encoder=lambda: load_encoder(
+    texts = kept_texts(
+        settings,
+        encoder,
+        lambda: load_encoder(
             settings.encoder.bundle,
             store=bundle_store(settings),
             device=settings.encoder.device,

@@ -53,6 +53,8 @@ class _Built:
     pin: Pin | None = None
     overruled: Pin | None = None
     """A pin that was in place of something else than what the source means now."""
+    texts: frozenset[str] = frozenset()
+    """What had to be embedded, if it was compiled anew."""
 
 
 class PolicyStore:
@@ -73,6 +75,8 @@ class PolicyStore:
     ) -> None:
         self._source = source
         self._phrases = PhraseEmbeddings(text_encoder)
+        self._texts_in_use: frozenset[str] = frozenset()
+        """Of the active set."""
         self._encoder = encoder
         self._telemetry = telemetry
         self._clock = clock
@@ -201,8 +205,8 @@ class PolicyStore:
             on = {policy.id for policy in policy_set.policies if policy.is_on(today)}
             if on == active.positions.keys():
                 return _Built(active, 0, origin, pin)
-        in_use = texts_to_embed(active.policy_set) if active else frozenset[str]()
-        embedded = self._phrases.embed(texts_to_embed(policy_set), active=in_use)
+        wanted = texts_to_embed(policy_set)
+        embedded = self._phrases.embed(wanted, active=self._texts_in_use)
         compiled = compile_policies(
             policy_set,
             encoder_id=self._encoder.encoder_id,
@@ -210,8 +214,9 @@ class PolicyStore:
             embedding_by_text=self._phrases.by_text,
             day=today,
             is_starter=self._encoder.is_starter,
+            former=active,
         )
-        return _Built(compiled, embedded, origin, pin)
+        return _Built(compiled, embedded, origin, pin, texts=wanted)
 
     async def _activate(self, built: _Built, problems: tuple[Problem, ...], seconds: float) -> None:
         last, now = self._status, self._clock()
@@ -228,6 +233,7 @@ class PolicyStore:
         )
         self.activated.set()
         if not is_same:
+            self._texts_in_use = built.texts
             self._telemetry.policies_loaded(
                 version=version,
                 policies=len(built.compiled.policies),

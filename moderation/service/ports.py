@@ -191,6 +191,10 @@ class Telemetry(Protocol):
         """An activated set could not be kept on disk; a restart could not fall back on it."""
         ...
 
+    def texts_not_kept(self, reason: str) -> None:
+        """Embeddings of the policies' texts cannot be kept; the next start takes longer."""
+        ...
+
     def policies_unchanged(self, *, version: str) -> None:
         """The source was read again and means the same."""
         ...

@@ -112,7 +112,14 @@ class PolicySettings(_Section):
         False, description="Activate no policy set that fails its tests, or that has none."
     )
     cache_directory: Path = Field(
-        Path("var/cache"), description="Where commands keep embeddings of the policies' texts."
+        Path("var/cache"),
+        description="Where embeddings of the policies' texts are kept, by the server and by "
+        "commands, so that the next start need not compute them.",
+    )
+    cache_max_bytes: int = Field(
+        256 * 2**20,
+        ge=0,
+        description="Most that they may take for one encoder, about 2 KB a text; 0 keeps none.",
     )
     state_directory: Path = Field(
         Path("var/policies"),

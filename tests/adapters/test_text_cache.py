@@ -1,19 +1,37 @@
 """Embeddings of texts are computed once, whatever becomes of the file."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from moderation.adapters.text_cache import CachedTexts
+from moderation.adapters.text_cache import KEY_BYTES, CachedTexts, ignored
 from moderation.core.content import Embeddings
 from moderation.service.ports import TextEncoder
 from tests.contracts import TextEncoderContract
 from tests.fakes import FAKE_DIM, FakeEncoder, embedding_of
 
+RECORD = KEY_BYTES + 4 * FAKE_DIM + 4
 
-def cached(directory: Path, encoder: FakeEncoder, encoder_id: str = "e") -> CachedTexts:
-    return CachedTexts(directory, encoder_id=encoder_id, dim=FAKE_DIM, encoder=lambda: encoder)
+
+def cached(
+    directory: Path,
+    encoder: FakeEncoder,
+    encoder_id: str = "e",
+    *,
+    max_bytes: int = 2**20,
+    warn: Callable[[str], None] = ignored,
+) -> CachedTexts:
+    return CachedTexts(
+        directory,
+        encoder_id=encoder_id,
+        dim=FAKE_DIM,
+        encoder=lambda: encoder,
+        max_bytes=max_bytes,
+        warn=warn,
+    )
 
 
 def expected(*texts: str) -> Embeddings:
@@ -42,7 +60,7 @@ def test_the_encoder_is_not_even_loaded_when_all_is_known(tmp_path: Path) -> Non
     def never() -> TextEncoder:
         raise AssertionError("it was loaded")
 
-    known = CachedTexts(tmp_path, encoder_id="e", dim=FAKE_DIM, encoder=never)
+    known = CachedTexts(tmp_path, encoder_id="e", dim=FAKE_DIM, encoder=never, max_bytes=2**20)
 
     assert np.array_equal(known.encode_texts(["a gun"]), expected("a gun"))
 
@@ -65,7 +83,7 @@ def test_encoders_do_not_share_a_file(tmp_path: Path) -> None:
     assert other.texts == ["a gun"]
 
 
-@pytest.mark.parametrize("cut", [1, 100, FAKE_DIM * 4 + 16])
+@pytest.mark.parametrize("cut", [1, 100, RECORD])
 def test_a_file_that_was_cut_short_is_used_as_far_as_it_goes(tmp_path: Path, cut: int) -> None:
     cached(tmp_path, FakeEncoder()).encode_texts(["a gun", "a cat"])
     (path,) = tmp_path.iterdir()
@@ -86,3 +104,112 @@ def test_a_directory_that_cannot_be_written_costs_only_time(tmp_path: Path) -> N
     rows = cached(tmp_path / "file", FakeEncoder()).encode_texts(["a gun"])
 
     assert np.array_equal(rows, expected("a gun"))
+
+
+def test_a_directory_that_cannot_be_written_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told: list[str] = []
+    texts = cached(tmp_path / "file", FakeEncoder(), warn=told.append)
+
+    texts.encode_texts(["a gun"])
+    texts.encode_texts(["a cat"])
+
+    assert len(told) == 1
+    assert str(tmp_path / "file") in told[0]
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "e.texts").mkdir()
+    told: list[str] = []
+
+    rows = cached(tmp_path, FakeEncoder(), warn=told.append).encode_texts(["a gun"])
+
+    assert np.array_equal(rows, expected("a gun"))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("place", range(0, RECORD, 5))
+def test_a_spoiled_record_is_computed_anew(tmp_path: Path, place: int) -> None:
+    cached(tmp_path, FakeEncoder()).encode_texts(["a gun", "a cat"])
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    second, third = FakeEncoder(), FakeEncoder()
+
+    rows = cached(tmp_path, second).encode_texts(["a gun", "a cat"])
+    again = cached(tmp_path, third).encode_texts(["a gun", "a cat"])
+
+    assert second.texts == ["a gun"]
+    assert third.texts == []
+    assert np.array_equal(rows, expected("a gun", "a cat"))
+    assert np.array_equal(again, rows)
+
+
+def test_a_file_of_something_else_costs_only_time(tmp_path: Path) -> None:
+    (tmp_path / "e.texts").write_bytes(bytes(range(256)) * 40)
+
+    rows = cached(tmp_path, FakeEncoder()).encode_texts(["a gun"])
+
+    assert np.array_equal(rows, expected("a gun"))
+
+
+def test_what_another_process_adds_is_found(tmp_path: Path) -> None:
+    one, other = FakeEncoder(), FakeEncoder()
+    mine, theirs = cached(tmp_path, one), cached(tmp_path, other)
+    mine.encode_texts(["a gun"])
+
+    theirs.encode_texts(["a gun", "a cat"])
+    mine.encode_texts(["a cat"])
+
+    assert one.texts == ["a gun"]
+    assert other.texts == ["a cat"]
+
+
+def test_a_full_file_is_begun_anew(tmp_path: Path) -> None:
+    encoder = FakeEncoder()
+    texts = cached(tmp_path, encoder, max_bytes=2 * RECORD)
+
+    for text in ("a gun", "a cat", "a dog", "a cat", "a dog"):
+        texts.encode_texts([text])
+
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size == 2 * RECORD
+    assert encoder.texts == ["a gun", "a cat", "a dog", "a cat"]
+
+
+def test_a_file_begun_anew_by_another_process_gives_no_wrong_row(tmp_path: Path) -> None:
+    mine = cached(tmp_path, FakeEncoder())
+    mine.encode_texts(["a gun", "a cat"])
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    cached(tmp_path, FakeEncoder()).encode_texts(["a dog", "a knife", "a tree"])
+
+    rows = mine.encode_texts(["a gun", "a cat", "a knife"])
+
+    assert np.array_equal(rows, expected("a gun", "a cat", "a knife"))
+
+
+@pytest.mark.parametrize("max_bytes", [0, RECORD - 1])
+def test_what_has_no_room_is_not_kept(tmp_path: Path, max_bytes: int) -> None:
+    cached(tmp_path, FakeEncoder(), max_bytes=max_bytes).encode_texts(["a gun"])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(200)]
+
+    with ThreadPoolExecutor(4) as executor:
+        for start in range(4):
+            executor.submit(_write_one_by_one, tmp_path, texts[start::4])
+
+    encoder = FakeEncoder()
+    assert np.array_equal(cached(tmp_path, encoder).encode_texts(texts), expected(*texts))
+    assert encoder.texts == []
+
+
+def _write_one_by_one(directory: Path, texts: list[str]) -> None:
+    own = cached(directory, FakeEncoder())
+    for text in texts:
+        own.encode_texts([text])

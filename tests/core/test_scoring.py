@@ -174,6 +174,41 @@ def test_a_text_that_was_not_embedded_is_a_bug_and_says_so() -> None:
         compiled_on_axes(a_policy(phrases=["a harpoon"]))
 
 
+@given(
+    before=st.lists(st.sampled_from("abcde"), min_size=1, unique=True),
+    after=st.lists(st.sampled_from("abcde"), min_size=1, unique=True),
+    edited=st.sets(st.sampled_from("abcde")),
+    data=st.data(),
+)
+def test_what_is_taken_over_from_the_former_set_is_what_would_have_been_compiled(
+    before: list[str], after: list[str], edited: set[str], data: st.DataObject
+) -> None:
+    first = {name: data.draw(policies(name)) for name in "abcde"}
+    second = {name: data.draw(policies(name)) if name in edited else first[name] for name in first}
+    former = compiled_on_axes(*(first[name] for name in before))
+    new = [second[name] for name in after]
+
+    taken_over = compiled_on_axes(*new, former=former)
+    anew = compiled_on_axes(*new)
+
+    for side, expected in (
+        (taken_over.phrases, anew.phrases),
+        (taken_over.contrast, anew.contrast),
+    ):
+        assert np.array_equal(side.matrix, expected.matrix)
+        assert (side.phrases, side.spans) == (expected.phrases, expected.spans)
+
+
+def test_what_did_not_change_needs_no_embeddings_again() -> None:
+    kept, edited = a_policy("kept", phrases=["a gun"]), a_policy("new", phrases=["a toy"])
+    former = compiled_on_axes(kept)
+
+    policies = a_policy_set(kept, edited)
+    new = compiled(policies, embedding_by_text={"a toy": AXIS["a toy"]}, former=former)
+
+    assert set(new.positions) == {"kept", "new"}
+
+
 def test_policies_without_contrast_stand_beside_those_with() -> None:
     policies = compiled(a_policy_set(a_policy("a"), a_policy("b", contrast=["a toy"])))
 

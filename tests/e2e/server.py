@@ -22,6 +22,7 @@ START_S = 30.0
 STOP_S = 30.0
 PATIENCE_S = 20.0
 STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
+CACHE = "MODERATION_POLICIES__CACHE_DIRECTORY"
 DRAIN = "MODERATION_SERVER__DRAIN_S"
 
 
@@ -92,7 +93,7 @@ def running_server(
     otherwise, it stops without waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
-        memory = {STATE: str(state or forgotten), DRAIN: "0"}
+        memory = {STATE: str(state or forgotten), CACHE: forgotten, DRAIN: "0"}
         command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
         command += ["--policies", str(policies), "--log-format", "json", *flags]
         with _running(command, {**os.environ, **memory, **(env or {})}, ready) as server:

@@ -91,17 +91,17 @@ def decode(content: bytes) -> str:
 
 def _identity(directory: Path, name: str) -> tuple[str | int, ...]:
     try:
-        status = os.stat(directory / name)  # of the file itself, where the name is a link
+        # Of the file itself, where the name is a link; pathlib would take longer than the call.
+        status = os.stat(f"{directory}/{name}")
     except OSError:
         return (name,)
     return (name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _read_inside(directory: Path, name: str) -> bytes:
-    root = os.path.realpath(directory, strict=True)
-    path = os.path.realpath(directory / name, strict=True)
-    if os.path.commonpath([root, path]) != root:
-        raise Flawed(Flaw(None, "is a link that leads out of the directory; copy the file instead"))
+    path = f"{directory}/{name}"
+    if os.path.islink(path):
+        path = _target_inside(directory, name)
     with open(path, "rb", opener=_opener) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -113,6 +113,14 @@ def _read_inside(directory: Path, name: str) -> bytes:
         message = f"is too large: {size} bytes; at most {MAX_FILE_BYTES} are allowed"
         raise Flawed(Flaw(None, message))
     return content
+
+
+def _target_inside(directory: Path, name: str) -> str:
+    root = os.path.realpath(directory, strict=True)
+    path = os.path.realpath(directory / name, strict=True)
+    if os.path.commonpath([root, path]) != root:
+        raise Flawed(Flaw(None, "is a link that leads out of the directory; copy the file instead"))
+    return path
 
 
 def _opener(path: str, flags: int) -> int:
