@@ -24,6 +24,7 @@ MEANING: Mapping[str, str] = {
     "W108": "a calibration was made for an earlier wording",
     "W109": "a policy has expired",
     "W110": "no profile selects a policy",
+    "W111": "a policy has no contrast",
 }
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_ESCAPES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

@@ -1,5 +1,7 @@
 """Which pictures a command line means: files as they are named, folders by their endings."""
 
+import hashlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,8 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
 ENDINGS = ", ".join(sorted(PICTURE_SUFFIXES))
 MOST_ENDINGS_TOLD = 5
+MAX_PATH_LENGTH = 240
+"""An id may be longer by the number of a path that is named again."""
 
 
 def find_pictures(paths: Iterable[Path], *, tell_skipped: bool = False) -> list[Path]:
@@ -30,6 +34,23 @@ def find_pictures(paths: Iterable[Path], *, tell_skipped: bool = False) -> list[
     if skipped and tell_skipped:
         print(_told(skipped), file=sys.stderr)
     return found
+
+
+def content_ids(pictures: Iterable[Path]) -> list[str]:
+    """A content id for each: its path as it was named, the same in every run.
+
+    Ids lead nowhere: no leading slash, no `..`. A path that is no id, or is named twice, has a
+    digest or a number in its place or at its end.
+    """
+    ids: list[str] = []
+    named: Counter[str] = Counter()
+    for picture in pictures:
+        inside = "/".join(part for part in picture.parts if part not in {picture.anchor, ".."})
+        is_id = inside.isprintable() and 1 <= len(inside) <= MAX_PATH_LENGTH
+        one = inside if is_id else f"sha256:{hashlib.sha256(os.fsencode(picture)).hexdigest()}"
+        named[one] += 1
+        ids.append(one if named[one] == 1 else f"{one}#{named[one]}")
+    return ids
 
 
 def read_picture(path: Path, *, max_bytes: int) -> bytes:

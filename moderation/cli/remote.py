@@ -11,7 +11,7 @@ from rich.table import Table
 
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable, say, say_table
-from moderation.cli.pictures import read_picture
+from moderation.cli.pictures import content_ids, read_picture
 from moderation.cli.report import Judged, as_dict, report
 from moderation.client import (
     Action,
@@ -78,14 +78,16 @@ async def judged_by_server(
 ) -> AsyncGenerator[Judged, None]:
     """Each picture's outcome as soon as it is known; what cannot be read comes last."""
     unreadable: list[Judged] = []
+    ids = content_ids(pictures)
+    place_by_id = {one: place for place, one in enumerate(ids)}
     results = client.moderate_stream(
-        _read(pictures, unreadable),
+        _read(pictures, ids, unreadable),
         profile=options.profile,
         include_all_verdicts=options.include_all_verdicts,
     )
     async with aclosing(results):
         async for result in results:
-            yield _judged(result)
+            yield _judged(result, place_by_id[result.content_id])
     for one in unreadable:
         yield one
 
@@ -134,22 +136,24 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "runtime", f"onnxruntime {build.onnxruntime_version}"
 
 
-async def _read(pictures: Sequence[Path], unreadable: list[Judged]) -> AsyncIterator[Item]:
+async def _read(
+    pictures: Sequence[Path], ids: Sequence[str], unreadable: list[Judged]
+) -> AsyncIterator[Item]:
     for place, picture in enumerate(pictures):
         try:
             image = await asyncio.to_thread(read_picture, picture, max_bytes=MAX_MESSAGE_BYTES)
         except OSError as error:
             unreadable.append(Judged(place, problem=f"cannot be read: {error.strerror}"))
         else:
-            yield Item(image, str(place))
+            yield Item(image, ids[place])
 
 
-def _judged(result: Result) -> Judged:
+def _judged(result: Result, place: int) -> Judged:
     error = result.error
     if error is None:
-        return Judged(int(result.content_id), result.decision)
+        return Judged(place, result.decision)
     if error.field.startswith("content."):
-        return Judged(int(result.content_id), problem=str(error))
+        return Judged(place, problem=str(error))
     raise _command_error(error)
 
 

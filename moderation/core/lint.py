@@ -25,6 +25,8 @@ COLLISION = 0.8
 FOREIGN_SHARE = 0.3
 """Of a text's letters; a name or a word in another script is let pass."""
 MULTILINGUAL_FAMILIES = frozenset({"siglip2"})
+FAMILIES_THAT_NEED_CONTRAST = frozenset({"clip", "siglip", "siglip2"})
+"""Whose score defaults expect a margin; a similarity alone, scaled alike, is always high."""
 ROWS_AT_ONCE = 2048
 
 CountCut = Callable[[Sequence[str]], Sequence[int]]
@@ -168,6 +170,20 @@ def unused_policies(looked_at: Lint) -> Iterator[Finding]:
             yield Finding("W110", policy.id, "id", "", message, "add it to a profile")
 
 
+def lone_phrases(looked_at: Lint) -> Iterator[Finding]:
+    """Policies that compare with nothing, where a similarity alone says little."""
+    if looked_at.encoder.family not in FAMILIES_THAT_NEED_CONTRAST:
+        return
+    for position, policy in enumerate(looked_at.compiled.policies):
+        if not policy.contrast and not looked_at.compiled.calibrated[position]:
+            message = (
+                f"has no contrast: to encoder {looked_at.encoder.name} every picture is a little "
+                "like every text, so that nearly all would be flagged"
+            )
+            cure = "add contrast phrases, or background to lists.yaml"
+            yield Finding("W111", policy.id, "phrases", "", message, cure)
+
+
 RULES: tuple[Callable[[Lint], Iterator[Finding]], ...] = (
     cut_texts,
     repeated_texts,
@@ -179,6 +195,7 @@ RULES: tuple[Callable[[Lint], Iterator[Finding]], ...] = (
     stale_fits,
     expired_policies,
     unused_policies,
+    lone_phrases,
 )
 
 

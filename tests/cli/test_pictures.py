@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from moderation.cli.exits import CommandError, Exit
-from moderation.cli.pictures import find_pictures, read_picture
+from moderation.cli.pictures import content_ids, find_pictures, read_picture
+from moderation.core.content import Content
 
 
 def test_a_named_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
@@ -58,3 +59,19 @@ def test_of_a_file_that_is_too_large_no_more_is_read_than_shows_it(tmp_path: Pat
         sparse.truncate(10 * 2**30)
 
     assert len(read_picture(file, max_bytes=1000)) == 1001
+
+
+def test_a_picture_s_id_is_its_path_as_it_was_named() -> None:
+    pictures = [Path("uploads/a.jpg"), Path("./b.jpg"), Path("/srv/c.jpg"), Path("../up/d.jpg")]
+
+    assert content_ids(pictures) == ["uploads/a.jpg", "b.jpg", "srv/c.jpg", "up/d.jpg"]
+
+
+def test_every_id_is_of_its_own_and_one_that_the_service_takes() -> None:
+    odd = ["x" * 250, "line\nbreak", "bad\udcff.jpg", "a.jpg", "../a.jpg", "/a.jpg"]
+
+    ids = content_ids(Path(name) for name in odd)
+
+    assert len(set(ids)) == len(odd)
+    assert ids[3:] == ["a.jpg", "a.jpg#2", "a.jpg#3"]
+    assert [Content(b"bytes", one).content_id for one in ids] == ids

@@ -60,7 +60,7 @@ def test_good_policies_are_let_pass() -> None:
 
 
 def test_every_rule_has_a_code_of_its_own() -> None:
-    assert len(RULES) == 10
+    assert len(RULES) == 11
 
 
 def test_a_text_longer_than_the_encoder_reads_is_told_under_its_longest_template() -> None:
@@ -142,7 +142,7 @@ def test_a_contrast_phrase_that_would_be_flagged_is_told() -> None:
 
 @pytest.mark.parametrize("text", ["оружие", "銃を持つ人", "سلاح", "a gun и большой меч"])
 def test_a_text_in_a_script_that_the_encoder_does_not_read_is_told(text: str) -> None:
-    policy = a_policy(phrases=["a gun", text])
+    policy = a_policy(phrases=["a gun", text], contrast=["a cup"])
 
     assert told(policy) == [("W106", "weapons", "phrases", text)]
     assert told(policy, family="siglip2") == []
@@ -200,3 +200,16 @@ def test_many_phrases_are_compared_in_parts_without_mixing_them_up() -> None:
     (finding,) = found(many, other, vectors={"look-alike": near("thing 2500", 0.9)})
 
     assert (finding.code, finding.text) == ("W103", "thing 2500")
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip", "siglip2"])
+def test_a_policy_that_compares_with_nothing_is_told_where_that_flags_everything(
+    family: str,
+) -> None:
+    lonely, compared = (
+        a_policy("a", contrast=[]),
+        a_policy("b", phrases=["a cat"], contrast=["a cup"]),
+    )
+
+    assert told(lonely, compared, family=family) == [("W111", "a", "phrases", "")]
+    assert told(lonely, compared, family="another") == []
