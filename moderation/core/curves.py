@@ -48,7 +48,9 @@ class Curves:
 
     def apply(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities 0..1 for raw scores; both float64[..., policies]."""
-        score = _sigmoid((raw - self.bias) / self.temperature)
+        score = np.asarray(raw - self.bias)
+        score /= self.temperature
+        _to_sigmoid(score)
         if self.stepped.size:
             score[..., self.stepped] = self._along_lines(raw[..., self.stepped])
         return score
@@ -74,6 +76,10 @@ class Curves:
         return np.asarray(low + np.clip(share, 0.0, 1.0) * (high - low), dtype=np.float64)
 
 
-def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_sigmoid(logit: NDArray[np.float64]) -> None:
+    """In its place: a diff applies curves to tens of millions of scores."""
     # Half a tanh cannot overflow, unlike exp of a large negative logit.
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+    logit *= 0.5
+    np.tanh(logit, out=logit)
+    logit += 1.0
+    logit *= 0.5

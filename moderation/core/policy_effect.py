@@ -20,7 +20,6 @@ from moderation.core.decision import actions_of, enforced_on, is_audited
 from moderation.core.policy import Action
 from moderation.core.policy_plan import LinedUp, Plan
 from moderation.core.proportions import Share
-from moderation.core.rescoring import rescore
 from moderation.core.scoring import score
 
 BINS = 20
@@ -146,11 +145,7 @@ def effects(plan: Plan, total: Tally) -> tuple[Effect, dict[str, Effect]]:
 
 def tally(plan: Plan, corpus: Corpus, *, offset: int = 0) -> Tally:
     """Judge contents, at least one, by both sides; the first is the `offset`-th of all."""
-    before = _lined_up(rescore(corpus, plan.old.side.compiled), plan.old.at)
-    after = np.where(plan.new.at < 0, np.nan, before)
-    if plan.rescored is not None:
-        anew = plan.rescored_at >= 0
-        after[:, anew] = rescore(corpus, plan.rescored)[:, plan.rescored_at[anew]]
+    before, after = plan.scores(corpus)
     close = np.flatnonzero(_is_close(before, plan.old) | _is_close(after, plan.new))
     for position in close[:MAX_RECHECKED]:
         frames = corpus.frames_of(int(position))
@@ -182,7 +177,9 @@ def _count(
     will = actions_of(after, plan.new.review, plan.new.block)
     content_was = _on_contents(was, plan.old, content_ids)
     content_will = _on_contents(will, plan.new, content_ids)
-    content, column = np.nonzero(was[:, plan.touched] != will[:, plan.touched])
+    # `take` keeps contents in rows, where an index would turn the arrays around.
+    touched_was, touched_will = (one.take(plan.touched, axis=1) for one in (was, will))
+    content, column = np.nonzero(touched_was != touched_will)
     policy = plan.touched[column]
     flips = _moves(content, policy, was, will, before, after)
     whole = np.flatnonzero(content_was != content_will)
@@ -194,20 +191,16 @@ def _count(
     return Tally(
         contents=len(before),
         actions=_transitions(content_was[:, None], content_will[:, None])[0],
-        verdicts=_transitions(was[:, plan.touched], will[:, plan.touched]),
-        before=_histogram(before[:, plan.touched]),
-        after=_histogram(after[:, plan.touched]),
+        verdicts=_transitions(touched_was, touched_will),
+        before=_histogram(before.take(plan.touched, axis=1)),
+        after=_histogram(after.take(plan.touched, axis=1)),
         flips=flips,
         moved=_most_moved(plan, was, will, before, after),
     )
 
 
 def _scores_alone(frames: Embeddings, lined: LinedUp) -> NDArray[np.float64]:
-    return np.asarray(_lined_up(score(frames, lined.side.compiled).score[None], lined.at)[0])
-
-
-def _lined_up(scores: NDArray[np.float64], at: NDArray[np.intp]) -> NDArray[np.float64]:
-    return np.where(at < 0, np.nan, scores[:, at])
+    return np.asarray(lined.scores(score(frames, lined.side.compiled).score[None])[0])
 
 
 def _is_close(scores: NDArray[np.float64], lined: LinedUp) -> NDArray[np.bool_]:
@@ -251,11 +244,12 @@ def _transitions(was: NDArray[np.int_], will: NDArray[np.int_]) -> Counts:
 
 def _histogram(scores: NDArray[np.float64]) -> Counts:
     columns = scores.shape[1]
+    cell = np.minimum(scores * BINS, BINS - 1)  # a score of 1 belongs into the last bin
     # What does not judge goes into a bin of its own, which is thrown away.
-    number = np.minimum(np.nan_to_num(scores * BINS, nan=BINS).astype(np.int64), BINS)
-    number = np.where(scores == 1.0, BINS - 1, number)
-    cell = number + np.arange(columns) * (BINS + 1)
-    counts = np.bincount(cell.ravel(), minlength=columns * (BINS + 1))
+    np.copyto(cell, BINS, where=np.isnan(scores))
+    np.trunc(cell, out=cell)
+    cell += np.arange(columns) * (BINS + 1)
+    counts = np.bincount(cell.ravel().astype(np.intp), minlength=columns * (BINS + 1))
     return counts.reshape(columns, BINS + 1)[:, :BINS]
 
 
@@ -267,9 +261,9 @@ def _most_moved(
     after: NDArray[np.float64],
 ) -> Moves:
     columns = np.flatnonzero((plan.rescored_at >= 0) & (plan.old.at >= 0))
-    distance = np.abs(after[:, columns] - before[:, columns])
+    nearness = -np.abs(after.take(columns, axis=1) - before.take(columns, axis=1))
     most = min(MOST_MOVED, len(before))
-    chosen = np.argpartition(-distance, most - 1, axis=0)[:most]
+    chosen = np.argpartition(nearness, most - 1, axis=0)[:most]
     policy = np.broadcast_to(columns, chosen.shape)
     return _furthest(_moves(chosen.ravel(), policy.ravel(), was, will, before, after))
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.core.calibration import Fit
+from moderation.core.corpus import Corpus
 from moderation.core.policy import Policy
-from moderation.core.rescoring import rounding_of
+from moderation.core.rescoring import Rescoring, rounding_of
 from moderation.core.scoring import CompiledPolicies, ProfileCuts
 from moderation.core.solving import fit_of
 
@@ -67,6 +68,10 @@ class LinedUp:
             rounding=rounding_of(side.compiled)[at],
         )
 
+    def scores(self, by_side: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores by the side's policies in this order, NaN where one does not judge there."""
+        return np.where(self.at < 0, np.nan, by_side.take(self.at, axis=1))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,6 +84,8 @@ class Plan:
     """The policies of the new side whose old scores do not hold; None if there are none."""
     rescored_at: NDArray[np.intp]
     """Position among those; -1 where the old score holds, or there is no new one."""
+    rescoring: Rescoring
+    """Scores by the old side, and by the rescored policies if there are any."""
     touched: NDArray[np.intp]
     """Positions, in this plan, of the policies whose verdicts may differ."""
 
@@ -100,9 +107,20 @@ class Plan:
             new=after,
             rescored=rescored,
             rescored_at=rescored_at,
+            rescoring=Rescoring.of(old.compiled, *([rescored] if rescored else [])),
             # A policy that judges on one side only has infinite cuts on the other.
             touched=np.flatnonzero((rescored_at >= 0) | cut_moved | (before.acts != after.acts)),
         )
+
+    def scores(self, corpus: Corpus) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By either side, float64[contents, policies of the plan], NaN where one does not judge."""
+        by_old, *anew = self.rescoring.scores(corpus)
+        before = self.old.scores(by_old)
+        after = np.where(self.new.at < 0, np.nan, before)
+        for scores in anew:  # one, if any policy is scored anew
+            columns = np.flatnonzero(self.rescored_at >= 0)
+            after[:, columns] = scores.take(self.rescored_at[columns], axis=1)
+        return before, after
 
 
 def to_rescore(old: Side, new: Side) -> tuple[Policy, ...]:

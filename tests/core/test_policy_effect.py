@@ -25,8 +25,8 @@ from moderation.core.policy_effect import (
     tally,
 )
 from moderation.core.policy_plan import Plan, Side, to_rescore
-from moderation.core.rescoring import ROUNDING, rescore, rounding_of
-from moderation.core.scoring import score
+from moderation.core.rescoring import ROUNDING, Rescoring, rescore, rounding_of
+from moderation.core.scoring import CompiledPolicies, compile_policies, score
 from tests.builders import SCALE, a_policy, a_policy_set, compiled
 from tests.fakes import embedding_of
 
@@ -217,6 +217,50 @@ def test_many_policies_are_reduced_in_runs_without_mixing_them_up() -> None:
     best = rescore(corpus, ready).argmax(axis=1)
 
     assert [ready.policies[n].id for n in best] == [f"p{n}" for n in range(0, 2400, 30)]
+
+
+@given(policy_sets(), policy_sets())
+@settings(max_examples=60, deadline=None)
+def test_two_sets_scored_together_score_as_each_does_alone(
+    first: PolicySet, second: PolicySet
+) -> None:
+    one, other = (compiled(policies, scale=SHARPER) for policies in (first, second))
+    corpus = a_corpus(12)
+
+    both = Rescoring.of(one, other).scores(corpus)
+
+    for found, ready in zip(both, (one, other), strict=True):
+        assert np.all(np.abs(found - rescore(corpus, ready)) <= rounding_of(ready))
+
+
+def test_what_two_sets_share_is_multiplied_once() -> None:
+    one = compiled(a_policy_set(a_policy("a", phrases=THINGS), a_policy("b", phrases=THINGS[:2])))
+    other = compiled(
+        a_policy_set(
+            a_policy("a", phrases=[*THINGS[2:], "a dog"]), a_policy("c", phrases=["a cat"])
+        )
+    )
+
+    phrases = Rescoring.of(one, other).phrases
+
+    fresh = 2  # the dog and the cat
+    assert len(phrases.matrix) == len(THINGS) + 2 + fresh
+
+
+def test_two_texts_of_one_meaning_are_two_phrases() -> None:
+    gun = embedding_of("a gun")
+    alike = {"one": gun, "another": gun, "a third": gun, "a kitten": embedding_of("a kitten")}
+
+    def ready(*phrases: str) -> CompiledPolicies:
+        policy = a_policy("a", phrases=phrases, templates=("{}",), aggregation="top_k_mean")
+        return compile_policies(
+            a_policy_set(policy), encoder_id="fake", scale=SHARPER, embedding_by_text=alike
+        )
+
+    old, new = ready("one", "another", "a kitten"), ready("a third", "another", "one")
+
+    for found, alone in zip(Rescoring.of(old, new).scores(a_corpus(20)), (old, new), strict=True):
+        assert np.allclose(found, rescore(a_corpus(20), alone), atol=1e-6)
 
 
 def test_only_what_could_have_changed_is_looked_at() -> None:
