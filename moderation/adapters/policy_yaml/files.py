@@ -8,6 +8,7 @@ have other files of the machine quoted in an error message.
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from moderation.adapters.policy_yaml.tree import Flaw, Flawed, Place
@@ -48,9 +49,9 @@ def list_policy_files(directory: Path) -> list[str]:
     return found
 
 
-def fingerprint(directory: Path) -> tuple[tuple[str | int, ...], ...]:
-    """What tells one state of the policy files from another without reading them."""
-    return tuple(_identity(directory, name) for name in list_policy_files(directory))
+def fingerprint(directory: Path) -> Mapping[str, tuple[int, ...]]:
+    """By name, what tells one state of the policy files from another without reading them."""
+    return {name: _identity(directory, name) for name in list_policy_files(directory)}
 
 
 def stem_of(name: str) -> str:
@@ -89,13 +90,13 @@ def decode(content: bytes) -> str:
     return text
 
 
-def _identity(directory: Path, name: str) -> tuple[str | int, ...]:
+def _identity(directory: Path, name: str) -> tuple[int, ...]:
     try:
         # Of the file itself, where the name is a link; pathlib would take longer than the call.
         status = os.stat(f"{directory}/{name}")
     except OSError:
-        return (name,)
-    return (name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _read_inside(directory: Path, name: str) -> bytes:

@@ -17,7 +17,6 @@ from moderation.adapters.policy_yaml.document import ReadDocument, read_document
 from moderation.adapters.policy_yaml.files import (
     decode,
     fingerprint,
-    list_policy_files,
     read_policy_file,
     shown_name,
     stem_of,
@@ -144,7 +143,7 @@ def _read_all(directory: Path) -> Mapping[str, bytes | Flawed]:
     content_by_name: dict[str, bytes | Flawed] = {}
     for _ in range(MOST_READINGS):
         before = fingerprint(directory)
-        content_by_name = {name: _content(directory, name) for name in list_policy_files(directory)}
+        content_by_name = {name: _content(directory, name) for name in before}
         if fingerprint(directory) == before:
             break
     return content_by_name
@@ -194,11 +193,12 @@ def _taxonomy(files: Mapping[str, CategoriesFile]) -> Taxonomy:
 
 def _second_flaws(shown: str, meaning: Mapping[str, Meaning]) -> FlawsByName:
     flaws: dict[str, list[Flaw]] = {}
-    for stem in SHARED:
-        names = [name for name in meaning if stem_of(name) == stem]
-        for second in names[1:]:
-            message = f"there is {shown}/{shown_name(names[0])} already; keep one of them"
-            flaws[second] = [Flaw(None, message)]
+    first_by_stem: dict[str, str] = {}
+    for name in meaning:
+        stem = stem_of(name)
+        if stem in SHARED and (first := first_by_stem.setdefault(stem, name)) != name:
+            message = f"there is {shown}/{shown_name(first)} already; keep one of them"
+            flaws[name] = [Flaw(None, message)]
     return flaws
 
 
