@@ -234,6 +234,13 @@ class TelemetryContract:
             telemetry.encoder_shadowed(outcome)
         telemetry.encoder_stuck(31.5)
 
+    def test_the_decision_log_s_events_are_taken(self, telemetry: Telemetry) -> None:
+        telemetry.decisions_recorded(8, 9000)
+        telemetry.recording_failed("No space left on device")
+        telemetry.recording_failed("No space left on device")
+        telemetry.decision_not_recorded("No space left on device")
+        telemetry.decisions_recorded(1, 1100)
+
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:
             telemetry.policies_loaded(

@@ -225,6 +225,10 @@ class RecordingTelemetry:
         self.bindings: list[tuple[BoundEncoder | None, bool]] = []
         self.shadowed: list[ShadowOutcome] = []
         self.rejected: list[tuple[Problem, ...]] = []
+        self.recorded: list[int] = []
+        """Decisions written to the decision log together."""
+        self.unrecorded: list[str] = []
+        self.recording_failures: list[str] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code; what the gRPC adapter tells."""
 
@@ -266,6 +270,15 @@ class RecordingTelemetry:
 
     def activation_not_kept(self, reason: str) -> None:
         self.not_kept.append(reason)
+
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        self.recorded.append(count)
+
+    def decision_not_recorded(self, reason: str) -> None:
+        self.unrecorded.append(reason)
+
+    def recording_failed(self, reason: str) -> None:
+        self.recording_failures.append(reason)
 
     def texts_not_kept(self, reason: str) -> None:
         self.texts_lost.append(reason)
