@@ -19,6 +19,7 @@ from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
 from moderation.core.policy import BoundEncoder, PolicySet
+from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
 from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 
@@ -200,6 +201,31 @@ class FakeChangeFeed:
         while await self._news.get():
             yield
             self._news.task_done()
+
+
+class FakeRecordStore:
+    """Remembers records in memory; `full` makes it fail as a full disk would."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.full = False
+        self.tending = Gate()
+        self.fails_to_tend = False
+        self.batches: list[list[Judgement]] = []
+        self.lost: list[int] = []
+
+    def append(self, judgements: Sequence[Judgement], *, lost: int = 0) -> int:
+        self.gate.pass_through()
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.batches.append(list(judgements))
+        self.lost.append(lost)
+        return len(judgements)
+
+    def tend(self) -> None:
+        self.tending.pass_through()
+        if self.fails_to_tend:
+            raise OSError(errno.EIO, "Input/output error")
 
 
 class RecordingTelemetry:

@@ -38,15 +38,8 @@ def decisions_table(records: Iterable[DecisionRecord]) -> Table:
     table = Table("time", "decision", "content", "action", "why", "profile", "policies", box=None)
     for one in records:
         why = one.failure_code or one.deciding_policy_id or ("audit" if one.audited else "")
-        table.add_row(
-            one.decided_at[:19],
-            one.decision_id,
-            printable(one.content_id),
-            one.action,
-            why,
-            printable(one.profile),
-            one.policy_set_version[:12],
-        )
+        cells = (one.decided_at[:19], one.decision_id, one.content_id, one.action, why, one.profile)
+        table.add_row(*map(printable, (*cells, one.policy_set_version[:12])))
     return table
 
 

@@ -82,7 +82,7 @@ class DecisionRecord:
 
 
 def record_of(
-    judgement: Judgement, digest: Callable[[bytes], str], *, keep_embeddings: bool
+    judgement: Judgement, digest: Callable[[bytes], str], *, keep_embeddings: bool = False
 ) -> DecisionRecord:
     """The record of a judgement; `digest` names a content by the sha256 of its bytes."""
     decision = judgement.decision

@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,20 +70,15 @@ def writers_of(directory: Path) -> list[Path]:
 
 
 def places_of(segment: Path) -> Iterator[Place]:
-    """Every line of a segment; a last one without its end is what a writer is at, or a crash."""
+    """Every line of a segment; a last one without its end is what a writer is at, or a crash.
+
+    None if retention has removed it meanwhile.
+    """
     offset = 0
-    with segment.open("rb") as file:
+    with suppress(FileNotFoundError), segment.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             yield Place(segment, number, offset, raw)
             offset += len(raw)
-
-
-def sound_lines(directory: Path) -> Iterator[tuple[Place, Line | LineUnsound]]:
-    """Every line of every writer in its order, or what is wrong with it."""
-    for writer in writers_of(directory):
-        for segment in segments_of(writer):
-            for place in places_of(segment):
-                yield place, line_at(place)
 
 
 def line_at(place: Place) -> Line | LineUnsound:

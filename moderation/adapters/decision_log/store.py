@@ -7,6 +7,7 @@ error is raised and the file is as it was before.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -186,7 +187,12 @@ class DecisionLogStore:
             written.append(line)
         batch = b"".join(written)
         self._is_torn = True
-        _write_all(self._file, batch)
+        try:
+            _write_all(self._file, batch)
+        except OSError:
+            with suppress(OSError):  # it is tried again before the next write
+                self._mend()
+            raise
         self._is_torn, self._is_dirty = False, True
         self._size += len(batch)
         self._position = position
