@@ -81,9 +81,9 @@ class DecisionRecorder:
         self._waiting: list[_Waiting] = []
         self._unreported = 0
         """Lost answers that the log itself does not tell of yet."""
-        self._changed = asyncio.Event()
-        self._open = True
-        self._task: asyncio.Task[None] | None = None
+        self._is_writing = False
+        self._idle = asyncio.Event()
+        self._tending: asyncio.Task[None] | None = None
         self.status = LogStatus(mandatory=mandatory)
 
     @property
@@ -92,8 +92,8 @@ class DecisionRecorder:
         return len(self._waiting)
 
     async def __aenter__(self) -> Self:
-        """Start recording."""
-        self._task = asyncio.create_task(self._run())
+        """Start tending the store."""
+        self._tending = asyncio.create_task(self._tend())
         return self
 
     async def __aexit__(
@@ -103,10 +103,12 @@ class DecisionRecorder:
         traceback: TracebackType | None,
     ) -> None:
         """Write what waits, and end."""
-        self._open = False
-        self._changed.set()
-        if self._task is not None:
-            await self._task
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+        while self._is_writing:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def append(self, judgement: Judgement) -> None:
         """See DecisionLog."""
@@ -116,7 +118,10 @@ class DecisionRecorder:
         else:
             written = asyncio.get_running_loop().create_future()
             self._waiting.append(_Waiting(judgement, written))
-            self._changed.set()
+            if not self._is_writing:
+                self._is_writing = True
+                # Not yet: whoever else was judged in this turn of the loop comes along.
+                asyncio.get_running_loop().call_soon(self._write)
             problem = await written
         if problem:
             self._answer_without_record(problem)
@@ -128,62 +133,58 @@ class DecisionRecorder:
         self.status = replace(self.status, lost=self.status.lost + 1)
         self._telemetry.decision_not_recorded(problem)
 
-    async def _run(self) -> None:
+    def _write(self) -> None:
+        """Hand what waits to the worker thread, which tells when it is written."""
         loop = asyncio.get_running_loop()
-        tended_at = loop.time()
-        while self._open or self._waiting:
-            if self._waiting:
-                await self._write()
-            if loop.time() - tended_at >= self._tend_every_s:
-                await self._attempt(self._store.tend)
-                tended_at = loop.time()
-            await self._wait(tended_at + self._tend_every_s)
-
-    async def _write(self) -> None:
         batch, self._waiting = self._waiting, []
         lost, self._unreported = self._unreported, 0
-        n_bytes = 0
+        judgements = [one.judgement for one in batch]
 
-        def write() -> None:
-            nonlocal n_bytes
-            n_bytes = self._store.append([one.judgement for one in batch], lost=lost)
+        def work() -> None:
+            n_bytes, problem = 0, ""
+            try:
+                n_bytes = self._store.append(judgements, lost=lost)
+            except Exception as error:  # whatever ails the store must not leave answers waiting
+                problem = _told(error)
+                loop.call_soon_threadsafe(self._not_written, problem, lost)
+            loop.call_soon_threadsafe(self._written, batch, n_bytes, problem)
 
-        problem = await self._attempt(write)
-        if problem:
-            self._unreported += lost
-        else:
+        self._executor.submit(work)
+
+    def _not_written(self, problem: str, lost: int) -> None:
+        self._unreported += lost
+        self._failed(problem)
+
+    def _written(self, batch: Sequence[_Waiting], n_bytes: int, problem: str) -> None:
+        if not problem:
             records = self.status.records + len(batch)
             self.status = replace(self.status, records=records, problem="", failing_since=None)
             self._telemetry.decisions_recorded(len(batch), n_bytes)
         for one in batch:
             if not one.written.done():  # whoever asked may have gone away while we wrote
                 one.written.set_result(problem)
+        self._is_writing = bool(self._waiting)
+        if self._is_writing:
+            self._write()
+        else:
+            self._idle.set()
 
-    async def _attempt(self, work: Callable[[], None]) -> str:
-        """Why it failed; empty if it did not."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except Exception as error:  # whatever ails the store must not leave answers waiting
-            problem = f"{type(error).__name__}: {error}"
-            self._failed(problem)
-            return problem
-        return ""
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(self._tend_every_s)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._store.tend)
+            except Exception as error:  # the next time may go better; answers must go on
+                self._failed(_told(error))
 
     def _failed(self, problem: str) -> None:
         since = self.status.failing_since or self._clock()
         self.status = replace(self.status, problem=problem, failing_since=since)
         self._telemetry.recording_failed(problem)
 
-    async def _wait(self, until: float) -> None:
-        """Until there is something to write, it is time to tend, or this ends."""
-        if self._waiting or not self._open:
-            return
-        self._changed.clear()
-        try:
-            async with asyncio.timeout_at(until):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class _RecordsNothing:

@@ -65,8 +65,13 @@ class Line:
         return self.position.chain == _chained(before, self.digest)
 
 
-def write_line(kind: Kind, fields: Mapping[str, object], after: Position) -> tuple[bytes, Position]:
-    """The line that comes next, and where the chain stands then."""
+def as_json(fields: Mapping[str, object]) -> bytes:
+    """An object in ASCII: no reader takes anything inside for the end of a line."""
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def write_line(kind: Kind, fields: bytes, after: Position) -> tuple[bytes, Position]:
+    """The line that comes next, and where the chain stands then; the fields are `as_json`."""
     sequence = after.sequence + 1
     body = _body(kind, sequence, fields)
     digest = hashlib.sha256(body).hexdigest()
@@ -76,7 +81,7 @@ def write_line(kind: Kind, fields: Mapping[str, object], after: Position) -> tup
 
 def erased_line(line: Line, length: int, kept: Mapping[str, object]) -> bytes:
     """What takes a line's place: of the same length, with its checksums, and only `kept` of it."""
-    body = _body(Kind.ERASED, line.position.sequence, kept)
+    body = _body(Kind.ERASED, line.position.sequence, as_json(kept))
     closed = _closed(body, line.digest, line.position.chain)
     return closed[:-1].ljust(length - 1) + b"\n"
 
@@ -98,12 +103,10 @@ def read_line(raw: bytes) -> Line:
     return Line(known, fields, digest, Position(sequence, chain))
 
 
-def _body(kind: Kind, sequence: int, fields: Mapping[str, object]) -> bytes:
+def _body(kind: Kind, sequence: int, fields: bytes) -> bytes:
     """A JSON object but for its closing brace: what the digest is of."""
-    known = {"schema": SCHEMA, "seq": sequence, "kind": kind.value}
-    # ASCII only: no reader takes anything inside for the end of a line.
-    text = json.dumps({**known, **fields}, separators=(",", ":"), allow_nan=False)
-    return text[:-1].encode("ascii")
+    known = f'{{"schema":{SCHEMA},"seq":{sequence},"kind":"{kind.value}"'.encode("ascii")
+    return known + b"," + fields[1:-1] if len(fields) > 2 else known
 
 
 def _closed(body: bytes, digest: str, chain: str) -> bytes:

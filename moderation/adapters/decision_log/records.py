@@ -2,13 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+import json
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from moderation.adapters.decision_log.lines import SCHEMA, Kind, Line
+from moderation.adapters.decision_log.lines import SCHEMA, Kind, Line, as_json
 from moderation.core.record import DecisionRecord, Judgement, record_of
 
 _RECORD = TypeAdapter(DecisionRecord)
@@ -22,12 +22,12 @@ class RecordUnreadable(ValueError):
 class Seal(Protocol):
     """Encrypts records, so that the disk alone tells nothing."""
 
-    def close(self, fields: Mapping[str, object]) -> str:
-        """The fields as an encrypted text in ASCII."""
+    def close(self, plain: bytes) -> str:
+        """An encrypted text in ASCII."""
         ...
 
-    def open(self, text: str) -> Mapping[str, Any]:
-        """The fields again; raises RecordUnreadable if they were encrypted with another key."""
+    def open(self, text: str) -> bytes:
+        """What was encrypted; raises RecordUnreadable if that was with another key."""
         ...
 
 
@@ -41,13 +41,13 @@ class RecordCodec:
         self._digest_key = digest_key
         self._seal = seal
 
-    def encode(self, judgement: Judgement) -> tuple[Kind, Mapping[str, object]]:
-        """The kind of line and its fields."""
+    def encode(self, judgement: Judgement) -> tuple[Kind, bytes]:
+        """The kind of line and its fields, as `write_line` wants them."""
         record = record_of(judgement, self.digest, keep_embeddings=self._keep_embeddings)
-        fields: Mapping[str, object] = _RECORD.dump_python(record, mode="json")
+        fields = _RECORD.dump_json(record, ensure_ascii=True)
         if self._seal is None:
             return Kind.DECISION, fields
-        return Kind.SEALED, {SEALED: self._seal.close(fields)}
+        return Kind.SEALED, as_json({SEALED: self._seal.close(fields)})
 
     def decode(self, line: Line) -> DecisionRecord:
         """The decision that a line tells of; raises RecordUnreadable."""
@@ -55,7 +55,7 @@ class RecordCodec:
         if line.kind is Kind.SEALED:
             if self._seal is None:
                 raise RecordUnreadable("is encrypted; set decision_log.encryption_key_file")
-            fields = self._seal.open(str(fields[SEALED]))
+            fields = json.loads(self._seal.open(str(fields[SEALED])))
         try:
             record: DecisionRecord = _RECORD.validate_python(fields)
         except ValidationError as error:

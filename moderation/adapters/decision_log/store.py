@@ -6,7 +6,7 @@ error is raised and the file is as it was before.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from moderation.adapters.decision_log.lines import Kind, Position, write_line
+from moderation.adapters.decision_log.lines import Kind, Position, as_json, write_line
 from moderation.adapters.decision_log.records import RecordCodec
 from moderation.adapters.decision_log.recovery import Recovered, recover
 from moderation.adapters.decision_log.retention import Retention, tidy
@@ -110,9 +110,9 @@ class DecisionLogStore:
 
         `lost` answers were given since the last batch without being recorded.
         """
-        lines: list[tuple[Kind, Mapping[str, object]]] = []
+        lines: list[tuple[Kind, bytes]] = []
         if lost:
-            lines.append((Kind.LOST, {"at": self._now(), "answers": lost}))
+            lines.append((Kind.LOST, as_json({"at": self._now(), "answers": lost})))
         lines += [self._codec.encode(one) for one in judgements]
         if self._is_full():
             self._begin_segment()
@@ -147,7 +147,8 @@ class DecisionLogStore:
             self._size = found.size
             self._opened_at = self._opening_of(found.segment)
         if found.torn_bytes:
-            self._write([(Kind.RECOVERED, {"at": self._now(), "torn_bytes": found.torn_bytes})])
+            torn = as_json({"at": self._now(), "torn_bytes": found.torn_bytes})
+            self._write([(Kind.RECOVERED, torn)])
 
     def _opening_of(self, segment: Path) -> float:
         """When a file was begun, by the monotonic clock of this process."""
@@ -161,7 +162,7 @@ class DecisionLogStore:
         self._mend()
         path = segment_path(self.writer, self._position.sequence + 1)
         header = {"at": self._now(), "previous": self._position.chain, "writer": self.writer.name}
-        line, position = write_line(Kind.SEGMENT, header, self._position)
+        line, position = write_line(Kind.SEGMENT, as_json(header), self._position)
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
         try:
             _write_all(file, line)
@@ -179,7 +180,7 @@ class DecisionLogStore:
         self._opened_at = self._monotonic()
         self._tidied_at = -TIDY_EVERY_S  # there is a file more
 
-    def _write(self, lines: Sequence[tuple[Kind, Mapping[str, object]]]) -> int:
+    def _write(self, lines: Sequence[tuple[Kind, bytes]]) -> int:
         self._mend()
         position, written = self._position, []
         for kind, fields in lines:

@@ -12,6 +12,7 @@ from moderation.adapters.decision_log.lines import (
     Kind,
     LineUnsound,
     Position,
+    as_json,
     erased_line,
     read_line,
     write_line,
@@ -20,7 +21,7 @@ from moderation.adapters.decision_log.lines import (
 
 @given(st.text(max_size=300))
 def test_any_text_stays_on_its_line(text: str) -> None:
-    raw, position = write_line(Kind.DECISION, {"content_id": text}, Position())
+    raw, position = write_line(Kind.DECISION, as_json({"content_id": text}), Position())
 
     assert raw.count(b"\n") == 1
     assert len(raw.decode("ascii").splitlines()) == 1
@@ -33,7 +34,9 @@ def test_any_text_stays_on_its_line(text: str) -> None:
 
 @given(st.data())
 def test_a_byte_that_was_changed_is_found(data: st.DataObject) -> None:
-    raw, _ = write_line(Kind.DECISION, {"content_id": "them", "action": "BLOCK"}, Position())
+    raw, _ = write_line(
+        Kind.DECISION, as_json({"content_id": "them", "action": "BLOCK"}), Position()
+    )
     place = data.draw(st.integers(0, len(raw) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != raw[place]))
     changed = raw[:place] + bytes([byte]) + raw[place + 1 :]
@@ -48,7 +51,7 @@ def test_a_byte_that_was_changed_is_found(data: st.DataObject) -> None:
 
 @given(st.integers(0, 200))
 def test_a_line_that_was_cut_short_is_found(length: int) -> None:
-    raw, _ = write_line(Kind.DECISION, {"content_id": "x" * 60}, Position())
+    raw, _ = write_line(Kind.DECISION, as_json({"content_id": "x" * 60}), Position())
 
     with pytest.raises(LineUnsound, match=r"cut short|changed"):
         read_line(raw[: min(length, len(raw) - 1)])
@@ -56,14 +59,16 @@ def test_a_line_that_was_cut_short_is_found(length: int) -> None:
 
 def test_a_line_in_which_another_seems_to_be_is_read_as_a_whole() -> None:
     fake = '"}\n{"schema":1,"seq":9,"kind":"decision","digest":"' + "0" * 64
-    raw, _ = write_line(Kind.DECISION, {"content_id": fake}, Position())
+    raw, _ = write_line(Kind.DECISION, as_json({"content_id": fake}), Position())
 
     assert read_line(raw).fields["content_id"] == fake
 
 
 def test_an_erased_line_has_the_length_and_the_place_in_the_chain_and_nothing_else() -> None:
-    raw, position = write_line(Kind.DECISION, {"content_id": "them", "x": "y" * 99}, Position())
-    following, _ = write_line(Kind.DECISION, {"content_id": "others"}, position)
+    raw, position = write_line(
+        Kind.DECISION, as_json({"content_id": "them", "x": "y" * 99}), Position()
+    )
+    following, _ = write_line(Kind.DECISION, as_json({"content_id": "others"}), position)
     line = read_line(raw)
 
     erased = erased_line(line, len(raw), {"erased_at": "2026-03-01T12:00:00+00:00"})
@@ -78,7 +83,7 @@ def test_an_erased_line_has_the_length_and_the_place_in_the_chain_and_nothing_el
 
 @pytest.mark.parametrize("kind", ["decision", "from-a-later-version"])
 def test_kinds_of_later_versions_are_read(kind: str) -> None:
-    raw, _ = write_line(Kind.DECISION, {}, Position())
+    raw, _ = write_line(Kind.DECISION, as_json({}), Position())
     body = f'{{"schema":2,"seq":1,"kind":"{kind}"'
 
     line = read_line(closed(body, raw))
@@ -88,7 +93,7 @@ def test_kinds_of_later_versions_are_read(kind: str) -> None:
 
 @pytest.mark.parametrize("body", ['{"seq":1', '{"kind":"decision"', '{"seq":"x","kind":"y"', "[1"])
 def test_what_is_no_line_of_a_log_is_refused(body: str) -> None:
-    raw, _ = write_line(Kind.DECISION, {}, Position())
+    raw, _ = write_line(Kind.DECISION, as_json({}), Position())
 
     with pytest.raises(LineUnsound, match="no JSON object with its number"):
         read_line(closed(body, raw))

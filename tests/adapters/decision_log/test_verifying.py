@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moderation.adapters.decision_log.lines import Kind, Position, write_line
+from moderation.adapters.decision_log.lines import Kind, Position, as_json, write_line
 from moderation.adapters.decision_log.segments import LogUnavailable
 from moderation.adapters.decision_log.verifying import verify
 from tests.adapters.decision_log.logs import SMALL, a_log, contents_in, files_of, record
@@ -68,7 +68,7 @@ def test_lines_that_changed_places_are_named(segment: Path) -> None:
 
 def test_a_line_that_was_written_anew_breaks_the_chain(segment: Path) -> None:
     lines = lines_of(segment)
-    forged, _ = write_line(Kind.DECISION, {"action": "ALLOW"}, Position(sequence=2))
+    forged, _ = write_line(Kind.DECISION, as_json({"action": "ALLOW"}), Position(sequence=2))
     lines[2] = forged
     segment.write_bytes(b"".join(lines))
 
