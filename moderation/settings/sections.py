@@ -52,7 +52,7 @@ class ServerSettings(_Section):
         description="Time to answer on at a stop after saying NOT_SERVING, so that clients leave.",
     )
     grace_s: Seconds = Field(
-        20.0, description="Time after that for requests under way to end; new ones are refused."
+        20.0, description="Time after that for requests under way to end; the port is closed."
     )
 
 
