@@ -185,3 +185,16 @@ async def test_a_disk_that_hangs_ends_in_the_deadline() -> None:
             await engine.moderator.moderate(a_content(), Options(), within_s=0.1)
         assert engine.telemetry.decisions == []
         store.gate.open()
+
+
+async def test_an_end_waits_for_what_is_being_written() -> None:
+    store = FakeRecordStore()
+    store.gate.close()
+
+    async with recording(store) as recorder:
+        asking = asyncio.create_task(recorder.append(a_judgement()))
+        await store.gate.reached()
+        asyncio.get_running_loop().call_later(0.01, store.gate.open)
+
+    await asking
+    assert recorder.status.records == 1
