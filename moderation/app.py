@@ -30,6 +30,9 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.recording import decision_recorder, status_of
+from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
+from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
@@ -49,14 +52,19 @@ async def serve_until_stopped(settings: Settings) -> None:
     stops = _stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
     keeper = PolicyState(state)
+    telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        recorder = await _recorder(settings, telemetry, log, stack)
+        if recorder is not None:
+            metrics.watch_records(lambda: recorder.waiting)
         engine = await stack.enter_async_context(
             running_engine(
                 settings,
-                FanOutTelemetry(metrics, log),
+                telemetry,
                 keeper=keeper,
                 with_shadow=True,
                 keeps_recent=True,
+                decision_log=recorder or RECORDS_NOTHING,
             )
         )
         build = _build_info()
@@ -72,7 +80,8 @@ async def serve_until_stopped(settings: Settings) -> None:
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
-        server = await stack.enter_async_context(_server(settings, engine, build, metrics, log))
+        reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
         watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
@@ -89,6 +98,20 @@ async def serve_until_stopped(settings: Settings) -> None:
         await server.drain(times, stops.hurried)
 
 
+async def _recorder(
+    settings: Settings, telemetry: Telemetry, log: LogTelemetry, stack: AsyncExitStack
+) -> DecisionRecorder | None:
+    if not settings.decision_log.directory:
+        return None
+    recorder, store = await decision_recorder(settings, telemetry, utc_now, stack)
+    log.recording(
+        directory=str(store.writer.absolute()),
+        torn_bytes=store.torn_bytes,
+        mandatory=settings.decision_log.mandatory,
+    )
+    return recorder
+
+
 def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
     if engine.misfit:
         log.encoder_misfit(engine.misfit)
@@ -100,7 +123,7 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 def _server(
     settings: Settings,
     engine: Engine,
-    build: BuildInfo,
+    reports: Reports,
     metrics: PrometheusTelemetry,
     log: LogTelemetry,
 ) -> GrpcServer:
@@ -112,7 +135,7 @@ def _server(
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
-        reports=Reports(engine.policies, engine.encoder, build, utc_now()),
+        reports=reports,
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),

@@ -30,13 +30,20 @@ from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
 from moderation.service.calibrating import CalibratedPolicies
+from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
-from moderation.service.ports import ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.ports import (
+    DecisionLog,
+    ImageDecoder,
+    PolicyKeeper,
+    Telemetry,
+    TextEncoder,
+)
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.watchdog import Watchdog
@@ -80,6 +87,7 @@ async def running_engine(
     keeper: PolicyKeeper = NO_KEEPER,
     with_shadow: bool = False,
     keeps_recent: bool = False,
+    decision_log: DecisionLog = RECORDS_NOTHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
@@ -140,6 +148,7 @@ async def running_engine(
             new_id=new_id,
             keep=keep,
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
+            decision_log=decision_log,
         )
         if second is not None:
             second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from moderation.core.calibration import Calibration, Fit, PolicyCalibration
-from moderation.core.content import Content, Embedding, PixelSpec
-from moderation.core.decision import Decision, PhraseMatch, Verdict
+from moderation.core.content import Content, Embedding, Embeddings, PixelSpec, content_digest
+from moderation.core.decision import Decision, Options, PhraseMatch, Verdict
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import (
     DEFAULT_PROFILE,
@@ -25,6 +25,7 @@ from moderation.core.policy import (
     Thresholds,
     policy_hash,
 )
+from moderation.core.record import Judgement
 from moderation.core.scoring import (
     CompiledPolicies,
     ScoreScale,
@@ -145,6 +146,20 @@ def a_verdict(policy: Policy | None = None, **changes: Any) -> Verdict:  # noqa:
         mode=judged.mode,
     )
     return replace(verdict, **changes)
+
+
+def a_judgement(
+    content_id: str = "upload-1",
+    *,
+    image: bytes = b"a kitten",
+    embeddings: Embeddings | None = None,
+    tenant: str = "",
+    options: Options | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of its decision
+) -> Judgement:
+    decision = a_decision(**{"content_id": content_id, "verdicts": (a_verdict(),), **changes})
+    digest = content_digest(image)
+    return Judgement(decision, options or Options(), digest, embeddings, tenant)
 
 
 def a_decision(**changes: Any) -> Decision:  # noqa: ANN401 - its fields

@@ -22,6 +22,7 @@ from moderation.core.errors import (
 )
 from moderation.core.policy import Action, BoundEncoder, Mode, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
+from moderation.service.decision_log import RecordStore
 from moderation.service.ports import (
     ChangeFeed,
     DecoderLoss,
@@ -35,7 +36,7 @@ from moderation.service.ports import (
     Telemetry,
     TextEncoder,
 )
-from tests.builders import NOON, a_decision, a_policy, a_policy_set, a_verdict
+from tests.builders import NOON, a_decision, a_judgement, a_policy, a_policy_set, a_verdict
 from tests.fakes import PATIENCE_S
 
 
@@ -184,6 +185,19 @@ class PolicyKeeperContract:
         assert keeper.pin() is None
 
 
+class RecordStoreContract:
+    """Fixtures: `store`, which holds nothing yet."""
+
+    def test_batches_are_taken_and_their_bytes_told(self, store: RecordStore) -> None:
+        assert store.append([a_judgement("a"), a_judgement("b")]) > 0
+        assert store.append([a_judgement("c")], lost=2) > 0
+
+    def test_it_can_be_tended_at_any_time(self, store: RecordStore) -> None:
+        store.tend()
+        store.append([a_judgement()])
+        store.tend()
+
+
 class ChangeFeedContract:
     """Fixtures: `feed`; a subclass says how its source changes and how it is closed."""
 
@@ -233,6 +247,13 @@ class TelemetryContract:
         for outcome in ShadowOutcome:
             telemetry.encoder_shadowed(outcome)
         telemetry.encoder_stuck(31.5)
+
+    def test_the_decision_log_s_events_are_taken(self, telemetry: Telemetry) -> None:
+        telemetry.decisions_recorded(8, 9000)
+        telemetry.recording_failed("No space left on device")
+        telemetry.recording_failed("No space left on device")
+        telemetry.decision_not_recorded("No space left on device")
+        telemetry.decisions_recorded(1, 1100)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:

@@ -19,6 +19,7 @@ from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import FailureCode, PolicySetRejected, Problem, UnjudgeableContent
 from moderation.core.policy import BoundEncoder, PolicySet
+from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
 from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
 
@@ -202,6 +203,31 @@ class FakeChangeFeed:
             self._news.task_done()
 
 
+class FakeRecordStore:
+    """Remembers records in memory; `full` makes it fail as a full disk would."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.full = False
+        self.tending = Gate()
+        self.fails_to_tend = False
+        self.batches: list[list[Judgement]] = []
+        self.lost: list[int] = []
+
+    def append(self, judgements: Sequence[Judgement], *, lost: int = 0) -> int:
+        self.gate.pass_through()
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.batches.append(list(judgements))
+        self.lost.append(lost)
+        return len(judgements)
+
+    def tend(self) -> None:
+        self.tending.pass_through()
+        if self.fails_to_tend:
+            raise OSError(errno.EIO, "Input/output error")
+
+
 class RecordingTelemetry:
     """Remembers every event."""
 
@@ -225,6 +251,10 @@ class RecordingTelemetry:
         self.bindings: list[tuple[BoundEncoder | None, bool]] = []
         self.shadowed: list[ShadowOutcome] = []
         self.rejected: list[tuple[Problem, ...]] = []
+        self.recorded: list[int] = []
+        """Decisions written to the decision log together."""
+        self.unrecorded: list[str] = []
+        self.recording_failures: list[str] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code; what the gRPC adapter tells."""
 
@@ -266,6 +296,15 @@ class RecordingTelemetry:
 
     def activation_not_kept(self, reason: str) -> None:
         self.not_kept.append(reason)
+
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        self.recorded.append(count)
+
+    def decision_not_recorded(self, reason: str) -> None:
+        self.unrecorded.append(reason)
+
+    def recording_failed(self, reason: str) -> None:
+        self.recording_failures.append(reason)
 
     def texts_not_kept(self, reason: str) -> None:
         self.texts_lost.append(reason)

@@ -52,6 +52,8 @@ class LogTelemetry:
         self._log = structlog.get_logger("moderation")
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
+        self._unrecorded = ""
+        """Why decisions could not be recorded when they last could not; empty since they can."""
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -147,6 +149,27 @@ class LogTelemetry:
         self._rejected = tuple(problems)
         for problem in problems:
             self._log.error("policies_rejected", problem=str(problem))
+
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        """See Telemetry; too frequent for a log, but for the first after a failure."""
+        if self._unrecorded:
+            self._log.info("decision_log_recovered")
+        self._unrecorded = ""
+
+    def decision_not_recorded(self, reason: str) -> None:
+        """See Telemetry; `recording_failed` has told it."""
+
+    def recording_failed(self, reason: str) -> None:
+        """See Telemetry; the same failure again is old news."""
+        if reason != self._unrecorded:
+            self._log.error("decision_log_failed", reason=reason)
+        self._unrecorded = reason
+
+    def recording(self, *, directory: str, torn_bytes: int, mandatory: bool) -> None:
+        """Say where decisions are recorded, and what a crash had left there."""
+        self._log.info("decision_log", directory=directory, mandatory=mandatory)
+        if torn_bytes:
+            self._log.warning("decision_log_torn_line_removed", bytes=torn_bytes)
 
     def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
         """Say where requests go and policies come from, and what the encoder cannot see.

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -66,9 +66,31 @@ def read_pairs(directory: Path) -> list[Pair]:
     return pairs
 
 
+def erase_pairs(directory: Path, contents: Collection[str]) -> int:
+    """Overwrite the pairs of these contents, named as pairs name them; how many there were.
+
+    May be called while a server writes.
+    """
+    needles = [json.dumps(content).encode() for content in contents]
+    files = [directory / name for name in (FORMER, CURRENT) if (directory / name).is_file()]
+    return sum(_blank_lines(file, needles) for file in files)
+
+
 def newest_pairing(pairs: list[Pair]) -> list[Pair]:
     """Those pairs that compare with the last one: same encoders, same policies."""
     return [pair for pair in pairs if pair.pairing == pairs[-1].pairing]
+
+
+def _blank_lines(path: Path, needles: Collection[bytes]) -> int:
+    blanked = offset = 0
+    with path.open("r+b", buffering=0) as file:
+        for line in file.read().splitlines(keepends=True):
+            if any(needle in line for needle in needles):
+                os.pwrite(file.fileno(), b" " * len(line.rstrip(b"\n")), offset)
+                blanked += 1
+            offset += len(line)
+        os.fsync(file.fileno())
+    return blanked
 
 
 def _pairs_in(file: Path) -> Iterator[Pair]:

@@ -14,7 +14,9 @@ from moderation.cli import (
     client,
     config,
     encoder,
+    log,
     policy,
+    replay,
     serve,
     status,
 )
@@ -47,6 +49,8 @@ bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
+cli.add_typer(log.log)
+cli.command("replay")(replay.replay)
 cli.command("calibrate")(calibrate.calibrate)
 
 

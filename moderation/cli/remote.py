@@ -132,8 +132,20 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "device", encoder.device
     if encoder.notice:
         yield "notice", encoder.notice
+    if answer.HasField("decision_log"):
+        yield from _log_rows(answer.decision_log)
     yield "build", f"moderation {build.version}, Python {build.python_version}"
     yield "runtime", f"onnxruntime {build.onnxruntime_version}"
+
+
+def _log_rows(log: pb.DecisionLogStatus) -> Iterator[tuple[str, str]]:
+    yield "decision log", f"{log.records} records since the start"
+    if log.lost:
+        yield "", f"{log.lost} answers were given without a record"
+    if log.problem:
+        what_follows = "there are no answers" if log.mandatory else "answers are given without"
+        since = log.failing_since.ToJsonString()
+        yield "", f"fails since {since}, {what_follows}: {log.problem}"
 
 
 async def _read(

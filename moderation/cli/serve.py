@@ -31,6 +31,9 @@ def serve(
         bool | None,
         typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
     ] = None,
+    decision_log: Annotated[
+        str | None, typer.Option(help="Directory for a record of every decision; none without.")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or pretty.")] = None,
     config: Config = None,
 ) -> int:
@@ -46,6 +49,7 @@ def serve(
         "shadow_encoder.bundle": shadow_encoder,
         "shadow_encoder.share": shadow_share,
         "policies.require_tests": require_policy_tests,
+        "decision_log.directory": decision_log,
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)

@@ -1,5 +1,6 @@
 """What is judged: the bytes of one upload, and how an encoder wants its pixels."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -66,6 +67,11 @@ class Content:
             raise InvalidRequest("content.image", "is empty; send the bytes of an image")
         if problem := _content_id_problem(self.content_id):
             raise InvalidRequest("content.content_id", problem)
+
+
+def content_digest(image: bytes) -> bytes:
+    """The sha256 of a content's bytes; lets other threads run while it reads them."""
+    return hashlib.sha256(image).digest()
 
 
 def _content_id_problem(content_id: str) -> str | None:

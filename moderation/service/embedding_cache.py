@@ -4,7 +4,6 @@ Content that was refused is remembered too, for a while: an upload that is tried
 again and again costs no decoding. What may go better next time is not remembered.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,7 +13,7 @@ from moderation.core.errors import FailureCode, UnjudgeableContent
 from moderation.service.ports import Telemetry
 
 ContentKey: TypeAlias = tuple[str, bytes]
-"""The encoder's id, and the sha256 of a content's bytes."""
+"""The encoder's id, and `content_digest` of a content's bytes."""
 
 ENTRY_BYTES = 512
 """What an entry takes beside its numbers: key, digest, array and their places in the dict."""
@@ -32,11 +31,6 @@ class _Refusal:
     code: FailureCode
     message: str
     until: float
-
-
-def content_key(encoder_id: str, image: bytes) -> ContentKey:
-    """What an embedding is remembered by; lets other threads run while it reads the bytes."""
-    return encoder_id, hashlib.sha256(image).digest()
 
 
 class EmbeddingCache:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moderation.core.content import Embedding, Embeddings, Pixels
+from moderation.core.content import Embedding, Embeddings, Pixels, content_digest
 from moderation.core.encoder import require_unit_rows
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
 from moderation.service.batching import Batcher
-from moderation.service.embedding_cache import ContentKey, EmbeddingCache, content_key
+from moderation.service.embedding_cache import ContentKey, EmbeddingCache
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.ports import ImageDecoder, ImageEncoder, Lookup, Telemetry
 from moderation.service.sharing import SharedWork
@@ -60,9 +60,18 @@ class ContentEncoder:
         self._telemetry = telemetry
         self._shared: SharedWork[ContentKey, EncodedContent] = SharedWork()
 
-    async def encode(self, image: bytes, urgency: Urgency | None = None) -> EncodedContent:
+    async def digest(self, image: bytes) -> bytes:
+        """The sha256 of a content's bytes; of large ones it is not computed on the event loop."""
+        if len(image) <= HASHED_AT_ONCE_BYTES:
+            return content_digest(image)
+        # Not where others decode: what is remembered must not queue up behind what is not.
+        return await asyncio.to_thread(content_digest, image)
+
+    async def encode(
+        self, image: bytes, urgency: Urgency | None = None, *, digest: bytes | None = None
+    ) -> EncodedContent:
         """Raises UnjudgeableContent, Overloaded, DeadlineExceeded or NotReady."""
-        key = await self._key(image)
+        key = (self._encoder_id, digest or await self.digest(image))
         try:
             remembered = self._cache.get(key)
         except UnjudgeableContent:
@@ -76,12 +85,6 @@ class ContentEncoder:
         return await self._shared.result(
             key, urgency or Urgency(), lambda common: self._encode(key, image, common)
         )
-
-    async def _key(self, image: bytes) -> ContentKey:
-        if len(image) <= HASHED_AT_ONCE_BYTES:
-            return content_key(self._encoder_id, image)
-        # Not where others decode: what is remembered must not queue up behind what is not.
-        return await asyncio.to_thread(content_key, self._encoder_id, image)
 
     async def _encode(self, key: ContentKey, image: bytes, urgency: Urgency) -> EncodedContent:
         try:

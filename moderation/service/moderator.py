@@ -8,12 +8,14 @@ from datetime import datetime
 from moderation.core.content import Content, Embeddings
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
 from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
+from moderation.core.record import Judgement
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.admission import Admission, Limits, no_memory_limit
+from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.encoding import ContentEncoder, EncodedContent
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import Telemetry
+from moderation.service.ports import DecisionLog, Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import Shadow
 
@@ -32,6 +34,7 @@ class Moderator:
         new_id: Callable[[], str],
         keep: Callable[[str, Embeddings], None] = keep_nothing,
         memory_share: Callable[[], float] = no_memory_limit,
+        decision_log: DecisionLog = RECORDS_NOTHING,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -42,6 +45,7 @@ class Moderator:
         self._new_id = new_id
         self._shadow: Shadow | None = None
         self._keep = keep
+        self._decision_log = decision_log
 
     @property
     def in_flight(self) -> int:
@@ -55,12 +59,14 @@ class Moderator:
         *,
         within_s: float | None = None,
         priority: Priority = Priority.INTERACTIVE,
+        tenant: str = "",
     ) -> Decision:
         """Judge one content, within so many seconds if the caller set a deadline.
 
         Content that cannot be judged is answered with the profile's posture, never
-        with an ALLOW by accident. Raises InvalidRequest, Overloaded, DeadlineExceeded
-        or NotReady.
+        with an ALLOW by accident. The answer is in the decision log before it is given, with
+        the tenant whose request it was. Raises InvalidRequest, Overloaded, DeadlineExceeded or
+        NotReady.
         """
         compiled = self._policies.current  # once: a reload must not split a request
         cuts = compiled.cuts[compiled.policy_set.profile(options.profile).id]
@@ -73,12 +79,13 @@ class Moderator:
         with self._admission.admitted(len(content.image), priority):
             try:
                 async with asyncio.timeout(allowed_s):
-                    decision = await self._judge(content, options, compiled, cuts, urgency)
+                    judgement = await self._judge(content, options, compiled, cuts, urgency)
+                    await self._decision_log.append(replace(judgement, tenant=tenant))
             except (TimeoutError, DeadlineExceeded) as error:
                 self._admission.waited(asyncio.get_running_loop().time() - started, priority)
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
-        self._telemetry.decided(decision)
-        return decision
+        self._telemetry.decided(judgement.decision)
+        return judgement.decision
 
     def show_to(self, shadow: Shadow) -> None:
         """Let it see, from now on, whatever is scored."""
@@ -96,7 +103,7 @@ class Moderator:
         compiled: CompiledPolicies,
         cuts: ProfileCuts,
         urgency: Urgency,
-    ) -> Decision:
+    ) -> Judgement:
         started = asyncio.get_running_loop().time()
         blank = Decision(
             decision_id=self._new_id(),
@@ -107,12 +114,14 @@ class Moderator:
             encoder_id=compiled.encoder_id,
             decided_at=self._clock(),
         )
+        digest = await self._encoder.digest(content.image)
         try:
-            encoded = await self._encoder.encode(content.image, urgency)
+            encoded = await self._encoder.encode(content.image, urgency, digest=digest)
         except UnjudgeableContent as error:
             total_s = asyncio.get_running_loop().time() - started
             failure = Failure(error.code, error.message)
-            return replace(blank, failure=failure, timings=Timings(total_s=total_s))
+            unjudged = replace(blank, failure=failure, timings=Timings(total_s=total_s))
+            return Judgement(unjudged, options, digest)
         self._keep(content.content_id, encoded.embeddings)
         if not encoded.cached:
             self._admission.waited(encoded.queue_s, urgency.priority)
@@ -121,7 +130,8 @@ class Moderator:
         decided = _decided(blank, scores, options, compiled, cuts)
         if self._shadow is not None:
             self._shadow.offer(content, scores, compiled)
-        return _timed(decided, encoded, started, scoring)
+        timed = _timed(decided, encoded, started, scoring)
+        return Judgement(timed, options, digest, encoded.embeddings)
 
 
 def _decided(

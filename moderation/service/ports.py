@@ -10,6 +10,7 @@ from moderation.core.content import Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder, PolicySet
+from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
 
 
@@ -117,6 +118,14 @@ class Lookup(StrEnum):
     """Another caller's encoding of the same bytes was under way."""
 
 
+class DecisionLog(Protocol):
+    """Where every decision is recorded before it is answered."""
+
+    async def append(self, judgement: Judgement) -> None:
+        """Return once the record is written; raises NotReady if there is no answer without."""
+        ...
+
+
 class PairSink(Protocol):
     """Where scores by two encoders are kept. Called from one worker thread."""
 
@@ -213,4 +222,16 @@ class Telemetry(Protocol):
 
     def policies_rejected(self, problems: Sequence[Problem]) -> None:
         """The source cannot be used; the last good set stays."""
+        ...
+
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        """So many decisions were written to the decision log together."""
+        ...
+
+    def decision_not_recorded(self, reason: str) -> None:
+        """A decision is answered though it could not be recorded."""
+        ...
+
+    def recording_failed(self, reason: str) -> None:
+        """The decision log could not be written or tended; it is tried again."""
         ...

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from moderation.core.comparison import Pair, Pairing
-from moderation.core.content import Content
+from moderation.core.content import Content, content_digest
 from moderation.core.encoder import EncoderInfo, require_unit_rows
 from moderation.core.errors import NotReady
 from moderation.core.policy import PolicySet
@@ -181,4 +181,9 @@ def is_sampled(content_id: str, share: float) -> bool:
 
 def digest_of(content: Content) -> str:
     """By which the same picture is known again; not by its id, which is the caller's."""
-    return hashlib.sha256(content.image).hexdigest()[: 2 * DIGEST_BYTES]
+    return short_digest(content_digest(content.image))
+
+
+def short_digest(digest: bytes) -> str:
+    """What pairs of scores call a content, by the sha256 of its bytes."""
+    return digest.hex()[: 2 * DIGEST_BYTES]

@@ -97,6 +97,18 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.policies_rejected(problems))
 
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.decisions_recorded(count, n_bytes))
+
+    def decision_not_recorded(self, reason: str) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.decision_not_recorded(reason))
+
+    def recording_failed(self, reason: str) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.recording_failed(reason))
+
     def _tell(self, event: Callable[[Telemetry], None]) -> None:
         for position, audience in enumerate(self._audiences):
             try:

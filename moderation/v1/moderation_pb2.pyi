@@ -425,18 +425,34 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at")
+    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at", "decision_log")
     SERVING_FIELD_NUMBER: _ClassVar[int]
     POLICY_SET_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    DECISION_LOG_FIELD_NUMBER: _ClassVar[int]
     serving: bool
     policy_set: PolicySetStatus
     encoder: EncoderStatus
     build: BuildInfo
     started_at: _timestamp_pb2.Timestamp
-    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    decision_log: DecisionLogStatus
+    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_log: _Optional[_Union[DecisionLogStatus, _Mapping]] = ...) -> None: ...
+
+class DecisionLogStatus(_message.Message):
+    __slots__ = ("records", "lost", "problem", "failing_since", "mandatory")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    MANDATORY_FIELD_NUMBER: _ClassVar[int]
+    records: int
+    lost: int
+    problem: str
+    failing_since: _timestamp_pb2.Timestamp
+    mandatory: bool
+    def __init__(self, records: _Optional[int] = ..., lost: _Optional[int] = ..., problem: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mandatory: _Optional[bool] = ...) -> None: ...
 
 class PolicySetStatus(_message.Message):
     __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at", "origin", "confirmed_at", "stale", "instead_of", "stale_calibrations")

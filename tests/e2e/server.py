@@ -86,23 +86,28 @@ def running_server(
     ready: bool = True,
     state: Path | None = None,
     program: str = "moderation",
+    folder: Path | None = None,
 ) -> Iterator[Server]:
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
-    Without a `state` directory it remembers nothing of an earlier run. Unless `env` says
+    It runs in `folder`, or where the tests do. Without a `state` directory it remembers nothing
+    of an earlier run. Unless `env` says
     otherwise, it stops without waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
         memory = {STATE: str(state or forgotten), CACHE: forgotten, DRAIN: "0"}
         command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
         command += ["--policies", str(policies), "--log-format", "json", *flags]
-        with _running(command, {**os.environ, **memory, **(env or {})}, ready) as server:
+        environment = {**os.environ, **memory, **(env or {})}
+        with _running(command, environment, ready, folder) as server:
             yield server
 
 
 @contextmanager
-def _running(command: Sequence[str], env: Mapping[str, str], ready: bool) -> Iterator[Server]:
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+def _running(
+    command: Sequence[str], env: Mapping[str, str], ready: bool, folder: Path | None
+) -> Iterator[Server]:
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=folder)
     server = Server(process)
     reader = threading.Thread(target=server.read_log)
     reader.start()

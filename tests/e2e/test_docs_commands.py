@@ -5,6 +5,7 @@ several tests may run at once.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,11 +65,13 @@ class Reader:
 
     def _run(self, block: Block, words: str) -> None:
         wishes = words.split(", ")
-        if "server" in wishes or ("with a server" in wishes and self._server is None):
-            self._start_server()
         if "server" in wishes:
-            assert block.command.split()[:2] == ["moderation", "serve"], block.where
+            command = shlex.split(block.command, comments=True)
+            assert command[:2] == ["moderation", "serve"], block.where
+            self._start_server(*command[2:])
             return
+        if "with a server" in wishes and self._server is None:
+            self._start_server()
         folder = next((wish.removeprefix("in ") for wish in wishes if wish.startswith("in ")), "")
         code = next((int(wish[5:]) for wish in wishes if wish.startswith("exit ")), 0)
         self._execute(block, code, ROOT / folder if folder else self._home)
@@ -109,8 +112,14 @@ class Reader:
             STATE: str(self._home / "state"),
         }
 
-    def _start_server(self) -> None:
-        started = running_server(self._home / "policies", state=self._home / "state")
+    def _start_server(self, *flags: str) -> None:
+        started = running_server(
+            self._home / "policies",
+            *flags,
+            state=self._home / "state",
+            folder=self._home,
+            env={"PYTHONPATH": str(ROOT)},
+        )
         self._server = self._stack.enter_context(started)
 
 

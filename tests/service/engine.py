@@ -14,11 +14,13 @@ from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
+from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import accept
+from moderation.service.ports import DecisionLog
 from moderation.service.recent import keep_nothing
 from tests.builders import NOON, a_policy_set, an_encoder_info
 from tests.fakes import (
@@ -74,6 +76,7 @@ async def running_engine(
     max_age_s: float | None = None,
     check: Callable[[CompiledPolicies], None] = accept,
     keep: Callable[[str, Embeddings], None] = keep_nothing,
+    decision_log: DecisionLog = RECORDS_NOTHING,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
     telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
@@ -128,6 +131,7 @@ async def running_engine(
             clock=clock,
             new_id=lambda: f"decision-{next(numbers)}",
             keep=keep,
+            decision_log=decision_log,
         )
         if reloaded:
             await policies.reload()

@@ -5,16 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.core.content import Embeddings
+from moderation.core.content import Embeddings, content_digest
 from moderation.core.errors import FailureCode, UnjudgeableContent
 from moderation.service.embedding_cache import (
     ENTRY_BYTES,
     TRANSIENT,
     ContentKey,
     EmbeddingCache,
-    content_key,
 )
 from tests.fakes import RecordingTelemetry
+
+
+def content_key(encoder_id: str, image: bytes) -> ContentKey:
+    return encoder_id, content_digest(image)
+
 
 KEY, OTHER = content_key("encoder", b"a gun"), content_key("encoder", b"a kitten")
 DIM = 32

@@ -11,6 +11,7 @@ from moderation.core.content import Content
 from moderation.core.decision import Decision, Failure, Options, PhraseMatch, Timings, Verdict
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import Action, Mode, Severity
+from moderation.service.decision_log import LogStatus
 from moderation.service.lanes import Priority
 from moderation.v1 import moderation_pb2 as pb
 
@@ -101,6 +102,17 @@ def build_to_proto(build: BuildInfo) -> pb.BuildInfo:
         version=build.version,
         python_version=build.python_version,
         onnxruntime_version=build.onnxruntime_version,
+    )
+
+
+def log_status_to_proto(status: LogStatus) -> pb.DecisionLogStatus:
+    """How recording goes."""
+    return pb.DecisionLogStatus(
+        records=status.records,
+        lost=status.lost,
+        problem=status.problem,
+        failing_since=timestamp(status.failing_since) if status.failing_since else None,
+        mandatory=status.mandatory,
     )
 
 

@@ -8,16 +8,14 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
-from grpc_health.v1 import health
 from grpc_status.rpc_status import to_status
 
-from moderation.adapters.grpc.gate import Gate
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for
 from moderation.core.errors import InvalidRequest
 
@@ -29,7 +27,6 @@ Deserializer = Callable[[bytes], object]
 Answer = Callable[[Any, Context], Awaitable[object]]
 AnswerStream = Callable[[Any, Context], AsyncGenerator[object, None]]
 
-HEALTH = f"/{health.SERVICE_NAME}/"
 EARLY_S = 0.1
 """A caller's clock started before ours, and gRPC rounds the time up that it sends: the caller's
 deadline passes so much before the one that is known here."""
@@ -47,7 +44,6 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     """Translates errors, and counts and times RPCs, for every service on the server."""
 
     def __init__(self, telemetry: RpcTelemetry, report_bug: ReportBug) -> None:
-        self.gate = Gate()
         self._telemetry = telemetry
         self._report_bug = report_bug
 
@@ -106,8 +102,7 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
         started = time.monotonic()
         code = grpc.StatusCode.OK
         try:
-            with nullcontext() if method.startswith(HEALTH) else self.gate.passed():
-                yield
+            yield
         except (asyncio.CancelledError, GeneratorExit):
             code = _why_cancelled(context)
             raise

@@ -1,5 +1,6 @@
 """What the service tells about itself: the active policies, and what is running."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from moderation.adapters.grpc.convert import (
     BuildInfo,
     build_to_proto,
     encoder_to_proto,
+    log_status_to_proto,
     timestamp,
 )
 from moderation.adapters.grpc.convert_policies import (
@@ -17,6 +19,7 @@ from moderation.adapters.grpc.convert_policies import (
 )
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import InvalidRequest
+from moderation.service.decision_log import LogStatus
 from moderation.service.policy_store import PolicyStore
 from moderation.v1 import moderation_pb2 as pb
 
@@ -29,6 +32,8 @@ class Reports:
     encoder: EncoderInfo
     build: BuildInfo
     started_at: datetime
+    log_status: Callable[[], LogStatus] | None = None
+    """How recording goes, where a decision log is kept."""
 
     def list_policies(self) -> pb.ListPoliciesResponse:
         """The active policy set; raises NotReady while there is none."""
@@ -50,4 +55,5 @@ class Reports:
             encoder=encoder_to_proto(self.encoder),
             build=build_to_proto(self.build),
             started_at=timestamp(self.started_at),
+            decision_log=log_status_to_proto(self.log_status()) if self.log_status else None,
         )

@@ -1,8 +1,7 @@
 """The server: its port, its limits, health and reflection, and the order in which it stops."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -61,7 +60,6 @@ class GrpcServer:
         with_reflection: bool,
     ) -> None:
         self._address = address
-        self._gate = interceptor.gate
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
@@ -94,18 +92,19 @@ class GrpcServer:
         await self._server.stop(LAST_S)
 
     async def drain(self, times: StopTimes, hurry: asyncio.Event) -> None:
-        """Say NOT_SERVING at once, but close the door only when clients had time to leave.
+        """Say NOT_SERVING at once, but close the port only when clients had time to leave.
 
-        Then what is under way has its time; whoever comes still is refused with UNAVAILABLE.
+        Then what is under way has its time. Connections are told to go away at that moment and
+        not before: a client that was refused over an open one would come back to it.
         `hurry` ends the waiting.
         """
         await self._health.enter_graceful_shutdown()
-        await _at_most(times.drain_s, hurry.wait())
-        self._gate.close()
-        done = [asyncio.create_task(hurry.wait()), asyncio.create_task(self._gate.emptied())]
-        await asyncio.wait(done, timeout=times.grace_s, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.cancel()
+        hurried = asyncio.create_task(hurry.wait())
+        await asyncio.wait([hurried], timeout=times.drain_s)
+        stopping = asyncio.create_task(self._server.stop(times.grace_s))
+        await asyncio.wait([hurried, stopping], return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        stopping.cancel()
 
     async def announce_serving(self) -> None:
         """Tell health checks that requests are answered from now on."""
@@ -118,11 +117,6 @@ class GrpcServer:
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in HEALTH_NAMES:
             await self._health.set(name, status)
-
-
-async def _at_most(seconds: float, waiting: Awaitable[object]) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)
 
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:

@@ -151,3 +151,45 @@ class PolicyMetrics:
             "Activated policy sets that could not be kept on disk.",
             registry=registry,
         )
+
+
+class RecordMetrics:
+    """Of the decision log."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "moderation_decision_log_records",
+            "Decisions written to the decision log.",
+            registry=registry,
+        )
+        self.n_bytes = Counter(
+            "moderation_decision_log_bytes",
+            "Bytes written to the decision log.",
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "moderation_decision_log_batch_size",
+            "Decisions written together.",
+            buckets=BATCH_SIZES,
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "moderation_decision_log_waiting",
+            "Answers that wait for their record to be written.",
+            registry=registry,
+        )
+        self.failures = Counter(
+            "moderation_decision_log_failures",
+            "Attempts to write or tend the decision log that failed.",
+            registry=registry,
+        )
+        self.failing = Gauge(
+            "moderation_decision_log_failing",
+            "1 while the last attempt to write the decision log failed.",
+            registry=registry,
+        )
+        self.lost = Counter(
+            "moderation_decision_log_lost",
+            "Decisions that were answered without a record.",
+            registry=registry,
+        )

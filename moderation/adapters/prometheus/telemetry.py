@@ -23,6 +23,7 @@ from moderation.adapters.prometheus.families import (
     STAGES,
     EncodingMetrics,
     PolicyMetrics,
+    RecordMetrics,
     RequestMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
@@ -51,6 +52,7 @@ class PrometheusTelemetry:
         self._requests = RequestMetrics(self.registry)
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
+        self._records = RecordMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)
@@ -172,6 +174,22 @@ class PrometheusTelemetry:
         self._policies.reloads.labels("rejected").inc()
         self._policies.reload_failed.set(1)
 
+    def decisions_recorded(self, count: int, n_bytes: int) -> None:
+        """See Telemetry."""
+        self._records.records.inc(count)
+        self._records.n_bytes.inc(n_bytes)
+        self._records.batch_size.observe(count)
+        self._records.failing.set(0)
+
+    def decision_not_recorded(self, reason: str) -> None:
+        """See Telemetry."""
+        self._records.lost.inc()
+
+    def recording_failed(self, reason: str) -> None:
+        """See Telemetry."""
+        self._records.failures.inc()
+        self._records.failing.set(1)
+
     def describe(
         self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
     ) -> None:
@@ -198,6 +216,10 @@ class PrometheusTelemetry:
         self._requests.in_flight.set_function(in_flight)
         self._counts.active = active
         self._ready.set_function(lambda: float(ready()))
+
+    def watch_records(self, waiting: Callable[[], int]) -> None:
+        """Ask at every scrape how many answers wait for their record."""
+        self._records.waiting.set_function(waiting)
 
 
 def _labels(encoder: EncoderInfo) -> dict[str, str]:

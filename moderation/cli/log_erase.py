@@ -1,0 +1,82 @@
+"""`moderation log erase`: remove what was kept of a content, wherever that is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moderation.cli.exits import CommandError, Exit
+from moderation.cli.flags import Config
+from moderation.cli.log_flags import LogDirectory, log_directory
+from moderation.cli.output import say
+from moderation.settings import Settings, load_settings
+
+SHA256 = "sha256:"
+
+
+def erase(
+    content_ids: Annotated[
+        list[str],
+        typer.Option("--content-id", help="Content id, whole; may be repeated."),
+    ],
+    image: Annotated[
+        Path | None, typer.Option(help="The picture, to find scores that are kept by its digest.")
+    ] = None,
+    log: LogDirectory = None,
+    config: Config = None,
+) -> int:
+    """Overwrite decisions on contents, their embeddings and scores; a server may be running."""
+    settings = load_settings({}, config)
+    from moderation.adapters.decision_log.records import RecordUnreadable
+
+    try:
+        digests = _erase_records(content_ids, log_directory(log, settings), settings)
+        _erase_embeddings(content_ids, settings.recent.directory)
+        shown = [] if image is None else [image.read_bytes()]
+        _erase_pairs(digests, shown, settings.shadow_encoder.directory)
+    except (OSError, RecordUnreadable) as error:
+        raise CommandError(str(error), Exit.SOFTWARE) from error
+    return Exit.ALLOW
+
+
+def _erase_records(content_ids: list[str], directory: Path, settings: Settings) -> set[str]:
+    """The contents' digests, as the log had them."""
+    from moderation.adapters.decision_log.erasing import erase_content
+    from moderation.engine import utc_now
+    from moderation.recording import record_codec
+
+    codec, digests, records = record_codec(settings), set[str](), 0
+    for content_id in content_ids:
+        erased = erase_content(directory, content_id, codec, utc_now())
+        records += erased.records
+        digests |= erased.content_digests
+    say(f"{records} decisions erased in {directory}")
+    return digests
+
+
+def _erase_embeddings(content_ids: list[str], directory: Path) -> None:
+    from moderation.adapters.recent_store import erase_recent
+
+    if directory.is_dir():
+        frames = sum(erase_recent(directory, content_id) for content_id in content_ids)
+        say(f"{frames} embeddings overwritten in {directory}")
+
+
+def _erase_pairs(digests: set[str], images: list[bytes], directory: Path) -> None:
+    from moderation.adapters.encoder_pairs import erase_pairs
+    from moderation.core.content import content_digest
+    from moderation.service.shadowing import short_digest
+
+    if not directory.is_dir():
+        return
+    contents = {short_digest(one) for one in (*_plain(digests), *map(content_digest, images))}
+    say(f"{erase_pairs(directory, contents)} pairs of scores overwritten in {directory}")
+    if any(not one.startswith(SHA256) for one in digests) and not images:
+        say("the log's digests are keyed: name the picture with --image to find its scores")
+
+
+def _plain(digests: set[str]) -> Iterator[bytes]:
+    for one in digests:
+        if one.startswith(SHA256):
+            yield bytes.fromhex(one.removeprefix(SHA256))
