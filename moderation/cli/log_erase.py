@@ -31,28 +31,35 @@ def erase(
     from moderation.adapters.decision_log.records import RecordUnreadable
 
     try:
-        digests = _erase_records(content_ids, log_directory(log, settings), settings)
+        digests, damaged = _erase_records(content_ids, log_directory(log, settings), settings)
         _erase_embeddings(content_ids, settings.recent.directory)
         shown = [] if image is None else [image.read_bytes()]
         _erase_pairs(digests, shown, settings.shadow_encoder.directory)
     except (OSError, RecordUnreadable) as error:
         raise CommandError(str(error), Exit.SOFTWARE) from error
+    if damaged:
+        told = "\n".join(f"{place}: holds the id too, and is damaged" for place in damaged)
+        raise CommandError(f"{told}\nremove what is left there by hand", Exit.SOFTWARE)
     return Exit.ALLOW
 
 
-def _erase_records(content_ids: list[str], directory: Path, settings: Settings) -> set[str]:
-    """The contents' digests, as the log had them."""
+def _erase_records(
+    content_ids: list[str], directory: Path, settings: Settings
+) -> tuple[set[str], list[str]]:
+    """The contents' digests, as the log had them, and damaged lines that hold the ids."""
     from moderation.adapters.decision_log.erasing import erase_content
     from moderation.engine import utc_now
     from moderation.recording import record_codec
 
     codec, digests, records = record_codec(settings), set[str](), 0
+    damaged: list[str] = []
     for content_id in content_ids:
         erased = erase_content(directory, content_id, codec, utc_now())
         records += erased.records
         digests |= erased.content_digests
+        damaged += map(str, erased.damaged)
     say(f"{records} decisions erased in {directory}")
-    return digests
+    return digests, damaged
 
 
 def _erase_embeddings(content_ids: list[str], directory: Path) -> None:

@@ -218,6 +218,17 @@ async def test_with_keyed_digests_the_picture_is_needed_for_the_pairs(tmp_path: 
     assert "1 pairs of scores overwritten" in with_it.out
 
 
+async def test_a_damaged_line_that_holds_the_id_is_told(log: Path) -> None:
+    (segment,) = files_of(log)
+    segment.write_bytes(segment.read_bytes().replace(b'"d-1"', b'"d-9"'))
+
+    ended = await moderation("log", "erase", "--content-id", "them", "--log", log)
+
+    assert ended.exit_code == 70
+    assert ended.out == f"0 decisions erased in {log}\n"
+    assert f"{segment}:2: holds the id too, and is damaged" in ended.err
+
+
 async def test_what_is_held_stays(log: Path) -> None:
     (log / HOLDS).write_text("holds: [{reason: case 12, content_id: them}]\n")
 

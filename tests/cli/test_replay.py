@@ -45,6 +45,8 @@ def environment(home: Path) -> dict[str, str]:
         "MODERATION_DECISION_LOG__DIRECTORY": str(home / "log"),
         "MODERATION_DECISION_LOG__KEEP_EMBEDDINGS": "true",
         "MODERATION_POLICIES__DIRECTORY": str(home / "policies"),
+        "MODERATION_RECENT__ENABLED": "true",
+        "MODERATION_RECENT__DIRECTORY": str(home / "recent"),
     }
 
 
@@ -127,7 +129,7 @@ async def test_without_an_embedding_or_the_picture_there_is_no_replay(
         replay(judged, judged.junk),
         replay(judged, judged.cat, "--image", judged.home / "junk"),
         replay(judged, judged.cat, "--image", tmp_path / "nowhere"),
-        replay(judged, judged.cat, "--log", emptied(judged, tmp_path), **nowhere),
+        replay(judged, judged.cat, "--log", a_copy(judged, tmp_path / "bare"), **nowhere),
         replay(judged, judged.cat, "--log", tmp_path),
     )
 
@@ -148,18 +150,60 @@ async def test_without_an_embedding_or_the_picture_there_is_no_replay(
         assert text in err
 
 
-def emptied(judged: Judged, tmp_path: Path) -> Path:
-    """The same log written without embeddings."""
+def a_copy(judged: Judged, log: Path, *, encoder_id: str = "", profile: str = "default") -> Path:
+    """A log of the decision on the cat, without the embedding, and with these changes."""
     (cat, _) = read(judged.home / "log")
-    with a_log(tmp_path / "bare") as store:
-        store.append(
-            [
-                a_judgement(
-                    "cat",
-                    decision_id=cat.decision_id,
-                    encoder_id=cat.encoder_id,
-                    policy_set_version=cat.policy_set_version,
-                )
-            ]
-        )
-    return tmp_path / "bare"
+    copy = a_judgement(
+        "cat",
+        image=CAT.read_bytes(),
+        decision_id=cat.decision_id,
+        encoder_id=encoder_id or cat.encoder_id,
+        policy_set_version=cat.policy_set_version,
+        profile=profile,
+    )
+    with a_log(log) as store:
+        store.append([copy])
+    return log
+
+
+async def test_an_embedding_may_come_from_recent_contents(judged: Judged, tmp_path: Path) -> None:
+    ended = await replay(judged, judged.cat, "--log", a_copy(judged, tmp_path))
+
+    assert "from recent embeddings" in ended.out
+    assert "differs: action: ALLOW, now BLOCK" in ended.out
+    assert ended.exit_code == 1
+
+
+async def test_another_encoder_needs_the_picture_and_is_told(
+    judged: Judged, tmp_path: Path
+) -> None:
+    log = a_copy(judged, tmp_path, encoder_id="f" * 64)
+
+    without, with_it = await asyncio.gather(
+        replay(judged, judged.cat, "--log", log),
+        replay(judged, judged.cat, "--log", log, "--image", CAT),
+    )
+
+    assert without.exit_code == 64
+    assert "it was judged by encoder ffffffffffff, and this one is " in without.err
+    assert with_it.exit_code == 1
+    assert "changed since: encoder: ffffffffffff, now " in with_it.out
+
+
+async def test_a_profile_that_is_gone_gives_no_answer(judged: Judged, tmp_path: Path) -> None:
+    log = a_copy(judged, tmp_path, profile="kids")
+
+    ended = await replay(judged, judged.cat, "--log", log)
+
+    assert ended.exit_code == 1
+    assert "replayed: no answer" in ended.out
+    assert "differs: no such profile or policy" in ended.out
+
+
+async def test_a_missing_key_is_told(judged: Judged, tmp_path: Path) -> None:
+    missing = {"MODERATION_DECISION_LOG__DIGEST_KEY_FILE": str(tmp_path / "nowhere")}
+
+    ended = await replay(judged, judged.cat, **missing)
+
+    assert ended.exit_code == 78
+    assert "the key cannot be read" in ended.err

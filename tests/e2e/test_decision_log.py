@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from moderation.adapters.decision_log.verifying import verify
+from moderation.cli.remote import status_rows
 from moderation.client import InvalidRequest, Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from tests.adapters.decision_log.logs import contents_in, everything_in, read
@@ -96,11 +97,14 @@ def test_a_full_disk_costs_no_answer_and_raises_an_alarm(small_disk: Path) -> No
             assert client.moderate(SNAKE, content_id=f"upload/{answers}").verdicts
             answers += 1
         assert client.moderate(SNAKE).verdicts
+        shown = dict(status_rows(client.status()))
         status = client.status().decision_log
         told = server.wait_for("decision_log_failed")
         assert metric(server, "moderation_decision_log_failing") == 1
         assert metric(server, "moderation_decision_log_lost_total") == 2
         assert "No space left" in told["reason"]
+        assert shown["decision log"] == f"{answers - 1} records since the start"
+        assert "answers are given without: OSError: [Errno 28]" in shown[""]
         assert (status.lost, status.HasField("failing_since")) == (2, True)
 
         subprocess.run(["mount", "-o", "remount,size=1M", str(small_disk)], check=True)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from moderation.adapters.decision_log.holds import Hold, read_holds
@@ -37,6 +38,8 @@ class Erased:
     records: int
     content_digests: frozenset[str]
     """Of the contents whose decisions were erased, as the log had them."""
+    damaged: tuple[Place, ...] = ()
+    """Lines that hold the id and cannot be read: they are left for a person to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def erase_content(directory: Path, content_id: str, codec: RecordCodec, now: dat
     for segment in {one.place.path for one in found}:
         lines = [(one.place, one.line) for one in found if one.place.path == segment]
         overwrite(segment, lines, now)
-    return Erased(len(found), frozenset(one.record.content_digest for one in found))
+    digests = frozenset(one.record.content_digest for one in found)
+    return Erased(len(found), digests, tuple(_damaged(directory, content_id)))
 
 
 def erase_all_but(
@@ -96,6 +100,14 @@ def _decisions_on(directory: Path, content_id: str, codec: RecordCodec) -> Itera
                 record = codec.decode(line)
                 if record.content_id == content_id:
                     yield _Found(place, line, record)
+
+
+def _damaged(directory: Path, content_id: str) -> Iterator[Place]:
+    needle = json.dumps(content_id).encode("ascii")
+    for writer in writers_of(directory):
+        for place in chain.from_iterable(map(places_of, segments_of(writer))):
+            if needle in place.raw and not isinstance(line_at(place), Line):
+                yield place
 
 
 def _decisions(segment: Path, needle: bytes = b"") -> Iterator[tuple[Place, Line]]:

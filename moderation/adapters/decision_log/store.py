@@ -55,7 +55,7 @@ class WriteRules:
 class DecisionLogStore:
     """A context manager; `append` and `tend` are for one worker thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, each by name
         self,
         directory: Path,
         *,
@@ -64,6 +64,7 @@ class DecisionLogStore:
         codec: RecordCodec,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        fsync: Callable[[int], None] = os.fsync,
     ) -> None:
         self._directory = directory
         self._rules = rules
@@ -71,6 +72,7 @@ class DecisionLogStore:
         self._codec = codec
         self._clock = clock
         self._monotonic = monotonic
+        self._fsync = fsync
         self._lock = -1
         self._file = -1
         self._size = 0
@@ -102,7 +104,7 @@ class DecisionLogStore:
     ) -> None:
         """Bring everything to the disk and let others have the directory."""
         if self._rules.fsync is not Fsync.NEVER and self._is_dirty:
-            os.fsync(self._file)
+            self._fsync(self._file)
         self._close()
 
     def append(self, judgements: Sequence[Judgement], *, lost: int = 0) -> int:
@@ -167,7 +169,7 @@ class DecisionLogStore:
         try:
             _write_all(file, line)
             if self._rules.fsync is not Fsync.NEVER:
-                os.fsync(file)
+                self._fsync(file)
                 _sync_directory(self.writer)
                 self._sync()
         except OSError:
@@ -210,7 +212,7 @@ class DecisionLogStore:
 
     def _sync(self) -> None:
         if self._is_dirty:
-            os.fsync(self._file)
+            self._fsync(self._file)
             self._is_dirty = False
         self._synced_at = self._monotonic()
 
@@ -218,9 +220,8 @@ class DecisionLogStore:
         return self._clock().isoformat()
 
     def _close(self) -> None:
-        for file in (self._file, self._lock):
-            if file >= 0:
-                os.close(file)
+        for file in {self._file, self._lock} - {-1}:
+            os.close(file)
         self._file = self._lock = -1
 
 

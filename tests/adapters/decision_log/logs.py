@@ -1,6 +1,7 @@
 """A decision log on a disk, with a clock that the test moves."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ def a_log(
     retention: Retention = FOR_GOOD,
     codec: RecordCodec | None = None,
     clock: Clock | None = None,
+    fsync: Callable[[int], None] = os.fsync,
 ) -> Iterator[DecisionLogStore]:
     moves = clock or Clock()
     with DecisionLogStore(
@@ -51,6 +53,7 @@ def a_log(
         codec=codec or RecordCodec(),
         clock=lambda: moves.now,
         monotonic=lambda: moves.seconds,
+        fsync=fsync,
     ) as store:
         yield store
 

@@ -1,5 +1,6 @@
 """Writing: in order, in one go, over crashes, full disks and clocks that are set back."""
 
+import errno
 import json
 import os
 import resource
@@ -270,6 +271,39 @@ def test_a_disk_that_is_full_for_a_new_file_leaves_the_former_in_use(tmp_path: P
     assert contents_in(tmp_path) == ["a"]
     assert len(files_of(tmp_path)) == 2
     assert verify(tmp_path).problems == []
+
+
+def test_what_may_not_have_reached_the_disk_is_taken_back(tmp_path: Path) -> None:
+    fails = False
+
+    def fsync(file: int) -> None:
+        if fails:
+            raise OSError(errno.EIO, "Input/output error")
+        os.fsync(file)
+
+    with a_log(tmp_path, rules=WriteRules(fsync=Fsync.ALWAYS), fsync=fsync) as store:
+        record(store, "a")
+        fails = True
+        with pytest.raises(OSError, match="Input/output error"):
+            record(store, "lost")
+        fails = False
+        record(store, "b")
+
+    assert contents_in(tmp_path) == ["a", "b"]
+    assert verify(tmp_path).problems == []
+
+
+def test_a_start_on_a_full_disk_fails_and_leaves_the_directory_to_others(tmp_path: Path) -> None:
+    with (
+        no_file_larger_than(10),
+        pytest.raises(OSError, match="File too large"),
+        a_log(tmp_path),
+    ):
+        pass
+
+    with a_log(tmp_path) as store:
+        record(store, "a")
+    assert [path.parent.name for path in files_of(tmp_path)] == ["writer-0"]
 
 
 def test_lines_can_be_read_by_anything_that_reads_json(tmp_path: Path) -> None:
