@@ -15,6 +15,7 @@ from moderation.service.ports import Telemetry
 from moderation.settings import Settings
 
 MIN_KEY_BYTES = 16
+TEND_EVERY_S = 1.0
 
 
 class KeyUnusable(OSError):
@@ -48,6 +49,7 @@ async def decision_recorder(
         executor=writing,
         clock=clock,
         mandatory=chosen.mandatory,
+        tend_every_s=min(TEND_EVERY_S, chosen.fsync_every_s),
     )
     return await stack.enter_async_context(recorder), store
 

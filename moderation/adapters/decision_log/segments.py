@@ -103,19 +103,40 @@ def take_writer(directory: Path) -> tuple[Path, int]:
         for number in range(MAX_WRITERS):
             writer = directory / f"{WRITER}{number}"
             writer.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(writer / LOCK, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
-            if _is_locked(lock):
+            lock = try_lock(writer)
+            if lock is not None:
                 return writer, lock
-            os.close(lock)
     except OSError as error:
         message = f"{directory}: cannot hold a decision log: {error.strerror}"
         raise LogUnavailable(message) from error
     raise LogUnavailable(f"{directory}: {MAX_WRITERS} servers write here already")
 
 
-def _is_locked(lock: int) -> bool:
+def try_lock(writer: Path) -> int | None:
+    """A lock on a writer's directory, to be closed; None while a server writes there."""
+    lock = os.open(writer / LOCK, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        os.close(lock)
+        return None
+    return lock
+
+
+def create_segment(path: Path, header: bytes) -> int:
+    """Begin a file with its first line, open at its end; raises OSError, and then there is none."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    try:
+        write_all(file, header)
+    except OSError:
+        os.close(file)
+        path.unlink()
+        raise
+    return file
+
+
+def write_all(file: int, content: bytes) -> None:
+    """A full disk may take a part first, and refuse the rest."""
+    written = os.write(file, content)
+    while written < len(content):
+        written += os.write(file, content[written:])

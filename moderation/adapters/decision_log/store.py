@@ -15,15 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from moderation.adapters.decision_log.abandoned import header_fields, tidy_abandoned
 from moderation.adapters.decision_log.lines import Kind, Position, as_json, write_line
 from moderation.adapters.decision_log.records import RecordCodec
 from moderation.adapters.decision_log.recovery import Recovered, recover
 from moderation.adapters.decision_log.retention import Retention, tidy
 from moderation.adapters.decision_log.segments import (
-    OWNER_ONLY,
+    create_segment,
     header_of,
     segment_path,
     take_writer,
+    write_all,
 )
 from moderation.core.record import Judgement
 
@@ -139,6 +141,7 @@ class DecisionLogStore:
         if now - self._tidied_at >= TIDY_EVERY_S:
             self._tidied_at = now
             tidy(self.writer, self._retention, self._codec, self._clock())
+            tidy_abandoned(self._directory, self._retention, self._codec, self._clock())
 
     def _resume(self, found: Recovered) -> None:
         self._position, self.torn_bytes = found.position, found.torn_bytes
@@ -163,11 +166,10 @@ class DecisionLogStore:
         """Raises OSError, and then the former file stays in use."""
         self._mend()
         path = segment_path(self.writer, self._position.sequence + 1)
-        header = {"at": self._now(), "previous": self._position.chain, "writer": self.writer.name}
-        line, position = write_line(Kind.SEGMENT, as_json(header), self._position)
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+        header = header_fields(self.writer, self._position.chain, self._clock())
+        line, position = write_line(Kind.SEGMENT, header, self._position)
+        file = create_segment(path, line)
         try:
-            _write_all(file, line)
             if self._rules.fsync is not Fsync.NEVER:
                 self._fsync(file)
                 _sync_directory(self.writer)
@@ -191,7 +193,7 @@ class DecisionLogStore:
         batch = b"".join(written)
         self._is_torn = True
         try:
-            _write_all(self._file, batch)
+            write_all(self._file, batch)
         except OSError:
             with suppress(OSError):  # it is tried again before the next write
                 self._mend()
@@ -223,13 +225,6 @@ class DecisionLogStore:
         for file in {self._file, self._lock} - {-1}:
             os.close(file)
         self._file = self._lock = -1
-
-
-def _write_all(file: int, content: bytes) -> None:
-    """A full disk may take a part first, and refuse the rest."""
-    written = os.write(file, content)
-    while written < len(content):
-        written += os.write(file, content[written:])
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Checks a whole log: every line alone, that none is missing, and that none was put in."""
 
-import fcntl
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,12 +8,12 @@ from pathlib import Path
 from moderation.adapters.decision_log.expiry import expired_ranges
 from moderation.adapters.decision_log.lines import BEGINNING, Kind, Line, LineUnsound, Position
 from moderation.adapters.decision_log.segments import (
-    LOCK,
     Place,
     first_of,
     line_at,
     places_of,
     segments_of,
+    try_lock,
     writers_of,
 )
 
@@ -57,7 +56,7 @@ class _Check:
     def run(self) -> None:
         verified = self._verified
         verified.expired += sum(one.last - one.first + 1 for one in self._expired)
-        being_written = _is_locked(self._writer)
+        being_written = _is_written(self._writer)
         for segment in segments_of(self._writer):
             self._enter(segment)
             for place in places_of(segment):
@@ -105,13 +104,9 @@ def _out_of_order(expected: int, found: int) -> str:
     return f"is line number {found}, where {expected} should be: it was put in or moved"
 
 
-def _is_locked(writer: Path) -> bool:
+def _is_written(writer: Path) -> bool:
     """Whether a server writes there."""
-    lock = os.open(writer / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
+    lock = try_lock(writer)
+    if lock is not None:
         os.close(lock)
-    return False
+    return lock is None

@@ -116,6 +116,38 @@ def test_files_that_are_too_old_are_removed_and_not_taken_for_missing(tmp_path: 
     assert verified.heads["writer-0"].sequence == verified.expired + verified.lines
 
 
+def test_what_a_server_left_that_is_no_more_expires_too(tmp_path: Path) -> None:
+    clock = Clock()
+    with a_log(tmp_path, retention=A_WEEK, clock=clock) as stays:
+        with a_log(tmp_path, clock=clock) as goes:
+            record(goes, "left")
+            stays.tend()
+        clock.advance(3601)
+        stays.tend()
+        clock.advance(6 * DAY_S)
+        stays.tend()
+        assert contents_in(tmp_path) == ["left"]
+
+        clock.advance(DAY_S + 1)
+        stays.tend()
+        assert contents_in(tmp_path) == []
+        assert verify(tmp_path).problems == []
+
+    with a_log(tmp_path, clock=clock), a_log(tmp_path, clock=clock) as again:
+        record(again, "more")
+    assert contents_in(tmp_path) == ["more"]
+    assert verify(tmp_path).problems == []
+
+
+def test_a_directory_that_a_server_left_without_a_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "writer-7").mkdir()
+
+    with a_log(tmp_path) as store:
+        store.tend()
+
+    assert len(files_of(tmp_path)) == 1
+
+
 def test_of_too_much_the_oldest_goes(tmp_path: Path) -> None:
     with a_log(tmp_path, rules=SMALL, retention=Retention(max_bytes=3000)) as store:
         for content_id in "abcdef":

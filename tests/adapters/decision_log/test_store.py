@@ -273,7 +273,11 @@ def test_a_disk_that_is_full_for_a_new_file_leaves_the_former_in_use(tmp_path: P
     assert verify(tmp_path).problems == []
 
 
-def test_what_may_not_have_reached_the_disk_is_taken_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("segment_bytes", [2**20, 1], ids=["a line", "a new file"])
+def test_what_may_not_have_reached_the_disk_is_taken_back(
+    tmp_path: Path, segment_bytes: int
+) -> None:
+    rules = WriteRules(fsync=Fsync.ALWAYS, segment_bytes=segment_bytes)
     fails = False
 
     def fsync(file: int) -> None:
@@ -281,7 +285,7 @@ def test_what_may_not_have_reached_the_disk_is_taken_back(tmp_path: Path) -> Non
             raise OSError(errno.EIO, "Input/output error")
         os.fsync(file)
 
-    with a_log(tmp_path, rules=WriteRules(fsync=Fsync.ALWAYS), fsync=fsync) as store:
+    with a_log(tmp_path, rules=rules, fsync=fsync) as store:
         record(store, "a")
         fails = True
         with pytest.raises(OSError, match="Input/output error"):
