@@ -19,6 +19,7 @@ ALLOWED = frozenset(
         "CC0-1.0",
         "ISC License (ISCL)",
         "MIT",
+        "MIT-0",
         "MIT License",
         "MIT-CMU",
         "MPL-2.0",
