@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 ROUNDING = 5e-4
-"""Of pixels, between the two passes of a resize: a turned picture takes them the other way round."""
+"""Between the two passes of a resize, which a turned picture takes the other way round."""
 CRASHES = "MODERATION_CRASH_CORPUS"
 """A directory of a decoder's own test pictures: they are not ours to carry."""
 CASE_BY_PICTURE: Mapping[str, int] = {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
@@ -45,9 +46,10 @@ def outcome_of(
     stub: moderation_pb2_grpc.ModerationServiceStub, seed: int, timeout_s: float
 ) -> grpc.RpcError | pb.ModerateResponse:
     try:
-        return stub.Moderate(request(blotches(seed)), timeout=timeout_s)
+        response: pb.ModerateResponse = stub.Moderate(request(blotches(seed)), timeout=timeout_s)
     except grpc.RpcError as error:
         return error
+    return response
 
 
 @pytest.mark.case(47, 48)
@@ -70,7 +72,7 @@ def test_what_there_is_no_room_for_is_told_when_to_come_back(policies: Path) -> 
     assert refused
     for error in refused:
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
         info = error_details_pb2.RetryInfo()
         assert status is not None
         assert any(detail.Unpack(info) for detail in status.details)
