@@ -6,6 +6,7 @@ Never a phrase of a caller, a byte of an image, or a vector.
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import structlog
@@ -54,6 +55,8 @@ class LogTelemetry:
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
         """Why decisions could not be recorded when they last could not; empty since they can."""
+        self._unusable = ""
+        """Why certificates could not be replaced when they last could not."""
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -171,7 +174,35 @@ class LogTelemetry:
         if torn_bytes:
             self._log.warning("decision_log_torn_line_removed", bytes=torn_bytes)
 
-    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+    def certificates_loaded(
+        self,
+        *,
+        serial: str,
+        not_after: datetime,
+        client_ca_not_after: datetime | None,
+        key_is_exposed: bool,
+    ) -> None:
+        """See CertificateTelemetry."""
+        self._unusable = ""
+        self._log.info(
+            "certificates_loaded",
+            serial=serial,
+            not_after=not_after.isoformat(),
+            client_ca_not_after=client_ca_not_after and client_ca_not_after.isoformat(),
+        )
+        if key_is_exposed:
+            cure = "chmod o-r the file of tls.key_file"
+            self._log.warning("private_key_exposed", cure=cure)
+
+    def certificates_rejected(self, reason: str) -> None:
+        """See CertificateTelemetry; the same reason again is old news."""
+        if reason != self._unusable:
+            self._log.error("certificates_rejected", reason=reason, what_follows="the last serve")
+        self._unusable = reason
+
+    def listening(
+        self, *, address: str, tls: bool, metrics: str, policies: str, encoder: EncoderInfo
+    ) -> None:
         """Say where requests go and policies come from, and what the encoder cannot see.
 
         The latter only if it must be known.
@@ -179,6 +210,7 @@ class LogTelemetry:
         self._log.info(
             "listening",
             address=address,
+            tls=tls,
             metrics=metrics,
             policies=policies,
             encoder=encoder.name,
