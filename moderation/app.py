@@ -81,7 +81,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
+        server = await stack.enter_async_context(_server(settings, engine, reports, telemetry, log))
         watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
@@ -124,7 +124,7 @@ def _server(
     settings: Settings,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
+    telemetry: Telemetry,
     log: LogTelemetry,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
@@ -144,7 +144,7 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
+        interceptor=EdgeInterceptor(telemetry, report_bug),
         address=f"{server.host}:{server.port}",
         limits=ServerLimits(
             server.max_message_bytes,

@@ -57,7 +57,7 @@ def serve(
     _refuse_one_port_for_both(settings)
     import uvloop
 
-    from moderation.adapters.console import configure_logging
+    from moderation.adapters.log_form import configure_logging
     from moderation.app import serve_until_stopped
 
     configure_logging(settings.log.format, settings.log.level)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from moderation.adapters.console import LogTelemetry, configure_logging
+from moderation.adapters.console import LogTelemetry
+from moderation.adapters.log_form import configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
