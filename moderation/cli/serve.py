@@ -75,7 +75,7 @@ def serve(
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import uvloop
 
-    from moderation.adapters.console import configure_logging
+    from moderation.adapters.log_form import configure_logging
     from moderation.app import serve_until_stopped
 
     configure_logging(settings.log.format, settings.log.level)

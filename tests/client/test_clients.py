@@ -402,3 +402,37 @@ async def test_a_stream_to_nobody_gets_the_posture_for_each(connect: Connect) ->
 
     assert {result.content_id for result in results} == {str(number) for number in range(40)}
     assert {Action(result.decision.action) for result in results} == {Action.BLOCK}
+
+
+async def test_every_request_has_an_id_of_its_own_that_its_retries_keep(connect: Connect) -> None:
+    service = ScriptedService(overloaded(0.01), failing(grpc.StatusCode.INTERNAL, "bug"))
+    async with serving(service) as address, connect(address) as client:
+        decision = await client.moderate(b"image")
+        first = service.request_ids
+        await client.moderate(b"image")
+
+    assert len(first) == 2
+    assert len(set(first)) == 1
+    assert service.request_ids[-1] != first[0]
+    assert decision.request_id == first[0]
+    assert f"(request {first[0]})" in decision.failure.message
+
+
+async def test_a_caller_may_name_a_request(connect: Connect) -> None:
+    service = ScriptedService(wrong("options.profile"))
+    async with serving(service) as address, connect(address) as client:
+        with pytest.raises(InvalidRequest, match=r"\(request upload/7\)$") as raised:
+            await client.moderate(b"image", request_id="upload/7")
+
+    assert service.request_ids == ["upload/7"]
+    assert raised.value.request_id == "upload/7"
+
+
+async def test_an_item_that_is_refused_names_the_request_it_was_in(connect: Connect) -> None:
+    service = ScriptedService()
+    service.batch_results = [pb.ItemResult(error=pb.ItemError(code=3, message="is empty"))]
+    async with serving(service) as address, connect(address) as client:
+        (result,) = await client.moderate_batch([Item(b"image")])
+
+    assert result.error is not None
+    assert [result.error.request_id] == service.request_ids
