@@ -37,7 +37,7 @@ def run(settings: Settings, *, form: str, fix: bool, strict: bool) -> int:
     try:
         if fix:
             mended = _mend(settings, encoder, documents)
-        told = _look(settings, encoder, limit, documents)
+        told = look(settings, encoder, limit, documents)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", Exit.SOFTWARE) from error
     documents.save()
@@ -71,9 +71,10 @@ def _mend(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) ->
         return mended
 
 
-def _look(
+def look(
     settings: Settings, encoder: EncoderInfo, limit: TokenLimit, documents: DocumentCache
 ) -> list[Told]:
+    """Everything found, in the files' order; writes nothing into them."""
     try:
         policy_set = _load(settings, encoder, documents)
         found = _findings(policy_set, settings, encoder, limit)

@@ -53,8 +53,7 @@ def serve(
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
-    _refuse_open_plain_text(settings)
-    _refuse_one_port_for_both(settings)
+    refuse_what_cannot_serve(settings)
     import uvloop
 
     from moderation.adapters.console import configure_logging
@@ -67,6 +66,12 @@ def serve(
     except OSError as error:
         raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
     return Exit.ALLOW
+
+
+def refuse_what_cannot_serve(settings: Settings) -> None:
+    """Raise CommandError if no server is to start with these settings."""
+    _refuse_open_plain_text(settings)
+    _refuse_one_port_for_both(settings)
 
 
 def _refuse_open_plain_text(settings: Settings) -> None:
