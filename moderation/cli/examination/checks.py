@@ -63,6 +63,8 @@ def exit_code_of(found: Iterable[tuple[Check, Finding]]) -> Exit:
 def _findings(check: Check, settings: Settings) -> Iterator[Finding]:
     try:
         yield from check.look(settings)
+    except ImportError as error:
+        yield broken(str(error), check.name, "install what is missing; requirements/cpu.lock")
     except Exception as error:  # the patient may be ill in a way that nobody has thought of
         yield broken(
             f"the check itself failed: {type(error).__name__}: {error}",

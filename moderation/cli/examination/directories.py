@@ -17,7 +17,6 @@ SMALL_BYTES = 64 * 2**20
 """Room for what stays small: policy sets, pairs of scores, engines."""
 FRAME_BYTES = 2048
 UNLIMITED_LOG_BYTES = 2**30
-FULL_BYTES = 2**20
 CURE = "let it belong to the user that runs the service, and let it be writable"
 
 
@@ -79,8 +78,6 @@ def _writable(directory: Directory) -> Finding:
         _write(place)
     except OSError as error:
         return broken(f"cannot be written: {error.strerror}", directory.where, CURE)
-    if free < FULL_BYTES:
-        return broken("the disk is full", directory.where, "make room")
     wanted = directory.may_take_bytes - _taken(directory.path)
     if free < wanted:
         return doubtful(

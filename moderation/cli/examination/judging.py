@@ -4,7 +4,6 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,25 +86,14 @@ async def _as_the_server(settings: Settings, where: str) -> list[Finding]:
 
 
 def _tests(settings: Settings, engine: "Engine") -> list[Finding]:
-    from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
-    from moderation.cli.pictures import read_picture
-    from moderation.rehearsal import embeddings_of_tests
-    from moderation.service.policy_tests import ActivationTests, SubjectEmbeddings
+    from moderation.adapters.policy_yaml.expectations import FOLDER
+    from moderation.rehearsal import activation_tests
 
     folder = settings.policies.directory / FOLDER
     required = settings.policies.require_tests
     if not folder.is_dir() and not required:
         return [good("they have no tests", str(folder))]
-    read = partial(read_picture, max_bytes=settings.decode.max_image_bytes)
-    embeddings = SubjectEmbeddings(
-        engine.see,
-        engine.texts,
-        lambda path: read(Path(path)),
-        embeddings_of_tests(folder, engine.encoder.encoder_id),
-    )
-    run = ActivationTests(
-        lambda: read_policy_tests([folder]), embeddings, is_starter=engine.encoder.is_starter
-    )
+    run = activation_tests(settings, engine.encoder, engine.texts, engine.see)
     try:
         run(engine.policies.current)
     except PolicySetRejected as rejected:

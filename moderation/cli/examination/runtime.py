@@ -13,15 +13,9 @@ REINSTALL = "pip uninstall onnxruntime onnxruntime-gpu, then install moderation[
 def look(settings: Settings) -> Iterator[Finding]:
     """See Check."""
     yield good(f"moderation {__version__}, Python {platform.python_version()}")
+    from moderation.adapters.encoders.onnx_session import available_providers, onnxruntime_packages
+
     extra = "cpu" if settings.encoder.device in {"auto", "cpu"} else "gpu"
-    try:
-        from moderation.adapters.encoders.onnx_session import (
-            available_providers,
-            onnxruntime_packages,
-        )
-    except ImportError as error:
-        yield broken(str(error), "onnxruntime", f"pip install moderation[{extra}]")
-        return
     packages = onnxruntime_packages()
     if len(packages) > 1:
         yield broken(
