@@ -14,6 +14,7 @@ from moderation.cli import (
     client,
     config,
     encoder,
+    health,
     log,
     policy,
     replay,
@@ -44,6 +45,7 @@ cli.command("serve")(serve.serve)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
+cli.command("health")(health.health)
 cli.command("config")(config.config)
 bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
