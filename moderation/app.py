@@ -89,7 +89,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
         server = await stack.enter_async_context(
-            _server(settings, endpoint_of(settings, certificates), engine, reports, metrics, log)
+            _server(settings, endpoint_of(settings, certificates), engine, reports, telemetry, log)
         )
         watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_follow(engine, watchers, certificates, server, log))
@@ -135,7 +135,7 @@ def _server(
     endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
+    telemetry: Telemetry,
     log: LogTelemetry,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
@@ -155,7 +155,7 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
+        interceptor=EdgeInterceptor(telemetry, report_bug),
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,

@@ -1,13 +1,11 @@
-"""What the log shows: one line an event, JSON for machines or colours for people.
+"""What the log tells: the events that an operator wants to read of, by stable names.
 
-Never a phrase of a caller, a byte of an image, or a vector.
+Never a phrase or a content id of a caller, a byte of an image, or a vector. docs/logs.md
+lists the events.
 """
 
-import logging
-import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
 
 import structlog
 
@@ -17,33 +15,6 @@ from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
-
-LogFormat = Literal["json", "pretty"]
-
-
-def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Set up structlog for the whole process, on standard error."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        # Rich tracebacks would show local variables, and with them the bytes of an image.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )
 
 
 class LogTelemetry:
@@ -68,6 +39,10 @@ class LogTelemetry:
             failure=decision.failure.code.value if decision.failure else None,
             total_s=round(decision.timings.total_s, 4),
         )
+
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """See Telemetry."""
+        self._log.debug("rpc_finished", method=method, code=code, seconds=round(seconds, 4))
 
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from moderation.adapters.console import LogTelemetry, configure_logging
+from moderation.adapters.console import LogTelemetry
+from moderation.adapters.log_form import configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
@@ -96,16 +97,18 @@ def test_decisions_are_told_at_debug_without_what_the_caller_sent() -> None:
 
     telemetry.decided(a_decision(content_id="private-name"))
     telemetry.decided(a_decision(action=Action.REVIEW, failure=failure))
+    telemetry.rpc_finished("/Service/Call", "OK", 0.00123)
     telemetry.shed(ShedReason.IN_FLIGHT)
     telemetry.policies_unchanged(version="0" * 64)
 
-    allowed, failed, shed, unchanged = lines(written)
+    allowed, failed, call, shed, unchanged = lines(written)
     assert "private-name" not in str(allowed)
     assert (allowed["action"], allowed["failure"]) == ("ALLOW", None)
     assert (failed["action"], failed["failure"]) == ("REVIEW", "truncated")
+    assert (call["event"], call["code"], call["seconds"]) == ("rpc_finished", "OK", 0.0012)
     assert (shed["event"], shed["reason"]) == ("request_shed", "in_flight")
     assert unchanged["version"] == "0" * 12
-    assert {line["level"] for line in (allowed, failed, shed, unchanged)} == {"debug"}
+    assert {line["level"] for line in (allowed, failed, call, shed, unchanged)} == {"debug"}
 
 
 def test_what_happens_too_often_is_not_logged() -> None:
