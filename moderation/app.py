@@ -15,10 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from moderation import __version__
+from moderation.adapters.access_log import AccessLog
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
@@ -28,14 +30,17 @@ from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
+from moderation.adapters.prometheus.access import AccessMetrics
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
+from moderation.service.access import AccessAudiences
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
-from moderation.settings import Settings
+from moderation.settings import Settings, is_reachable_from_outside
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -53,6 +58,7 @@ async def serve_until_stopped(settings: Settings) -> None:
     state = state_of(settings.policies.state_directory, settings.policies.directory)
     keeper = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
+    identity = await _identity(settings, metrics)
     async with AsyncExitStack() as stack:
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
@@ -81,9 +87,11 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
+        server = await stack.enter_async_context(
+            _server(settings, engine, reports, metrics, log, identity)
+        )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
+        following = asyncio.create_task(_following(engine, watchers, server, log, identity))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -96,6 +104,16 @@ async def serve_until_stopped(settings: Settings) -> None:
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
         await server.drain(times, stops.hurried)
+
+
+async def _identity(settings: Settings, metrics: PrometheusTelemetry) -> Identity | None:
+    """Before anything that takes long: keys that cannot be used end the start."""
+    log = AccessLog()
+    told = AccessAudiences(AccessMetrics(metrics.registry), log)
+    identity = await identity_from(settings, told, utc_now)
+    if identity is None and is_reachable_from_outside(settings.server.host):
+        log.open_to_everyone(settings.server.host)
+    return identity
 
 
 async def _recorder(
@@ -126,6 +144,7 @@ def _server(
     reports: Reports,
     metrics: PrometheusTelemetry,
     log: LogTelemetry,
+    identity: Identity | None,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
         incident_id = new_id()
@@ -142,9 +161,10 @@ def _server(
         report_bug=report_bug,
         new_id=new_id,
     )
+    guards = () if identity is None else (AccessInterceptor(identity.access),)
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
+        interceptors=(EdgeInterceptor(metrics, report_bug), *guards),
         address=f"{server.host}:{server.port}",
         limits=ServerLimits(
             server.max_message_bytes,
@@ -154,6 +174,20 @@ def _server(
         ),
         with_reflection=server.reflection,
     )
+
+
+async def _following(
+    engine: Engine,
+    watchers: Iterable[PolicyWatcher],
+    server: GrpcServer,
+    log: LogTelemetry,
+    identity: Identity | None,
+) -> None:
+    """Follow every edit, of policies and of keys."""
+    async with asyncio.TaskGroup() as tasks:
+        if identity is not None:
+            tasks.create_task(identity.follow())
+        tasks.create_task(_keep_policies(engine, watchers, server, log))
 
 
 async def _keep_policies(

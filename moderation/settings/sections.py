@@ -3,6 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.settings.edge import LimitSettings, LogSettings, MetricsSettings, ServerSettings
+from moderation.settings.identity import IdentitySettings
 from moderation.settings.judging import (
     BatchingSettings,
     CacheSettings,
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
