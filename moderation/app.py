@@ -30,7 +30,6 @@ from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.adapters.prometheus.access import AccessMetrics
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
 from moderation.identity import Identity, identity_from
@@ -109,7 +108,7 @@ async def serve_until_stopped(settings: Settings) -> None:
 async def _identity(settings: Settings, metrics: PrometheusTelemetry) -> Identity | None:
     """Before anything that takes long: keys that cannot be used end the start."""
     log = AccessLog()
-    told = AccessAudiences(AccessMetrics(metrics.registry), log)
+    told = AccessAudiences(metrics.access, log)
     identity = await identity_from(settings, told, utc_now)
     if identity is None and is_reachable_from_outside(settings.server.host):
         log.open_to_everyone(settings.server.host)

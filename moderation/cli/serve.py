@@ -27,6 +27,9 @@ def serve(
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="File of tenants and API keys; without, all may call.")
+    ] = None,
     require_policy_tests: Annotated[
         bool | None,
         typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
@@ -42,6 +45,7 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.insecure": insecure,
+        "identity.keys_file": keys,
         "metrics.port": metrics_port,
         "policies.directory": policies,
         "encoder.bundle": encoder,

@@ -57,7 +57,7 @@ class KeysEditor:
             entry["expires"] = key.expires.isoformat()
         with self._editing() as document:
             keys = _within(document, "tenants", key.tenant, "keys")
-            if any(key.id in _within(one, "keys") for one in document["tenants"].values()):
+            if any(key.id in one.get("keys", ()) for one in document["tenants"].values()):
                 raise self._rejected(f"there is a key {key.id} already")
             keys[key.id] = entry
         return token
@@ -66,7 +66,7 @@ class KeysEditor:
         """Mark a key as withdrawn; raises as `create`, also if there is no such key."""
         with self._editing() as document:
             tenants = _within(document, "tenants").values()
-            found = [one["keys"][key_id] for one in tenants if key_id in (one.get("keys") or ())]
+            found = [one["keys"][key_id] for one in tenants if key_id in one.get("keys", ())]
             if not found:
                 raise self._rejected(f"there is no key {key_id}; `moderation key list` shows them")
             found[0].setdefault("revoked", at.isoformat(timespec="seconds"))
@@ -122,7 +122,5 @@ class KeysEditor:
 def _within(mapping: Any, *names: str) -> Any:  # noqa: ANN401 - what ruamel read
     """The mapping under these names, made where there is none."""
     for name in names:
-        if mapping.get(name) is None:
-            mapping[name] = {}
-        mapping = mapping[name]
+        mapping = mapping.setdefault(name, {})
     return mapping

@@ -11,7 +11,8 @@ from moderation.core.errors import KeysRejected, Problem
 from moderation.core.identity import ApiKey, KeyRing, Role, Tenant
 from moderation.service.access import LoadedKeys
 
-MAX_FILE_BYTES = 4 * 2**20
+MAX_FILE_BYTES = 2**20
+"""About 5,000 keys; to tell what is wrong with as many takes some seconds."""
 
 ParseKeys = Callable[[bytes, str], KeysSchema | tuple[Problem, ...]]
 """What the bytes of the file of that name say, or everything that is wrong with them."""
@@ -38,7 +39,7 @@ class KeysFile:
 
     def _read(self) -> tuple[bytes, int]:
         try:
-            with open(self.path, "rb") as file:
+            with open(self.path, "rb", opener=_opener) as file:
                 mode = os.fstat(file.fileno()).st_mode
                 content = file.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(mode) else None
         except OSError as error:
@@ -63,6 +64,10 @@ class KeysFile:
 
     def _rejected(self, message: str) -> KeysRejected:
         return KeysRejected((Problem(str(self.path), 0, 0, message),))
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # not waiting for a named pipe's writer
 
 
 def _tenant(name: str, written: TenantSchema) -> Tenant:
