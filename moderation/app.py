@@ -9,13 +9,13 @@ import asyncio
 import os
 import platform
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from moderation import __version__
-from moderation.adapters.access_log import AccessLog
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
@@ -24,7 +24,7 @@ from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -34,12 +34,12 @@ from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
 from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
-from moderation.service.access import AccessAudiences
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
-from moderation.settings import Settings, is_reachable_from_outside
+from moderation.settings import Settings
+from moderation.transport import certificate_store, endpoint_of
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -57,8 +57,10 @@ async def serve_until_stopped(settings: Settings) -> None:
     state = state_of(settings.policies.state_directory, settings.policies.directory)
     keeper = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
-    identity = await _identity(settings, metrics)
     async with AsyncExitStack() as stack:
+        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        identity = await identity_from(settings, metrics.access, utc_now)
+        certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -86,14 +88,17 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        edge = _Edge(telemetry, log, identity)
         server = await stack.enter_async_context(
-            _server(settings, engine, reports, metrics, log, identity)
+            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_following(engine, watchers, server, log, identity))
+        others = [one.follow for one in (identity, certificates) if one is not None]
+        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
+            tls=settings.tls.is_on,
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
@@ -103,16 +108,6 @@ async def serve_until_stopped(settings: Settings) -> None:
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
         await server.drain(times, stops.hurried)
-
-
-async def _identity(settings: Settings, metrics: PrometheusTelemetry) -> Identity | None:
-    """Before anything that takes long: keys that cannot be used end the start."""
-    log = AccessLog()
-    told = AccessAudiences(metrics.access, log)
-    identity = await identity_from(settings, told, utc_now)
-    if identity is None and is_reachable_from_outside(settings.server.host):
-        log.open_to_everyone(settings.server.host)
-    return identity
 
 
 async def _recorder(
@@ -139,17 +134,11 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 
 def _server(
     settings: Settings,
+    endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
-    log: LogTelemetry,
-    identity: Identity | None,
+    edge: "_Edge",
 ) -> GrpcServer:
-    def report_bug(error: BaseException) -> str:
-        incident_id = new_id()
-        log.bug(incident_id, error)
-        return incident_id
-
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
@@ -157,44 +146,53 @@ def _server(
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),
-        report_bug=report_bug,
+        report_bug=edge.report_bug,
         new_id=new_id,
     )
-    guards = () if identity is None else (AccessInterceptor(identity.access),)
     return GrpcServer(
         servicer,
-        interceptors=(EdgeInterceptor(metrics, report_bug), *guards),
-        address=f"{server.host}:{server.port}",
+        interceptors=edge.interceptors,
+        endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
         ),
-        with_reflection=server.reflection,
     )
 
 
-async def _following(
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every call meets before and after its method."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    identity: Identity | None
+
+    def report_bug(self, error: BaseException) -> str:
+        incident_id = new_id()
+        self.log.bug(incident_id, error)
+        return incident_id
+
+    @property
+    def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
+        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
+
+
+async def _follow(
     engine: Engine,
     watchers: Iterable[PolicyWatcher],
+    others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
-    identity: Identity | None,
-) -> None:
-    """Follow every edit, of policies and of keys."""
-    async with asyncio.TaskGroup() as tasks:
-        if identity is not None:
-            tasks.create_task(identity.follow())
-        tasks.create_task(_keep_policies(engine, watchers, server, log))
-
-
-async def _keep_policies(
-    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
+        for follow in others:
+            tasks.create_task(follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from moderation.adapters.access_log import AccessLog
 from moderation.adapters.identity.keys_file import KeysFile
 from moderation.adapters.identity.schema import KeysSchema
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.models import read_model
-from moderation.service.access import Access, AccessTelemetry, KeyStore
-from moderation.settings import Settings
+from moderation.service.access import Access, AccessAudiences, AccessTelemetry, KeyStore
+from moderation.settings import Settings, is_reachable_from_outside
 
 RECHECK_S = 10.0
 """A key that was withdrawn counts no longer than this, also where the kernel tells of no edit."""
@@ -27,11 +28,16 @@ class Identity:
 
 
 async def identity_from(
-    settings: Settings, telemetry: AccessTelemetry, clock: Callable[[], datetime]
+    settings: Settings, metrics: AccessTelemetry, clock: Callable[[], datetime]
 ) -> Identity | None:
     """None if callers are not told apart; raises KeysRejected."""
+    log = AccessLog()
     if not settings.identity.keys_file:
+        is_closed = settings.tls.client_certificates == "require"
+        if is_reachable_from_outside(settings.server.host) and not is_closed:
+            log.open_to_everyone(settings.server.host)
         return None
+    telemetry = AccessAudiences(metrics, log)
     path = Path(settings.identity.keys_file)
     keys = KeyStore(keys_source(path), telemetry)
     await keys.load()

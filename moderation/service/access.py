@@ -1,7 +1,8 @@
 """Lets in whoever shows a credential that allows what is asked, and tells of everybody else."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -156,19 +157,16 @@ class Access:
         self._clock = clock
 
     def admit(self, presented: Presented, role: Role, method: str) -> "Visit":
-        """Let a call in; raises Unauthenticated or PermissionDenied, and tells of it."""
+        """Let a call in; raises Unauthenticated or PermissionDenied, which is yet to be told."""
+        return Visit(
+            self._allowed(presented, role),
+            lambda: self._allowed(presented, role),
+            lambda refusal: self.refused(refusal, method),
+        )
 
-        def refused(refusal: AccessRefused) -> None:
-            self._telemetry.access_refused(refusal, method)
-
-        def identify() -> Caller:
-            try:
-                return self._allowed(presented, role)
-            except AccessRefused as refusal:
-                refused(refusal)
-                raise
-
-        return Visit(identify(), identify, refused)
+    def refused(self, refusal: AccessRefused, method: str) -> None:
+        """Tell operators of a call that was refused."""
+        self._telemetry.access_refused(refusal, method)
 
     def _allowed(self, presented: Presented, role: Role) -> Caller:
         caller = self._identified(presented)
@@ -200,12 +198,18 @@ class Visit:
 
     def recheck(self) -> None:
         """Raise if what the call came with was withdrawn since: a stream may outlive its key."""
-        self.identify()
+        with self._telling():
+            self.identify()
 
     def require_profile(self, profile: str) -> None:
         """Raise PermissionDenied unless the caller may be judged by it; empty: the default."""
-        try:
+        with self._telling():
             self.caller.require_profile(profile or DEFAULT_PROFILE)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
         except AccessRefused as refusal:
             self.refused(refusal)
             raise

@@ -13,6 +13,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.transport import TlsSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
+    tls: TlsSettings = TlsSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()

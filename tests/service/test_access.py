@@ -110,9 +110,11 @@ async def test_without_a_valid_credential_nobody_is_let_in(
 ) -> None:
     access, _, told = await an_access()
 
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated) as caught:
         access.admit(presented, Role.MODERATE, METHOD)
+    access.refused(caught.value, METHOD)
 
+    assert caught.value.reason is reason
     assert [(one, method) for one, _, method in told.refused] == [(reason, METHOD)]
 
 
@@ -129,10 +131,11 @@ async def test_a_known_caller_may_not_do_everything(
 ) -> None:
     access, _, told = await an_access()
 
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied) as caught:
         access.admit(Presented((TOKEN,), claims), role, METHOD)
 
-    assert told.refused == [(reason, "shop-1", METHOD)]
+    assert (caught.value.reason, caught.value.credential) == (reason, "shop-1")
+    assert not told.refused
 
 
 async def test_a_profile_of_others_is_refused_and_told() -> None:

@@ -57,9 +57,18 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
         try:
             visit = self._access.admit(presented, ROLE_BY_METHOD.get(method, Role.ADMIN), method)
         except AccessRefused as refusal:
-            return _refusing(refusal)
+            return self._refusing(refusal, method)
         VISIT.set(visit)
         return handler
+
+    def _refusing(self, refusal: AccessRefused, method: str) -> MaybeHandler:
+        """Answers any method: of a stream nothing is read unless its handler asks for it."""
+
+        async def refuse(_requests: object, _context: Context) -> None:
+            self._access.refused(refusal, method)  # here, where the log knows the request's id
+            raise refusal
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def presented_in(metadata: Iterable[tuple[str, str | bytes]]) -> Presented:
@@ -77,12 +86,3 @@ def presented_in(metadata: Iterable[tuple[str, str | bytes]]) -> Presented:
         elif name == TENANT:
             tenants.append(value)
     return Presented(tuple(credentials), tuple(tenants))
-
-
-def _refusing(refusal: AccessRefused) -> MaybeHandler:
-    """Answers any method: of a stream nothing is read unless its handler asks for it."""
-
-    async def refuse(_requests: object, _context: Context) -> None:
-        raise refusal
-
-    return grpc.stream_stream_rpc_method_handler(refuse)
