@@ -152,7 +152,10 @@ def peer_command(
         graph = Path(arguments.encoder).resolve() / "image.onnx"
         script = Path(__file__).with_name("peer_mosec.py")
         command = [str(binaries / "python"), str(script), "--port", str(port)]
-        return [*command, "--timeout", "60000", "--log-level", "warning"], {GRAPH: str(graph), "PATH": path_with(binaries)}
+        return [*command, "--timeout", "60000", "--log-level", "warning"], {
+            GRAPH: str(graph),
+            "PATH": path_with(binaries),
+        }
     command = [str(binaries / "infinity_emb"), "v2", "--model-id", str(arguments.model.resolve())]
     command += ["--served-model-name", "peer", "--port", str(port), "--host", "127.0.0.1"]
     command += ["--engine", "torch", "--device", "cpu", "--batch-size", "8"]
