@@ -9,17 +9,18 @@ import asyncio
 import os
 import platform
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
@@ -31,6 +32,7 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
@@ -38,9 +40,6 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.transport import certificate_store, endpoint_of
-
-if TYPE_CHECKING:
-    from moderation.adapters.certificates import CertificateStore  # of an extra
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -59,7 +58,8 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
-        # Before the encoder is loaded: what is wrong with certificates is told at once.
+        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
@@ -88,11 +88,13 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        edge = _Edge(telemetry, log, identity)
         server = await stack.enter_async_context(
-            _server(settings, endpoint_of(settings, certificates), engine, reports, telemetry, log)
+            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_follow(engine, watchers, certificates, server, log))
+        others = [one.follow for one in (identity, certificates) if one is not None]
+        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -135,14 +137,8 @@ def _server(
     endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    telemetry: Telemetry,
-    log: LogTelemetry,
+    edge: "_Edge",
 ) -> GrpcServer:
-    def report_bug(error: BaseException) -> str:
-        incident_id = new_id()
-        log.bug(incident_id, error)
-        return incident_id
-
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
@@ -150,12 +146,12 @@ def _server(
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),
-        report_bug=report_bug,
+        report_bug=edge.report_bug,
         new_id=new_id,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(telemetry, report_bug),
+        interceptors=edge.interceptors,
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
@@ -166,18 +162,37 @@ def _server(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every call meets before and after its method."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    identity: Identity | None
+
+    def report_bug(self, error: BaseException) -> str:
+        incident_id = new_id()
+        self.log.bug(incident_id, error)
+        return incident_id
+
+    @property
+    def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
+        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
+
+
 async def _follow(
     engine: Engine,
     watchers: Iterable[PolicyWatcher],
-    certificates: "CertificateStore | None",
+    others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
-        if certificates is not None:
-            tasks.create_task(certificates.follow())
+        for follow in others:
+            tasks.create_task(follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))

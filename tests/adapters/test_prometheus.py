@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.decision import Failure, Timings
-from moderation.core.errors import FailureCode, Problem
+from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthenticated
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
@@ -355,3 +355,28 @@ def test_a_server_that_never_started_closes_quietly(telemetry: PrometheusTelemet
     server.__exit__(None, None, None)
 
     assert server.port == 9464
+
+
+def test_refused_callers_are_counted_by_reason(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.access.access_refused(Unauthenticated(AccessReason.EXPIRED, "shop-1"), "/a/method")
+
+    found = scraped(server)
+    assert found[series("moderation_auth_refusals_total", reason="expired")] == 1
+    assert all(
+        series("moderation_auth_refusals_total", reason=reason.value) in found
+        for reason in AccessReason
+    )
+
+
+def test_keys_that_cannot_be_used_are_shown_until_they_can(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_keys_reload_failed")
+
+    telemetry.access.keys_rejected([Problem("keys.yaml", 1, 1, "is wrong")])
+    broken = scraped(server)[failed]
+    telemetry.access.keys_loaded(tenants=1, keys=1, is_exposed=False)
+
+    assert (broken, scraped(server)[failed]) == (1, 0)
