@@ -80,7 +80,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
             review_budgets=engine.policies.review_budgets,
-            ready=engine.policies.is_ready,
+            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
@@ -204,6 +204,10 @@ async def _follow(
         await _tell_health(engine, server, log)
 
 
+def _is_well(engine: Engine) -> bool:
+    return engine.policies.is_ready() and not engine.watchdog.is_stuck
+
+
 async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) -> None:
     is_announced = False
     while True:
@@ -213,7 +217,7 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         is_ready = engine.policies.is_ready()
         if is_announced and not is_ready:
             log.too_old()
-        is_well = is_ready and not engine.watchdog.is_stuck
+        is_well = _is_well(engine)
         if is_well and not is_announced:
             log.serving()
         if is_well != is_announced:

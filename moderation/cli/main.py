@@ -15,6 +15,7 @@ from moderation.cli import (
     config,
     doctor,
     encoder,
+    health,
     key,
     log,
     policy,
@@ -47,6 +48,7 @@ cli.command("serve")(serve.serve)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
+cli.command("health")(health.health)
 cli.command("config")(config.config)
 cli.command("doctor")(doctor.doctor)
 bundle_store.register(bundle.cli)
