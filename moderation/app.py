@@ -85,6 +85,9 @@ async def serve_until_stopped(settings: Settings) -> None:
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
+        if identity is not None:
+            engine.moderator.share_among(identity.tenants)
+            metrics.tenants.usage = identity.tenants.usage
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
