@@ -9,10 +9,11 @@ import asyncio
 import os
 import platform
 import signal
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
@@ -36,6 +37,7 @@ from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.watching import drift_watch, follow_references
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -77,13 +79,16 @@ async def serve_until_stopped(settings: Settings) -> None:
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
+        drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
+        metrics.watch_drift(drift)
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
         server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
+        references = follow_references(drift, settings, engine.encoder)
+        following = asyncio.create_task(_keep_policies(engine, watchers, references, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -157,7 +162,11 @@ def _server(
 
 
 async def _keep_policies(
-    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+    engine: Engine,
+    watchers: Iterable[PolicyWatcher],
+    references: Coroutine[Any, Any, None],
+    server: GrpcServer,
+    log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
@@ -165,6 +174,7 @@ async def _keep_policies(
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
+        tasks.create_task(references)
         await policies.reload()
         await policies.activated.wait()
         await _tell_health(engine, server, log)

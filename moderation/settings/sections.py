@@ -12,6 +12,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -35,4 +36,5 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()
