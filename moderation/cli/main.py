@@ -14,6 +14,7 @@ from moderation.cli import (
     client,
     config,
     doctor,
+    drift,
     encoder,
     log,
     policy,
@@ -52,6 +53,7 @@ cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
 cli.add_typer(log.log)
+cli.add_typer(drift.drift)
 cli.command("replay")(replay.replay)
 cli.command("calibrate")(calibrate.calibrate)
 

@@ -69,8 +69,8 @@ def bins_of(raw: NDArray[np.float64]) -> tuple[float, ...]:
     values, counts = np.unique(raw, return_counts=True)
     if len(values) == 1:
         return ()
+    # Contents below each gap between two scores, and where the bins are to end.
     below = np.cumsum(counts)[:-1]
-    """Contents below each gap between two scores."""
     wanted = np.arange(1, BINS) * len(raw) / BINS
     nearest = np.abs(below[:, None] - wanted).argmin(axis=0)
     gaps = np.unique(nearest)
@@ -93,4 +93,5 @@ def stability_index(expected: Counts, observed: Counts) -> NDArray[np.float64]:
 
 
 def _shares(counts: Counts) -> NDArray[np.float64]:
-    return np.maximum(counts / counts.sum(axis=-1, keepdims=True), LEAST_SHARE)
+    shares = np.asarray(counts / counts.sum(axis=-1, keepdims=True), dtype=np.float64)
+    return np.maximum(shares, LEAST_SHARE)
