@@ -9,9 +9,10 @@ import asyncio
 import os
 import platform
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -31,12 +33,14 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references
 
 READINESS_CHECK_S = 1.0
@@ -56,6 +60,9 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        identity = await identity_from(settings, metrics.access, utc_now)
+        certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -75,7 +82,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
             review_budgets=engine.policies.review_budgets,
-            ready=engine.policies.is_ready,
+            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
@@ -85,13 +92,20 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
+        edge = _Edge(telemetry, log, identity)
+        server = await stack.enter_async_context(
+            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
+        )
         watchers = _watchers(settings, engine.encoder, state)
-        references = follow_references(drift, settings, engine.encoder)
-        following = asyncio.create_task(_keep_policies(engine, watchers, references, server, log))
+        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            one.follow for one in (identity, certificates) if one is not None
+        ]
+        others.append(partial(follow_references, drift, settings, engine.encoder))
+        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
+            tls=settings.tls.is_on,
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
@@ -127,16 +141,11 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 
 def _server(
     settings: Settings,
+    endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
-    log: LogTelemetry,
+    edge: "_Edge",
 ) -> GrpcServer:
-    def report_bug(error: BaseException) -> str:
-        incident_id = new_id()
-        log.bug(incident_id, error)
-        return incident_id
-
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
@@ -144,40 +153,63 @@ def _server(
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),
-        report_bug=report_bug,
+        report_bug=edge.report_bug,
         new_id=new_id,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
-        address=f"{server.host}:{server.port}",
+        interceptors=edge.interceptors,
+        endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
         ),
-        with_reflection=server.reflection,
     )
 
 
-async def _keep_policies(
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every call meets before and after its method."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    identity: Identity | None
+
+    def report_bug(self, error: BaseException) -> str:
+        incident_id = new_id()
+        self.log.bug(incident_id, error)
+        return incident_id
+
+    @property
+    def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
+        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
+
+
+async def _follow(
     engine: Engine,
     watchers: Iterable[PolicyWatcher],
-    references: Coroutine[Any, Any, None],
+    others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
+        for follow in others:
+            tasks.create_task(follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
-        tasks.create_task(references)
         await policies.reload()
         await policies.activated.wait()
         await _tell_health(engine, server, log)
+
+
+def _is_well(engine: Engine) -> bool:
+    return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
 
 async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) -> None:
@@ -189,7 +221,7 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         is_ready = engine.policies.is_ready()
         if is_announced and not is_ready:
             log.too_old()
-        is_well = is_ready and not engine.watchdog.is_stuck
+        is_well = _is_well(engine)
         if is_well and not is_announced:
             log.serving()
         if is_well != is_announced:

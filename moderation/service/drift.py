@@ -100,7 +100,11 @@ class DriftWatch:
         """Use these references from now on; what was counted by one that stays is kept."""
         if read.problems != self._told:
             for problem in read.problems:
-                log.warning("a reference for drift cannot be used: %s", problem)
+                log.warning(
+                    "a reference for drift cannot be used: %s",
+                    problem,
+                    extra={"event": "drift_reference_unusable"},
+                )
             self._told = read.problems
         references = tuple(read.by_policy.values())
         if references == self._references:

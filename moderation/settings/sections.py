@@ -3,6 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.settings.edge import LimitSettings, LogSettings, MetricsSettings, ServerSettings
+from moderation.settings.identity import IdentitySettings
 from moderation.settings.judging import (
     BatchingSettings,
     CacheSettings,
@@ -12,6 +13,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.transport import TlsSettings
 from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
@@ -26,6 +28,8 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
+    tls: TlsSettings = TlsSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()

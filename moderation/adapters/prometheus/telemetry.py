@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus.access import AccessMetrics
 from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
@@ -28,6 +29,7 @@ from moderation.adapters.prometheus.families import (
     RequestMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
+from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision, PolicyScores
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
@@ -55,6 +57,8 @@ class PrometheusTelemetry:
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
+        self.access = AccessMetrics(self.registry)
+        self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)
