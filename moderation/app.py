@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.transport import certificate_store, endpoint_of
+from moderation.watching import drift_watch, follow_references
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -88,6 +90,8 @@ async def serve_until_stopped(settings: Settings) -> None:
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
             metrics.tenants.usage = identity.tenants.usage
+        drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
+        metrics.watch_drift(drift)
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
@@ -97,7 +101,10 @@ async def serve_until_stopped(settings: Settings) -> None:
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        others = [one.follow for one in (identity, certificates) if one is not None]
+        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            one.follow for one in (identity, certificates) if one is not None
+        ]
+        others.append(partial(follow_references, drift, settings, engine.encoder))
         following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(

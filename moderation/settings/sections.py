@@ -15,6 +15,7 @@ from moderation.settings.judging import (
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
 from moderation.settings.references import ReferenceSettings
 from moderation.settings.transport import TlsSettings
+from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -41,4 +42,5 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()

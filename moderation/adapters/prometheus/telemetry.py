@@ -19,6 +19,7 @@ from prometheus_client import (
 )
 
 from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
+from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
     STAGES,
@@ -30,11 +31,12 @@ from moderation.adapters.prometheus.families import (
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.adapters.prometheus.transport import CertificateMetrics
-from moderation.core.decision import Decision
+from moderation.core.decision import Decision, PolicyScores
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
+from moderation.service.drift import DriftWatch
 from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
 
 
@@ -64,6 +66,9 @@ class PrometheusTelemetry:
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)
+        self._drift = ScoreDrift()
+        self.registry.register(self._drift)
+        self._count_drift: Callable[[PolicyScores], None] | None = None
         self._ready = Gauge(
             "moderation_ready", "1 while the service answers requests.", registry=self.registry
         )
@@ -110,6 +115,8 @@ class PrometheusTelemetry:
                 self._counts.judged(verdict)
         if decision.scores is not None:
             self._counts.scored(decision.scores)
+            if self._count_drift is not None:
+                self._count_drift(decision.scores)
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
@@ -230,6 +237,11 @@ class PrometheusTelemetry:
         self._requests.in_flight.set_function(in_flight)
         self._counts.active = active
         self._ready.set_function(lambda: float(ready()))
+
+    def watch_drift(self, watch: DriftWatch) -> None:
+        """Have it count every score, and ask it at every scrape."""
+        self._count_drift = watch.scored
+        self._drift.drifts = watch.drifts
 
     def watch_records(self, waiting: Callable[[], int]) -> None:
         """Ask at every scrape how many answers wait for their record."""
