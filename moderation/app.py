@@ -8,10 +8,9 @@ the batches, close.
 import asyncio
 import os
 import platform
-import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from moderation import __version__
@@ -36,22 +35,25 @@ from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.stopping import stop_signals
+from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
 """As for other errors inside; supervisors start such a process anew."""
 
 
-async def serve_until_stopped(settings: Settings) -> None:
+async def serve_until_stopped(settings: Settings, worker: Worker | None = None) -> None:
     """Run the service until SIGTERM or SIGINT; raises BundleRejected, or OSError on a taken port.
 
     Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
+    A `worker` is one of several processes, and stops when its supervisor has gone, too.
     """
-    log = LogTelemetry()
+    log = LogTelemetry() if worker is None else WorkerLog(worker.index)
     metrics = PrometheusTelemetry()
-    stops = _stop_signals()
+    stops = stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
-    keeper = PolicyState(state)
+    kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         recorder = await _recorder(settings, telemetry, log, stack)
@@ -61,7 +63,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             running_engine(
                 settings,
                 telemetry,
-                keeper=keeper,
+                keeper=kept if worker is None else worker.keeper(kept),
                 with_shadow=True,
                 keeps_recent=True,
                 decision_log=recorder or RECORDS_NOTHING,
@@ -77,17 +79,22 @@ async def serve_until_stopped(settings: Settings) -> None:
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
-        metrics_server = stack.enter_context(
-            MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
-        )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        metrics_url = ""
+        if isinstance(log, WorkerLog) and worker is not None:
+            await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
+            reports = replace(reports, history=kept.history, worker=(worker.index, worker.count))
+            # A worker that listens gets its part of the requests, ready or not.
+            await engine.policies.reload()
+        else:
+            metrics_url = _show_metrics(settings, metrics, stack)
         server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
         watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
-            metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
+            metrics=metrics_url,
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
@@ -110,6 +117,12 @@ async def _recorder(
         mandatory=settings.decision_log.mandatory,
     )
     return recorder
+
+
+def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
+    where = settings.metrics
+    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
+    return stack.enter_context(shown).url
 
 
 def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -151,8 +164,10 @@ def _server(
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
+            shares_port=server.workers > 1,
         ),
         with_reflection=server.reflection,
+        is_ready=engine.policies.is_ready(),
     )
 
 
@@ -201,23 +216,6 @@ def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[Po
 
 def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
-
-
-@dataclass(frozen=True, slots=True)
-class _Stops:
-    asked: asyncio.Event
-    hurried: asyncio.Event
-    """A second signal: whoever sends it does not want to wait."""
-
-    def signalled(self) -> None:
-        (self.hurried if self.asked.is_set() else self.asked).set()
-
-
-def _stop_signals() -> _Stops:
-    stops = _Stops(asyncio.Event(), asyncio.Event())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stops.signalled)
-    return stops
 
 
 async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:

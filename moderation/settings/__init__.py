@@ -9,6 +9,7 @@ from moderation.settings.reading import (
     variable_of,
 )
 from moderation.settings.sections import Settings
+from moderation.settings.shares import share_of
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -19,5 +20,6 @@ __all__ = [
     "is_reachable_from_outside",
     "load_settings",
     "setting_names",
+    "share_of",
     "variable_of",
 ]
