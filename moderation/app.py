@@ -65,7 +65,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 telemetry,
                 keeper=kept if worker is None else worker.keeper(kept),
                 with_shadow=True,
-                keeps_recent=True,
+                recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
             )
         )
@@ -83,7 +83,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         metrics_url = ""
         if isinstance(log, WorkerLog) and worker is not None:
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
-            reports = replace(reports, history=kept.history, worker=(worker.index, worker.count))
+            reports = replace(reports, history=kept.history, worker=worker.place)
             # A worker that listens gets its part of the requests, ready or not.
             await engine.policies.reload()
         else:

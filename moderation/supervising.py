@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
@@ -46,14 +46,17 @@ SPARE_S = 10.0
 EXIT_LOST = 70
 
 
-async def supervise(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT; raises WorkersLost, or OSError on a taken port."""
+async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> None:
+    """Run the service until SIGTERM or SIGINT; raises WorkersLost, or OSError on a taken port.
+
+    `command` starts a worker, which gets the number of a socket as its last argument.
+    """
     stops = stop_signals()
     log = SupervisorLog()
     with ExitStack() as stack:
         server, shown = settings.server, settings.metrics
         port = stack.enter_context(reserved(server.host, server.port))
-        supervisor = _Supervisor(settings, port, log)
+        supervisor = _Supervisor(settings, port, command, log)
         metrics = stack.enter_context(
             MetricsServer(supervisor.registry, host=shown.host, port=shown.port)
         )
@@ -72,7 +75,10 @@ async def supervise(settings: Settings) -> None:
 class _Supervisor:
     """Keeps a process running at every worker's place."""
 
-    def __init__(self, settings: Settings, port: int, log: SupervisorLog) -> None:
+    def __init__(
+        self, settings: Settings, port: int, command: Sequence[str], log: SupervisorLog
+    ) -> None:
+        self._command = command
         count, cores = settings.server.workers, len(os.sched_getaffinity(0))
         self._orders = [
             orders_for(worker, share_of(settings, worker, port=port, cores=cores))
@@ -146,7 +152,7 @@ class _Supervisor:
 
     async def _started(self, worker: int) -> WorkerProcess:
         process = await WorkerProcess.started(
-            COMMAND,
+            self._command,
             self._orders[worker],
             env=environment(without=PREFIX),
             hears=partial(self._heard, worker),
@@ -196,9 +202,11 @@ class _Supervisor:
             }
             for process, times in silences.items():
                 if times >= MAX_SILENCES:
+                    self._log.silent(process.pid)
                     process.kill()
             bury_adopted([process.pid for process in self._running.values()])
-            await asyncio.sleep(max(COUNT_EVERY_S, LEAST_REST * took_s))
+            is_dear = all(answered.values())  # else it took so long to wait in vain
+            await asyncio.sleep(max(COUNT_EVERY_S, LEAST_REST * took_s * is_dear))
 
     async def _ask_all(self) -> dict[WorkerProcess, bool]:
         """Whether each that listens has answered."""

@@ -55,6 +55,11 @@ class Worker:
     count: int
     connection: socket.socket
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which worker, and of how many."""
+        return self.index, self.count
+
     def keeper(self, state: PolicyState) -> PolicyKeeper:
         """What remembers activations: one worker writes, or they would be there several times."""
         return state if self.index == LEADER else FollowedState(state)

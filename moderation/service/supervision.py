@@ -5,6 +5,7 @@ from dataclasses import dataclass
 QUICK_S = 10.0
 """Who lives no longer than this did not die of bad luck."""
 FIRST_PAUSE_S = 0.1
+GROWTH = 3.0
 LONGEST_PAUSE_S = 30.0
 MAX_QUICK_DEATHS = 5
 
@@ -28,7 +29,7 @@ class Restarts:
         self.quick_deaths = self.quick_deaths + 1 if lived_s < QUICK_S else 0
         if not self.quick_deaths:
             return FIRST_PAUSE_S
-        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4.0 ** (self.quick_deaths - 1))
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * GROWTH ** (self.quick_deaths - 1))
 
     @property
     def is_hopeless(self) -> bool:

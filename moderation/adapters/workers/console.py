@@ -46,6 +46,10 @@ class SupervisorLog:
             "worker_lost", worker=worker, reason=reason, replaced_in_s=round(pause_s, 1)
         )
 
+    def silent(self, pid: int) -> None:
+        """One hangs, and is killed."""
+        self._log.error("worker_silent", pid=pid, what_follows="killed")
+
     def stopping(self) -> None:
         """All are asked to end."""
         self._log.info("stopping")
