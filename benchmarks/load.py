@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import cast
@@ -33,7 +34,7 @@ PICTURES = 8
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PATIENCE_S = 120.0
 SHED = "RESOURCE_EXHAUSTED"
-OPTIONS = [("grpc.max_send_message_length", 64 * 2**20)]
+OPTIONS = [("grpc.max_send_message_length", 64 * 2**20), ("grpc.use_local_subchannel_pool", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Load:
     rate: float = 0.0
     stream: bool = False
     repeats: bool = False
+    connections: int = 1
+    """That the callers share; a server of several workers deals them out."""
 
 
 @dataclass(slots=True)
@@ -108,16 +111,25 @@ async def put_load(load: Load) -> Outcome:
         image = images[next(numbers) % PICTURES]
         return image if load.repeats else another(image)
 
-    async with grpc.aio.insecure_channel(load.address, options=OPTIONS) as channel:
-        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(load.connections):
+            channel = grpc.aio.insecure_channel(load.address, options=OPTIONS)
+            await stack.enter_async_context(channel)
+            stubs.append(moderation_pb2_grpc.ModerationServiceStub(channel))
         recorder = _Recorder(load)
         if load.rate:
-            await _open_loop(stub, recorder, next_image, load.rate)
+            await _open_loop(stubs[0], recorder, next_image, load.rate)
         elif load.stream:
-            await _stream(stub, recorder, next_image, load.concurrency)
+            await _stream(stubs[0], recorder, next_image, load.concurrency)
         else:
-            ask = partial(_ask, stub, recorder, next_image)
-            await asyncio.gather(*(_one_by_one(ask, recorder) for _ in range(load.concurrency)))
+            asking = (
+                _one_by_one(
+                    partial(_ask, stubs[caller % len(stubs)], recorder, next_image), recorder
+                )
+                for caller in range(load.concurrency)
+            )
+            await asyncio.gather(*asking)
     return Outcome(load.seconds, recorder.latencies_s)
 
 

@@ -82,11 +82,13 @@ def of_every_worker(
 
 def moderate(stub: Stub, image: bytes = CAT) -> pb.Decision:
     request = pb.ModerateRequest(content=pb.Content(image=image))
-    return stub.Moderate(request, timeout=60).decision
+    decision: pb.Decision = stub.Moderate(request, timeout=60).decision
+    return decision
 
 
 def status(stub: Stub) -> pb.GetStatusResponse:
-    return stub.GetStatus(pb.GetStatusRequest(), timeout=60)
+    answer: pb.GetStatusResponse = stub.GetStatus(pb.GetStatusRequest(), timeout=60)
+    return answer
 
 
 def policy_sets(stub: Stub) -> list[pb.PolicySetActivation]:

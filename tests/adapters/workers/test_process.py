@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,9 +24,9 @@ PATIENCE_S = 30.0
 async def worker(
     *behaviour: str, heard: list[Mapping[str, Any]] | None = None
 ) -> AsyncIterator[WorkerProcess]:
-    hears: Callable[[Mapping[str, Any]], None] = [].append if heard is None else heard.append
+    kept = [] if heard is None else heard
     started = await WorkerProcess.started(
-        [*COMMAND, *behaviour], {}, env=environment(without="MODERATION_"), hears=hears
+        [*COMMAND, *behaviour], {}, env=environment(without="MODERATION_"), hears=kept.append
     )
     try:
         yield started
@@ -103,7 +103,7 @@ def test_a_worker_notices_that_its_supervisor_has_gone() -> None:
 
 async def test_a_command_that_is_missing_is_told() -> None:
     with pytest.raises(FileNotFoundError):
-        await WorkerProcess.started(["/no/such/command"], {}, env={}, hears=[].append)
+        await WorkerProcess.started(["/no/such/command"], {}, env={}, hears=print)
 
 
 def test_a_worker_s_environment_has_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
