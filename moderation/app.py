@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
@@ -21,7 +22,7 @@ from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -36,7 +37,11 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.stopping import stop_signals
+from moderation.transport import certificate_store, endpoint_of
 from moderation.working import Worker, WorkerLog
+
+if TYPE_CHECKING:
+    from moderation.adapters.certificates import CertificateStore  # of an extra
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -56,6 +61,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        # Before the encoder is loaded: what is wrong with certificates is told at once.
+        certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -88,12 +95,15 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
+        server = await stack.enter_async_context(
+            _server(settings, endpoint_of(settings, certificates), engine, reports, telemetry, log)
+        )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
+        following = asyncio.create_task(_follow(engine, watchers, certificates, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
+            tls=settings.tls.is_on,
             metrics=metrics_url,
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
@@ -135,9 +145,10 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 
 def _server(
     settings: Settings,
+    endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
+    telemetry: Telemetry,
     log: LogTelemetry,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
@@ -157,8 +168,8 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
-        address=f"{server.host}:{server.port}",
+        interceptor=EdgeInterceptor(telemetry, report_bug),
+        endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
@@ -166,17 +177,22 @@ def _server(
             server.max_connection_age_s,
             shares_port=server.workers > 1,
         ),
-        with_reflection=server.reflection,
         is_ready=engine.policies.is_ready(),
     )
 
 
-async def _keep_policies(
-    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+async def _follow(
+    engine: Engine,
+    watchers: Iterable[PolicyWatcher],
+    certificates: "CertificateStore | None",
+    server: GrpcServer,
+    log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
+        if certificates is not None:
+            tasks.create_task(certificates.follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))

@@ -28,11 +28,13 @@ class WorkerLog(LogTelemetry):
         super().__init__(worker)
         self.tell: Callable[..., None] = _to_nobody
 
-    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+    def listening(
+        self, *, address: str, tls: bool, metrics: str, policies: str, encoder: EncoderInfo
+    ) -> None:
         """See LogTelemetry."""
         self.tell(
             wire.LISTENING,
-            address=address,
+            tls=tls,
             encoder=encoder.name,
             encoder_id=encoder.encoder_id,
             device=encoder.device,

@@ -256,7 +256,7 @@ class RecordingTelemetry:
         self.unrecorded: list[str] = []
         self.recording_failures: list[str] = []
         self.rpcs: list[tuple[str, str]] = []
-        """Method, status code; what the gRPC adapter tells."""
+        """Method, status code."""
 
     def decided(self, decision: Decision) -> None:
         self.decisions.append(decision)

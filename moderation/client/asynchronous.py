@@ -12,6 +12,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from typing import Self, TypeVar
+from uuid import uuid4
 
 import grpc
 import grpc.aio
@@ -23,6 +24,7 @@ from moderation.client.messages import (
     Item,
     Result,
     batch_request,
+    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -80,8 +82,9 @@ class AsyncModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        request_id: str = "",
     ) -> pb.Decision:
-        """Judge one image.
+        """Judge one image; `request_id` is what the service's log names, random if not given.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
@@ -89,7 +92,7 @@ class AsyncModerationClient:
         options = options_message(profile, policy_ids, include_all_verdicts)
         request = moderate_request(Item(image, content_id), options)
         try:
-            return await self._moderate(request, Budget(self._timeout_s))
+            return await self._moderate(request, Budget(self._timeout_s, request_id=request_id))
         except ServiceUnavailable as error:
             return self._posture.decision(error, request)
 
@@ -119,7 +122,7 @@ class AsyncModerationClient:
         left_s = budget.left_s()
         return await asyncio.gather(
             *(
-                self._finish(request, answer, Budget(left_s))
+                self._finish(request, answer, Budget(left_s, request_id=budget.request_id))
                 for request, answer in zip(requests, answers, strict=False)
             )
         )
@@ -178,17 +181,22 @@ class AsyncModerationClient:
         return self._open_stub
 
     def _open_stream(self) -> SharedStream:
-        return SharedStream(self._stub.ModerateStream(metadata=self._metadata))
+        request_id = uuid4().hex
+        metadata = call_metadata(self._metadata, request_id)
+        return SharedStream(self._stub.ModerateStream(metadata=metadata), request_id)
 
     async def _judge_on(self, streams: "_Streams", request: pb.ModerateRequest) -> Result:
-        budget = Budget(self._timeout_s)
+        stream = streams.current()
+        budget = Budget(self._timeout_s, request_id=stream.request_id)
         streamed = pb.ModerateStreamRequest(content=request.content, options=request.options)
         try:
             async with asyncio.timeout(budget.left_s()):
-                answer = await streams.current().ask(streamed)
+                answer = await stream.ask(streamed)
         except TimeoutError:
             late = f"no answer on the stream within {self._timeout_s} s"
-            error = ServiceUnavailable(grpc.StatusCode.DEADLINE_EXCEEDED, late)
+            error = ServiceUnavailable(
+                grpc.StatusCode.DEADLINE_EXCEEDED, late, request_id=stream.request_id
+            )
             return self._posture.result(error, request)
         return await self._finish(request, answer, budget)
 
@@ -211,11 +219,12 @@ class AsyncModerationClient:
     async def _call(
         self, method: Callable[..., Awaitable[AnswerT]], request: object, budget: Budget
     ) -> AnswerT:
+        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
             try:
-                return await method(request, timeout=budget.left_s(), metadata=self._metadata)
+                return await method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.aio.AioRpcError as failure:
-                error = error_from_rpc(failure)
+                error = error_from_rpc(failure, budget.request_id)
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
                     raise error from failure

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from functools import partial
 from itertools import repeat
 from typing import Self, TypeVar
 
@@ -15,6 +16,7 @@ from moderation.client.messages import (
     Item,
     Result,
     batch_request,
+    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -69,8 +71,9 @@ class ModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        request_id: str = "",
     ) -> pb.Decision:
-        """Judge one image.
+        """Judge one image; `request_id` is what the service's log names, random if not given.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
@@ -78,7 +81,7 @@ class ModerationClient:
         options = options_message(profile, policy_ids, include_all_verdicts)
         request = moderate_request(Item(image, content_id), options)
         try:
-            return self._moderate(request, Budget(self._timeout_s))
+            return self._moderate(request, Budget(self._timeout_s, request_id=request_id))
         except ServiceUnavailable as error:
             return self._posture.decision(error, request)
 
@@ -105,9 +108,9 @@ class ModerationClient:
         except ServiceUnavailable as error:
             return [self._posture.result(error, request) for request in requests]
         answers = [*response.results, *[None] * len(requests)]
-        left_s = budget.left_s()
+        rest = partial(Budget, budget.left_s(), request_id=budget.request_id)
         with ThreadPoolExecutor(RETRIES_AT_ONCE, "moderation-client") as pool:
-            return list(pool.map(self._finish, requests, answers, repeat(left_s)))
+            return list(pool.map(self._finish, requests, answers, repeat(rest)))
 
     def moderate_stream(
         self,
@@ -156,9 +159,12 @@ class ModerationClient:
         return self._open_stub
 
     def _finish(
-        self, request: pb.ModerateRequest, answer: pb.ItemResult | None, left_s: float
+        self,
+        request: pb.ModerateRequest,
+        answer: pb.ItemResult | None,
+        new_budget: Callable[[], Budget],
     ) -> Result:
-        budget = Budget(left_s)
+        budget = new_budget()
         outcome = self._posture.result_or_pause(answer, request, budget)
         if isinstance(outcome, Result):
             return outcome
@@ -176,11 +182,12 @@ class ModerationClient:
         return with_action(response.decision)
 
     def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
+        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
             try:
-                return method(request, timeout=budget.left_s(), metadata=self._metadata)
+                return method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure)
+                error = error_from_rpc(failure, budget.request_id)
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
                     raise error from failure

@@ -162,6 +162,10 @@ class Telemetry(Protocol):
         """A request was answered with a decision."""
         ...
 
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """A call was answered with this status code; both are of small closed sets."""
+        ...
+
     def shed(self, reason: ShedReason) -> None:
         """A request was turned away."""
         ...

@@ -195,7 +195,7 @@ class ItemError(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged", "audited")
+    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged", "audited", "request_id")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +209,7 @@ class Decision(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FRAMES_JUDGED_FIELD_NUMBER: _ClassVar[int]
     AUDITED_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     content_id: str
     action: Action
@@ -222,7 +223,8 @@ class Decision(_message.Message):
     failure: Failure
     frames_judged: int
     audited: bool
-    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ..., audited: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ..., audited: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("policy_id", "action", "score", "review_threshold", "block_threshold", "margin", "raw_score", "calibrated", "mode", "phrases", "contrast_phrases", "frame", "category", "severity", "category_path", "legal_ground", "clause_url")

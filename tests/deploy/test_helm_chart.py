@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from moderation.adapters.grpc.server import LIVENESS_NAME
 from moderation.settings import setting_names, variable_of
 from tests.deploy.monitoring import ROOT
 
@@ -177,7 +178,8 @@ def test_traffic_is_asked_for_readiness_and_only_a_dead_process_is_restarted() -
     container = pod(rendered({}))["containers"][0]
 
     assert container["readinessProbe"]["grpc"] == {"port": 50051}
-    assert "tcpSocket" in container["livenessProbe"]
+    assert container["livenessProbe"]["grpc"] == {"port": 50051, "service": LIVENESS_NAME}
+    assert container["startupProbe"]["grpc"] == container["livenessProbe"]["grpc"]
 
 
 def test_a_gpu_is_asked_for_and_demanded() -> None:

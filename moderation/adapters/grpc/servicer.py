@@ -17,6 +17,7 @@ from moderation.adapters.grpc.streaming import map_unordered
 from moderation.core.errors import InvalidRequest
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
+from moderation.service.request_context import current_request
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
@@ -120,7 +121,9 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
             within_s=context.time_remaining(),
             priority=priority_from_proto(request.options, usual),
         )
-        return decision_to_proto(decision)
+        answer = decision_to_proto(decision)
+        answer.request_id = current_request().request_id
+        return answer
 
     async def _answer_item(
         self, item: ItemRequest | InvalidRequest, context: Context

@@ -43,6 +43,7 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     # The service does what all of its processes do.
     READY: min,
     "process_start_time_seconds": min,
+    "moderation_tls_not_after_timestamp_seconds": min,
     # What is wrong with one of them is wrong; what is the same for all stays the same.
     "moderation_policy_reload_failed": max,
     "moderation_policies_for_another_encoder": max,
@@ -52,6 +53,7 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_policy_threshold": max,
     "moderation_review_budget": max,
     "moderation_decision_log_failing": max,
+    "moderation_tls_reload_failed": max,
     "moderation_workers": max,
     "moderation_workers_wanted": max,
     "python_info": max,

@@ -23,6 +23,7 @@ class SupervisorLog:
         self._log.info(
             "listening",
             address=address,
+            tls=told["tls"],
             metrics=metrics,
             policies=policies,
             encoder=told["encoder"],

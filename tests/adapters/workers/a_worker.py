@@ -46,9 +46,8 @@ async def serve(connection: socket.socket, behaviour: str, detail: str) -> int:
         snapshot=SNAPSHOTS.get(behaviour, lambda: COUNTS),
         on_gone=lambda: ended.set_result(GONE),
     ) as link:
-        link.tell(
-            wire.LISTENING, encoder="starter", encoder_id="e", device="CPU", notice="Starter."
-        )
+        encoder = {"encoder": "starter", "encoder_id": "e", "device": "CPU", "notice": "Starter."}
+        link.tell(wire.LISTENING, tls=False, **encoder)
         link.tell(wire.SERVING)
         code = await ended
     os._exit(code)  # what hangs in a thread would be waited for
