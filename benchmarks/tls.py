@@ -6,7 +6,7 @@ The same picture is judged again and again: nothing is encoded, so that the shar
 largest. A new connection for each call shows what a handshake takes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def _servers(policies: Path) -> Iterator[Mapping[str, Open]]:
         key = put(folder.path / "client.key", shown.key_pem)
         files = {"CERTIFICATE_FILE": folder.certificate, "KEY_FILE": folder.key}
         wanting = {"CLIENT_CERTIFICATES": "require", "CLIENT_CA_FILE": ca}
-        variants = (
+        variants: Sequence[tuple[str, Mapping[str, object], Tls | None]] = (
             (PLAIN, {}, None),
             (TLS, files, Tls(ca)),
             (MUTUAL, files | wanting, Tls(ca, certificate, key)),
