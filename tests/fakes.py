@@ -129,6 +129,9 @@ class FakePolicySource:
         self.holds = holds
         self.loads = 0
 
+    def fingerprint(self) -> object:
+        return self.holds
+
     def load(self) -> PolicySet:
         self.loads += 1
         if isinstance(self.holds, Exception):
@@ -175,6 +178,9 @@ class FakeCalibrations:
     def __init__(self, *calibrations: PolicyCalibration) -> None:
         self.by_id = {one.policy_id: one for one in calibrations}
         self.asked_for: list[str] = []
+
+    def fingerprint(self, encoder_id: str) -> object:
+        return encoder_id, frozenset(self.by_id)
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         self.asked_for.append(encoder_id)

@@ -58,8 +58,20 @@ class PolicySource(Protocol):
         ...
 
 
+class PolicyFiles(PolicySource, Protocol):
+    """Policies that may be replaced while they are read."""
+
+    def fingerprint(self) -> object:
+        """What tells one state of them from another, without reading them; must not raise."""
+        ...
+
+
 class CalibrationSource(Protocol):
-    """Where calibrations come from."""
+    """Where calibrations come from; they may be replaced while they are read."""
+
+    def fingerprint(self, encoder_id: str) -> object:
+        """What tells one state of an encoder's from another, without reading; must not raise."""
+        ...
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
