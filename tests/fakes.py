@@ -21,7 +21,7 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -293,11 +293,11 @@ class RecordingTelemetry:
         *,
         version: str,
         policies: int,
-        embedded: int,
+        embedded: EmbeddedTexts,
         seconds: float,
         origin: SetOrigin,
     ) -> None:
-        self.loaded.append((version, policies, embedded))
+        self.loaded.append((version, policies, embedded.computed))
         self.origins.append(origin)
 
     def activation_not_kept(self, reason: str) -> None:

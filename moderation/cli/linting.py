@@ -111,7 +111,7 @@ def _findings(
             allow_unverified=settings.encoder.allow_unverified,
         ),
     )
-    phrases = PhraseEmbeddings(texts)
+    phrases = PhraseEmbeddings(texts, texts)
     phrases.embed(texts_to_embed(policy_set), active=frozenset())
     compiled = compile_policies(
         policy_set,

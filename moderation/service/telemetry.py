@@ -7,7 +7,14 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    Telemetry,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +63,13 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._tell(

@@ -32,7 +32,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
 
 
 class PrometheusTelemetry:
@@ -136,7 +136,13 @@ class PrometheusTelemetry:
         self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._policies.reloads.labels("loaded").inc()
