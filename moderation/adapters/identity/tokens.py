@@ -22,6 +22,7 @@ from moderation.core.identity import (
     Caller,
     Role,
     Tenant,
+    digest_of,
 )
 
 REASONS: Mapping[type[jwt.PyJWTError], AccessReason] = {
@@ -34,6 +35,8 @@ REASONS: Mapping[type[jwt.PyJWTError], AccessReason] = {
     jwt.InvalidSignatureError: AccessReason.WRONG_SIGNATURE,
 }
 """What is not listed is malformed."""
+MAX_KNOWN = 1024
+"""How many tokens are remembered that were found right, by their digests."""
 REQUIRED = ("exp", "iss", "aud")
 
 
@@ -47,6 +50,16 @@ class TokenRules:
     leeway_s: float
     tenant_claim: str
     roles_claim: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token says that was found right."""
+
+    claims: Mapping[str, Any]
+    credential: str
+    expires: float
+    """In seconds since 1970."""
 
 
 class TokenAuthenticator:
@@ -68,6 +81,8 @@ class TokenAuthenticator:
         self._keys = keys
         self._tenants = tenants
         self._missing = missing
+        self._known_with = SigningKeys()
+        self._known_by_digest: dict[bytes, _Verified] = {}
 
     def recognises(self, token: str) -> bool:
         """See Authenticator."""
@@ -75,6 +90,24 @@ class TokenAuthenticator:
 
     def caller_with(self, token: str, now: datetime) -> Caller:
         """See Authenticator; the time is PyJWT's own."""
+        verified = self._known(token, now) or self._verified(token)
+        tenant = self._tenant(verified.claims, verified.credential)
+        return Caller(tenant, self._roles(verified.claims), verified.credential)
+
+    def _known(self, token: str, now: datetime) -> "_Verified | None":
+        """What was verified before with the keys of now; raises Unauthenticated if it expired.
+
+        A signature takes the time of about fifty keys, and callers show a token for an hour.
+        """
+        if self._keys() is not self._known_with:
+            self._known_with = self._keys()
+            self._known_by_digest.clear()
+        known = self._known_by_digest.get(digest_of(token))
+        if known and now.timestamp() - self._rules.leeway_s >= known.expires:
+            raise Unauthenticated(AccessReason.EXPIRED, known.credential)
+        return known
+
+    def _verified(self, token: str) -> "_Verified":
         key = self._key_of(token)
         credential = f"jwt:{key.key_id}"  # not the subject, which may be a person
         try:
@@ -89,8 +122,11 @@ class TokenAuthenticator:
             )
         except jwt.PyJWTError as error:
             raise Unauthenticated(_reason(error), credential) from error
-        tenant = self._tenant(claims, credential)
-        return Caller(tenant, self._roles(claims), credential)
+        verified = _Verified(claims, credential, float(claims["exp"]))
+        if len(self._known_by_digest) >= MAX_KNOWN:
+            self._known_by_digest.pop(next(iter(self._known_by_digest)))
+        self._known_by_digest[digest_of(token)] = verified
+        return verified
 
     def _key_of(self, token: str) -> jwt.PyJWK:
         if len(token) > MAX_TOKEN_CHARACTERS:

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -24,11 +25,11 @@ class Verifier:
     """An authenticator, and how often it missed a key."""
 
     def __init__(self, *names: str, with_tenants: bool = True) -> None:
-        keys = signing_keys(ISSUER.jwks(*names), "jwks.json")
+        self.keys = signing_keys(ISSUER.jwks(*names), "jwks.json")
         self.missed = 0
         self.tokens = TokenAuthenticator(
             RULES,
-            keys=lambda: keys,
+            keys=lambda: self.keys,
             tenants=(lambda: {"shop": SHOP}) if with_tenants else None,
             missing=self._miss,
         )
@@ -101,6 +102,41 @@ def test_a_wrong_token_is_refused_for_its_reason(
         Verifier().tokens.caller_with(token(), NOON)
 
     assert caught.value.reason is reason
+
+
+def test_a_token_that_was_right_is_not_verified_again_but_expires_all_the_same() -> None:
+    verifier, expires = Verifier(), int(time.time()) + 600
+    token = ISSUER.token("read", exp=expires)
+
+    first = verifier.tokens.caller_with(token, NOON)
+    again = verifier.tokens.caller_with(token, NOON)
+    with pytest.raises(Unauthenticated) as caught:
+        verifier.tokens.caller_with(token, datetime.fromtimestamp(expires, UTC))
+
+    assert first == again
+    assert caught.value.reason is AccessReason.EXPIRED
+
+
+def test_a_token_that_was_right_is_refused_once_its_key_is_withdrawn() -> None:
+    verifier = Verifier()
+    token = ISSUER.token("read")
+
+    verifier.tokens.caller_with(token, NOON)
+    verifier.keys = signing_keys(ISSUER.jwks("second"), "jwks.json")
+
+    with pytest.raises(Unauthenticated) as caught:
+        verifier.tokens.caller_with(token, NOON)
+    assert caught.value.reason is AccessReason.UNKNOWN
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moderation.adapters.identity.tokens.MAX_KNOWN", 2)
+    verifier = Verifier()
+
+    for number in range(5):
+        caller = verifier.tokens.caller_with(ISSUER.token("read", n=number), NOON)
+
+    assert caller.tenant == SHOP
 
 
 def test_a_key_that_is_missing_is_asked_for() -> None:
