@@ -34,8 +34,10 @@ from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
+from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.tracing import tracing
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -54,6 +56,7 @@ async def serve_until_stopped(settings: Settings) -> None:
     keeper = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        tracer = stack.enter_context(tracing(settings, telemetry))
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -65,6 +68,7 @@ async def serve_until_stopped(settings: Settings) -> None:
                 with_shadow=True,
                 keeps_recent=True,
                 decision_log=recorder or RECORDS_NOTHING,
+                tracer=tracer,
             )
         )
         build = _build_info()
@@ -81,7 +85,9 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        server = await stack.enter_async_context(_server(settings, engine, reports, telemetry, log))
+        server = await stack.enter_async_context(
+            _server(settings, engine, reports, telemetry, log, tracer)
+        )
         watchers = _watchers(settings, engine.encoder, state)
         following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
         stack.push_async_callback(_cancelled, following)
@@ -91,6 +97,9 @@ async def serve_until_stopped(settings: Settings) -> None:
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
+        if settings.tracing.endpoint:
+            chosen = settings.tracing
+            log.tracing(endpoint=chosen.endpoint, sample_ratio=chosen.sample_ratio)
         _tell_of_encoders(engine, settings, log)
         await _until_stopped(stops.asked, following)
         log.stopping()
@@ -126,6 +135,7 @@ def _server(
     reports: Reports,
     telemetry: Telemetry,
     log: LogTelemetry,
+    tracer: Tracer,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
         incident_id = new_id()
@@ -141,10 +151,11 @@ def _server(
         ),
         report_bug=report_bug,
         new_id=new_id,
+        tracer=tracer,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(telemetry, report_bug),
+        interceptor=EdgeInterceptor(telemetry, report_bug, tracer),
         address=f"{server.host}:{server.port}",
         limits=ServerLimits(
             server.max_message_bytes,

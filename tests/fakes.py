@@ -21,7 +21,7 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -255,6 +255,9 @@ class RecordingTelemetry:
         """Decisions written to the decision log together."""
         self.unrecorded: list[str] = []
         self.recording_failures: list[str] = []
+        self.spans: list[int] = []
+        """Sent together."""
+        self.lost_spans: list[tuple[int, SpanLoss]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code."""
 
@@ -326,3 +329,9 @@ class RecordingTelemetry:
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))
+
+    def spans_sent(self, count: int) -> None:
+        self.spans.append(count)
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        self.lost_spans.append((count, loss))

@@ -7,7 +7,14 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import (
+    DecoderLoss,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+    Telemetry,
+)
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +119,14 @@ class FanOutTelemetry:
     def recording_failed(self, reason: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.recording_failed(reason))
+
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_sent(count))
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_lost(count, loss))
 
     def _tell(self, event: Callable[[Telemetry], None]) -> None:
         for position, audience in enumerate(self._audiences):

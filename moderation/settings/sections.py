@@ -12,6 +12,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.tracing import TracingSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -36,3 +37,4 @@ class Settings(BaseSettings):
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()

@@ -18,6 +18,7 @@ from moderation.core.errors import InvalidRequest
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
 from moderation.service.request_context import current_request
+from moderation.service.tracing import NO_TRACER, Stage, Tracer
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
@@ -45,12 +46,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         limits: RequestLimits,
         report_bug: ReportBug,
         new_id: Callable[[], str],
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._moderator = moderator
         self._reports = reports
         self._limits = limits
         self._report_bug = report_bug
         self._new_id = new_id
+        self._tracer = tracer
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
@@ -134,7 +137,8 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
                 raise item
             item.content.content_id = item.content.content_id or self._new_id()
             result.content_id = item.content.content_id
-            result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
+            with self._tracer.stage(Stage.ITEM):
+                result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
         except Exception as error:  # one item must not end the batch or stream it is in
             refusal = refusal_for(error, self._report_bug)
             result.error.CopyFrom(refusal.to_item_error())
