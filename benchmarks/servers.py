@@ -18,7 +18,7 @@ def our_server(
     """The address of the real server once it serves."""
     command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
     command += ["--policies", str(policies), "--encoder", encoder, "--log-format", "json"]
-    with _running(command, env or {}, subprocess.PIPE) as server:
+    with running(command, env or {}, subprocess.PIPE) as server:
         address = ""
         assert server.stderr is not None
         for line in server.stderr:
@@ -36,7 +36,7 @@ def naive_server(policies: Path, *, encoder: str = "starter") -> Iterator[str]:
     """The address of the baseline once it serves."""
     command = [sys.executable, "-m", "benchmarks.naive", "--policies", str(policies)]
     command += ["--encoder", encoder]
-    with _running(command, {}, None) as server:
+    with running(command, {}, None) as server:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         if not address:
@@ -45,13 +45,17 @@ def naive_server(policies: Path, *, encoder: str = "starter") -> Iterator[str]:
 
 
 @contextmanager
-def _running(
-    command: list[str], env: Mapping[str, str], stderr: int | None
+def running(
+    command: list[str],
+    env: Mapping[str, str],
+    stderr: int | None,
+    stdout: int | None = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended with the context, whatever becomes of it."""
     server = subprocess.Popen(
         command,
         env={**os.environ, **env},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=stderr,
         text=True,
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
@@ -22,7 +23,7 @@ from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -38,10 +39,23 @@ from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.tracing import tracing
+from moderation.transport import certificate_store, endpoint_of
+
+if TYPE_CHECKING:
+    from moderation.adapters.certificates import CertificateStore  # of an extra
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
 """As for other errors inside; supervisors start such a process anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Observers:
+    """Who hears of requests: metrics and log together, the log alone of bugs, and traces."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    tracer: Tracer
 
 
 async def serve_until_stopped(settings: Settings) -> None:
@@ -57,6 +71,8 @@ async def serve_until_stopped(settings: Settings) -> None:
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracing(settings, telemetry))
+        # Before the encoder is loaded: what is wrong with certificates is told at once.
+        certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -85,22 +101,21 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        observers = _Observers(telemetry, log, tracer)
         server = await stack.enter_async_context(
-            _server(settings, engine, reports, telemetry, log, tracer)
+            _server(settings, endpoint_of(settings, certificates), engine, reports, observers)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
+        following = asyncio.create_task(_follow(engine, watchers, certificates, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
+            tls=settings.tls.is_on,
             metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
-        if settings.tracing.endpoint:
-            chosen = settings.tracing
-            log.tracing(endpoint=chosen.endpoint, sample_ratio=chosen.sample_ratio)
-        _tell_of_encoders(engine, settings, log)
+        _tell_what_runs_beside(engine, settings, log)
         await _until_stopped(stops.asked, following)
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
@@ -121,7 +136,10 @@ async def _recorder(
     return recorder
 
 
-def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+def _tell_what_runs_beside(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    traces = settings.tracing
+    if traces.endpoint:
+        log.tracing(endpoint=traces.endpoint, sample_ratio=traces.sample_ratio)
     if engine.misfit:
         log.encoder_misfit(engine.misfit)
     if engine.shadow is not None:
@@ -131,15 +149,14 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 
 def _server(
     settings: Settings,
+    endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    telemetry: Telemetry,
-    log: LogTelemetry,
-    tracer: Tracer,
+    observers: _Observers,
 ) -> GrpcServer:
     def report_bug(error: BaseException) -> str:
         incident_id = new_id()
-        log.bug(incident_id, error)
+        observers.log.bug(incident_id, error)
         return incident_id
 
     server = settings.server
@@ -151,28 +168,33 @@ def _server(
         ),
         report_bug=report_bug,
         new_id=new_id,
-        tracer=tracer,
+        tracer=observers.tracer,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(telemetry, report_bug, tracer),
-        address=f"{server.host}:{server.port}",
+        interceptor=EdgeInterceptor(observers.telemetry, report_bug, observers.tracer),
+        endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
         ),
-        with_reflection=server.reflection,
     )
 
 
-async def _keep_policies(
-    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+async def _follow(
+    engine: Engine,
+    watchers: Iterable[PolicyWatcher],
+    certificates: "CertificateStore | None",
+    server: GrpcServer,
+    log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
+        if certificates is not None:
+            tasks.create_task(certificates.follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))

@@ -5,6 +5,7 @@ lists the events.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 
@@ -27,6 +28,8 @@ class LogTelemetry:
         """Why decisions could not be recorded when they last could not; empty since they can."""
         self._spans_lost = False
         """Since the collector of traces last took some."""
+        self._unusable = ""
+        """Why certificates could not be replaced when they last could not."""
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -160,7 +163,35 @@ class LogTelemetry:
         if torn_bytes:
             self._log.warning("decision_log_torn_line_removed", bytes=torn_bytes)
 
-    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+    def certificates_loaded(
+        self,
+        *,
+        serial: str,
+        not_after: datetime,
+        client_ca_not_after: datetime | None,
+        key_is_exposed: bool,
+    ) -> None:
+        """See CertificateTelemetry."""
+        self._unusable = ""
+        self._log.info(
+            "certificates_loaded",
+            serial=serial,
+            not_after=not_after.isoformat(),
+            client_ca_not_after=client_ca_not_after and client_ca_not_after.isoformat(),
+        )
+        if key_is_exposed:
+            cure = "chmod o-r the file of tls.key_file"
+            self._log.warning("private_key_exposed", cure=cure)
+
+    def certificates_rejected(self, reason: str) -> None:
+        """See CertificateTelemetry; the same reason again is old news."""
+        if reason != self._unusable:
+            self._log.error("certificates_rejected", reason=reason, what_follows="the last serve")
+        self._unusable = reason
+
+    def listening(
+        self, *, address: str, tls: bool, metrics: str, policies: str, encoder: EncoderInfo
+    ) -> None:
         """Say where requests go and policies come from, and what the encoder cannot see.
 
         The latter only if it must be known.
@@ -168,6 +199,7 @@ class LogTelemetry:
         self._log.info(
             "listening",
             address=address,
+            tls=tls,
             metrics=metrics,
             policies=policies,
             encoder=encoder.name,

@@ -1,6 +1,7 @@
 """`moderation serve`: run the server until it is told to stop."""
 
 import asyncio
+import os
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,14 @@ def serve(
     shadow_share: Annotated[
         float | None, typer.Option(help="Share of the content for the second encoder, 0 to 1.")
     ] = None,
+    tls_certificate: Annotated[
+        str | None, typer.Option(help="PEM file of the server's certificate; plain text without.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    client_ca: Annotated[
+        str | None,
+        typer.Option(help="PEM file: only clients with a certificate of these may connect."),
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
@@ -42,6 +51,10 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.insecure": insecure,
+        "tls.certificate_file": tls_certificate,
+        "tls.key_file": tls_key,
+        "tls.client_ca_file": client_ca,
+        "tls.client_certificates": "require" if client_ca else None,
         "metrics.port": metrics_port,
         "policies.directory": policies,
         "encoder.bundle": encoder,
@@ -53,8 +66,13 @@ def serve(
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
+    if settings.tls.contradiction:
+        raise CommandError(settings.tls.contradiction, Exit.CONFIG)
     _refuse_open_plain_text(settings)
     _refuse_one_port_for_both(settings)
+    # gRPC would tell each handshake that fails in lines of its own: whoever can connect could fill
+    # a log with them. GRPC_VERBOSITY=INFO brings them back.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import uvloop
 
     from moderation.adapters.log_form import configure_logging
@@ -70,13 +88,15 @@ def serve(
 
 
 def _refuse_open_plain_text(settings: Settings) -> None:
-    if is_reachable_from_outside(settings.server.host) and not settings.server.insecure:
-        raise CommandError(
-            f"server.host {settings.server.host} can be reached by other machines, and this "
-            "server speaks plain text; put it behind a TLS proxy and pass --insecure, or "
-            "listen on 127.0.0.1",
-            Exit.CONFIG,
-        )
+    server = settings.server
+    if settings.tls.is_on or server.insecure or not is_reachable_from_outside(server.host):
+        return
+    raise CommandError(
+        f"server.host {server.host} can be reached by other machines, and this server speaks "
+        "plain text; give it --tls-certificate and --tls-key, or put it behind a TLS proxy and "
+        "pass --insecure, or listen on 127.0.0.1",
+        Exit.CONFIG,
+    )
 
 
 def _refuse_one_port_for_both(settings: Settings) -> None:

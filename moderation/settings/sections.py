@@ -13,6 +13,7 @@ from moderation.settings.judging import (
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
 from moderation.settings.tracing import TracingSettings
+from moderation.settings.transport import TlsSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    tls: TlsSettings = TlsSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()

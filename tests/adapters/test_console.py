@@ -2,6 +2,7 @@
 
 import json
 from contextlib import redirect_stderr
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any, Literal
 
@@ -145,6 +146,7 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
 
     telemetry.listening(
         address="127.0.0.1:1",
+        tls=True,
         metrics="http://127.0.0.1:2/metrics",
         policies="/etc/policies",
         encoder=starter,
@@ -160,15 +162,45 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
         "stopping",
     ]
     assert told[0]["address"] == "127.0.0.1:1"
+    assert told[0]["tls"] is True
     assert told[0]["policies"] == "/etc/policies"
     assert (told[1]["level"], told[1]["notice"]) == ("warning", "sees no hate symbols")
 
 
 def test_an_encoder_without_a_notice_has_none_logged() -> None:
     telemetry, written = a_log()
-    telemetry.listening(address="a", metrics="m", policies="p", encoder=an_encoder_info())
+    telemetry.listening(
+        address="a", tls=False, metrics="m", policies="p", encoder=an_encoder_info()
+    )
 
     assert [line["event"] for line in lines(written)] == ["listening"]
+
+
+def test_certificates_are_told_with_their_end_and_the_same_refusal_once() -> None:
+    telemetry, written = a_log()
+    end = datetime(2027, 1, 31, tzinfo=UTC)
+
+    def load(*, exposed: bool = False) -> None:
+        telemetry.certificates_loaded(
+            serial="7f", not_after=end, client_ca_not_after=None, key_is_exposed=exposed
+        )
+
+    load(exposed=True)
+    telemetry.certificates_rejected("tls.crt: expired")
+    telemetry.certificates_rejected("tls.crt: expired")
+    load()
+    telemetry.certificates_rejected("tls.crt: expired")
+
+    told = lines(written)
+    assert [(line["level"], line["event"]) for line in told] == [
+        ("info", "certificates_loaded"),
+        ("warning", "private_key_exposed"),
+        ("error", "certificates_rejected"),
+        ("info", "certificates_loaded"),
+        ("error", "certificates_rejected"),
+    ]
+    assert (told[0]["serial"], told[0]["not_after"]) == ("7f", "2027-01-31T00:00:00+00:00")
+    assert told[2]["reason"] == "tls.crt: expired"
 
 
 @pytest.mark.parametrize("log_format", ["json", "pretty"])

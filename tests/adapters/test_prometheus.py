@@ -255,6 +255,7 @@ def test_thresholds_for_another_encoder_show_until_they_are_mended(
     assert (before, scraped(server)[gauge]) == (1, 0)
 
 
+@pytest.mark.case(92)
 def test_nothing_that_a_caller_sends_becomes_a_label(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:

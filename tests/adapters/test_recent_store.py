@@ -157,6 +157,7 @@ def test_a_record_that_a_crash_tore_is_skipped(tmp_path: Path, clock: Clock, cut
         assert ids(tmp_path) == ["a", "c"]
 
 
+@pytest.mark.case(99)
 def test_one_flipped_bit_costs_that_record_only(tmp_path: Path, clock: Clock) -> None:
     with a_store(tmp_path, clock) as store:
         store.append([("a", frames("a gun")), ("b", frames("a cat"))])
@@ -168,6 +169,7 @@ def test_one_flipped_bit_costs_that_record_only(tmp_path: Path, clock: Clock) ->
     assert ids(tmp_path) == ["b"]
 
 
+@pytest.mark.case(104)
 def test_erasing_leaves_no_byte_of_the_content(tmp_path: Path, clock: Clock) -> None:
     with a_store(tmp_path, clock) as store:
         store.append([("them", frames("a gun", "a cat")), ("b", frames("a dog"))])

@@ -148,6 +148,7 @@ async def test_a_service_that_is_away_for_a_while_is_waited_for(
     assert len(service.requests) == failures + 1
 
 
+@pytest.mark.case(53)
 async def test_an_overloaded_service_is_asked_again_when_it_said(connect: Connect) -> None:
     service = ScriptedService(overloaded(retry_after_s=0.3), allow)
     loop = asyncio.get_running_loop()
@@ -162,6 +163,7 @@ async def test_an_overloaded_service_is_asked_again_when_it_said(connect: Connec
     assert took_s >= 0.3
 
 
+@pytest.mark.case(53)
 async def test_pushback_counts_like_retry_info(connect: Connect) -> None:
     pushed_back = failing(EXHAUSTED, trailers=(("grpc-retry-pushback-ms", "20"),))
 
@@ -193,6 +195,7 @@ async def test_an_overloaded_service_is_left_alone_otherwise(
     assert len(service.requests) == 1
 
 
+@pytest.mark.case(53)
 async def test_a_service_that_stays_overloaded_is_not_asked_for_ever(connect: Connect) -> None:
     service = ScriptedService(overloaded(retry_after_s=0.001))
 

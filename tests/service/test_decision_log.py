@@ -114,6 +114,7 @@ async def test_without_a_record_there_is_no_answer_where_records_are_mandatory()
     assert (recorder.status.lost, store.lost, telemetry.unrecorded) == (0, [0], [])
 
 
+@pytest.mark.case(96)
 async def test_no_more_wait_than_there_is_room_for() -> None:
     store, telemetry = FakeRecordStore(), RecordingTelemetry()
 
@@ -180,6 +181,7 @@ async def test_the_moderator_records_decisions_of_every_kind_before_it_answers()
     assert second.embeddings is None
 
 
+@pytest.mark.case(96)
 async def test_a_disk_that_hangs_ends_in_the_deadline() -> None:
     store = FakeRecordStore()
 

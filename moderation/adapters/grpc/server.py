@@ -49,6 +49,16 @@ class ServerLimits:
     max_connection_age_s: float = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the server listens, how connections are secured, and whether it describes itself."""
+
+    address: str
+    credentials: grpc.ServerCredentials | None = None
+    """None: plain text."""
+    with_reflection: bool = False
+
+
 class GrpcServer:
     """Listens from the start, and says NOT_SERVING until `announce_serving`."""
 
@@ -57,16 +67,15 @@ class GrpcServer:
         servicer: moderation_pb2_grpc.ModerationServiceServicer,
         *,
         interceptor: EdgeInterceptor,
-        address: str,
+        endpoint: Endpoint,
         limits: ServerLimits,
-        with_reflection: bool,
     ) -> None:
-        self._address = address
+        self._endpoint = endpoint
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if with_reflection:
+        if endpoint.with_reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self._is_leaving = False
@@ -77,10 +86,11 @@ class GrpcServer:
         await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
         await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
         try:
-            self.port = self._server.add_insecure_port(self._address)
+            self.port = self._bound()
         except RuntimeError as error:
+            where = self._endpoint.address
             raise OSError(
-                f"cannot listen on {self._address}, server.host and server.port: is the port taken?"
+                f"cannot listen on {where}, server.host and server.port: is the port taken?"
             ) from error
         await self._server.start()
         return self
@@ -117,6 +127,13 @@ class GrpcServer:
     async def announce_not_serving(self) -> None:
         """Tell health checks that this server should not be asked for now."""
         await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    def _bound(self) -> int:
+        """The port; raises RuntimeError."""
+        endpoint = self._endpoint
+        if endpoint.credentials is None:
+            return self._server.add_insecure_port(endpoint.address)
+        return self._server.add_secure_port(endpoint.address, endpoint.credentials)
 
     async def _leave(self) -> None:
         """Say NOT_SERVING for good; alive it is until the port is closed."""

@@ -28,6 +28,7 @@ from moderation.adapters.prometheus.families import (
     TraceMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
+from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
@@ -56,6 +57,7 @@ class PrometheusTelemetry:
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
         self._traces = TraceMetrics(self.registry)
+        self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)

@@ -81,6 +81,7 @@ def test_decisions_are_found(log: Path, query: Query, found: list[str]) -> None:
     assert [one.decision_id for one in read(log, query)] == found
 
 
+@pytest.mark.case(99)
 def test_a_damaged_line_is_told_and_the_others_are_found(log: Path) -> None:
     (segment,) = files_of(log)
     segment.write_bytes(segment.read_bytes().replace(b'"d-b"', b'"d-x"'))
@@ -92,6 +93,7 @@ def test_a_damaged_line_is_told_and_the_others_are_found(log: Path) -> None:
     assert warnings == [f"{segment}:3: was changed: its checksum is another"]
 
 
+@pytest.mark.case(100)
 def test_a_record_of_the_first_schema_stays_readable(tmp_path: Path) -> None:
     record = RecordCodec().decode(line_of(SCHEMA_1))
 

@@ -10,7 +10,7 @@ import pytest
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.core.policy import PolicySet
 from moderation.service.admission import Limits
@@ -62,9 +62,8 @@ async def served(
         server = GrpcServer(
             servicer,
             interceptor=EdgeInterceptor(engine.telemetry, report_bug),
-            address="127.0.0.1:0",
+            endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
-            with_reflection=with_reflection,
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)

@@ -11,6 +11,7 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.server import (
     LIVENESS_NAME,
     SERVICE,
+    Endpoint,
     GrpcServer,
     ServerLimits,
     StopTimes,
@@ -149,9 +150,8 @@ async def test_a_taken_port_is_refused_instead_of_shared() -> None:
         second = GrpcServer(
             moderation_pb2_grpc.ModerationServiceServicer(),
             interceptor=EdgeInterceptor(telemetry, str),
-            address=f"127.0.0.1:{service.server.port}",
+            endpoint=Endpoint(f"127.0.0.1:{service.server.port}"),
             limits=ServerLimits(1 << 20, 64),
-            with_reflection=False,
         )
         with pytest.raises(OSError, match="is the port taken"):
             await second.__aenter__()
