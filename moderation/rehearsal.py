@@ -20,6 +20,7 @@ from moderation.service.policy_tests import (
     accept,
     as_mapping,
 )
+from moderation.service.ports import TextEncoder
 from moderation.service.recent import RecentKeeper
 from moderation.settings import Settings
 
@@ -50,16 +51,24 @@ def activation_check(
     """What a policy set has to stand before it is activated."""
     if not settings.policies.require_tests:
         return accept
+    return activation_tests(settings, encoder.info, encoder, see)
+
+
+def activation_tests(
+    settings: Settings, encoder: EncoderInfo, texts: TextEncoder, see: See
+) -> ActivationTests:
+    """The tests beside the policies, read anew whenever they are run."""
     folder = settings.policies.directory / FOLDER
-    stored = embeddings_of_tests(folder, encoder.info.encoder_id)
+    stored = embeddings_of_tests(folder, encoder.encoder_id)
 
     def read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(settings.decode.max_image_bytes + 1)
 
-    embeddings = SubjectEmbeddings(see, encoder, read, stored)
     return ActivationTests(
-        lambda: read_policy_tests([folder]), embeddings, is_starter=encoder.info.is_starter
+        lambda: read_policy_tests([folder]) if folder.is_dir() else (),
+        SubjectEmbeddings(see, texts, read, stored),
+        is_starter=encoder.is_starter,
     )
 
 

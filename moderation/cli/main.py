@@ -13,6 +13,7 @@ from moderation.cli import (
     check,
     client,
     config,
+    doctor,
     encoder,
     log,
     policy,
@@ -45,6 +46,7 @@ cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("config")(config.config)
+cli.command("doctor")(doctor.doctor)
 bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")

@@ -66,10 +66,7 @@ def serve(
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
-    if settings.tls.contradiction:
-        raise CommandError(settings.tls.contradiction, Exit.CONFIG)
-    _refuse_open_plain_text(settings)
-    _refuse_one_port_for_both(settings)
+    refuse_what_cannot_serve(settings)
     # gRPC would tell each handshake that fails in lines of its own: whoever can connect could fill
     # a log with them. GRPC_VERBOSITY=INFO brings them back.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -85,6 +82,14 @@ def serve(
     except OSError as error:
         raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
     return Exit.ALLOW
+
+
+def refuse_what_cannot_serve(settings: Settings) -> None:
+    """Raise CommandError if no server is to start with these settings."""
+    if settings.tls.contradiction:
+        raise CommandError(settings.tls.contradiction, Exit.CONFIG)
+    _refuse_open_plain_text(settings)
+    _refuse_one_port_for_both(settings)
 
 
 def _refuse_open_plain_text(settings: Settings) -> None:
