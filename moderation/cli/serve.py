@@ -36,6 +36,9 @@ def serve(
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="File of tenants and API keys; without, all may call.")
+    ] = None,
     require_policy_tests: Annotated[
         bool | None,
         typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
@@ -51,6 +54,7 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.insecure": insecure,
+        "identity.keys_file": keys,
         "tls.certificate_file": tls_certificate,
         "tls.key_file": tls_key,
         "tls.client_ca_file": client_ca,
