@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from moderation.client.errors import ClientError
+from moderation.client.trace_context import trace_headers
 from moderation.v1 import moderation_pb2 as pb
 
 REQUEST_ID = "x-request-id"
@@ -50,8 +51,8 @@ class Result:
 def call_metadata(
     always: Sequence[tuple[str, str]], request_id: str
 ) -> tuple[tuple[str, str], ...]:
-    """What goes beside a request: what goes with every call, and the id of this one."""
-    return (*always, (REQUEST_ID, request_id))
+    """What goes beside a request: what goes with every call, its id, and the caller's trace."""
+    return (*always, (REQUEST_ID, request_id), *trace_headers())
 
 
 def options_message(
