@@ -33,10 +33,11 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
@@ -92,7 +93,7 @@ async def serve_until_stopped(settings: Settings) -> None:
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        edge = _Edge(telemetry, log, identity)
+        edge = _Edge(telemetry, log, identity, await image_fetcher(settings, telemetry, stack))
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
@@ -155,6 +156,7 @@ def _server(
         ),
         report_bug=edge.report_bug,
         new_id=new_id,
+        images=edge.images,
     )
     return GrpcServer(
         servicer,
@@ -176,6 +178,7 @@ class _Edge:
     telemetry: Telemetry
     log: LogTelemetry
     identity: Identity | None
+    images: ImageFetcher
 
     def report_bug(self, error: BaseException) -> str:
         incident_id = new_id()

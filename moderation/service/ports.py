@@ -126,6 +126,29 @@ class DecisionLog(Protocol):
         ...
 
 
+class FetchOutcome(StrEnum):
+    """What became of an image that a request named; safe as a metric label."""
+
+    FETCHED = "fetched"
+    REFUSED = "refused"
+    """The name is not allowed, or leads to nothing: only the caller can mend that."""
+    UNAVAILABLE = "unavailable"
+    """Its host did not answer as it should, or in time."""
+    BUSY = "busy"
+    """Too many were being fetched."""
+
+
+class ImageFetcher(Protocol):
+    """Where images come from that a request names instead of carrying them."""
+
+    async def fetch(self, uri: str, within_s: float | None) -> bytes:
+        """The image's bytes, cut off after one byte more than an image may have.
+
+        Raises InvalidRequest, NotReady, Overloaded or DeadlineExceeded.
+        """
+        ...
+
+
 class PairSink(Protocol):
     """Where scores by two encoders are kept. Called from one worker thread."""
 
@@ -168,6 +191,10 @@ class Telemetry(Protocol):
 
     def shed(self, reason: ShedReason) -> None:
         """A request was turned away."""
+        ...
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """An image was fetched that a request named, or was not."""
         ...
 
     def queue_changed(self, depth: int) -> None:

@@ -7,7 +7,14 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import (
+    DecoderLoss,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    Telemetry,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +41,10 @@ class FanOutTelemetry:
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.shed(reason))
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.reference_fetched(outcome, seconds))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""

@@ -13,6 +13,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.references import ReferenceSettings
 from moderation.settings.transport import TlsSettings
 from moderation.settings.watching import DriftSettings
 
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     tls: TlsSettings = TlsSettings()
+    references: ReferenceSettings = ReferenceSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()

@@ -26,6 +26,7 @@ from moderation.adapters.prometheus.families import (
     EncodingMetrics,
     PolicyMetrics,
     RecordMetrics,
+    ReferenceMetrics,
     RequestMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
@@ -36,7 +37,7 @@ from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.drift import DriftWatch
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
 
 
 class PrometheusTelemetry:
@@ -54,6 +55,7 @@ class PrometheusTelemetry:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._requests = RequestMetrics(self.registry)
+        self._references = ReferenceMetrics(self.registry)
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
@@ -85,6 +87,7 @@ class PrometheusTelemetry:
             (self._requests.shed, ShedReason),
             (self._requests.unjudgeable, FailureCode),
             (self._policies.reloads, RELOAD_RESULTS),
+            (self._references.fetches, FetchOutcome),
             (self._encoding.lookups, Lookup),
             (self._encoding.decoders_lost, DecoderLoss),
             (self._encoding.shadowed, ShadowOutcome),
@@ -120,6 +123,11 @@ class PrometheusTelemetry:
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._requests.shed.labels(reason.value).inc()
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._references.fetches.labels(outcome.value).inc()
+        self._references.seconds.observe(seconds)
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
