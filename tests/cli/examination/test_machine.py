@@ -3,10 +3,8 @@
 import resource
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from moderation.cli.examination import clocks, decoding, limits, ports
 from moderation.cli.examination.findings import Level
 from moderation.settings import Settings
 from tests.cli.examination.patients import levels, policies_in, settings_of, worst
+from tests.cli.pages import answering
 from tests.e2e.server import running_server
 
 FEW = 256
@@ -30,31 +29,6 @@ def descriptors(soft: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@contextmanager
-def answering(body: bytes, date: str | None = None) -> Iterator[int]:
-    """A program that says this to whoever asks; its port."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response_only(200)
-            if date is not None:
-                self.send_header("Date", date)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_too_few_descriptors_for_the_connections_are_told() -> None:
@@ -194,6 +168,18 @@ def test_a_port_that_another_program_has_is_told() -> None:
 
     assert levels(found) == [Level.FAIL, Level.FAIL]
     assert f"ss -ltnp sport = :{port}" in found[0].cure
+
+
+def test_a_server_that_tells_strangers_nothing_is_known_by_its_metrics() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        answering(b"moderation_build_info 1") as metrics,
+    ):
+        port = silent.getsockname()[1]
+        found = list(ports.look(settings_of(server__port=port, metrics__port=metrics)))
+
+    assert levels(found) == [Level.OK, Level.OK]
+    assert found[0].what.endswith("it wants a key or certificate")
 
 
 def test_an_address_of_another_machine_is_told() -> None:
