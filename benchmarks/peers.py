@@ -22,12 +22,13 @@ from pathlib import Path
 import httpx
 
 from benchmarks.load import GRPC, Load, Outcome, run_load, summary
-from benchmarks.peer_mosec import GRAPH
 from benchmarks.rounds import Row, parser, report
 from benchmarks.serve import PATIENT
 from benchmarks.servers import naive_server, our_server, running
 
 START_S = 180.0
+GRAPH = "PEER_GRAPH"
+"""As peer_mosec.py names it, which only its own environment can import."""
 OURS = "ours"
 PACKAGES: Mapping[str, Sequence[str]] = {
     "mosec": ("mosec==0.9.8", "onnxruntime==1.32.0", "pillow==13.0.0", "numpy<3"),
@@ -151,7 +152,10 @@ def peer_command(
         graph = Path(arguments.encoder).resolve() / "image.onnx"
         script = Path(__file__).with_name("peer_mosec.py")
         command = [str(binaries / "python"), str(script), "--port", str(port)]
-        return [*command, "--timeout", "60000"], {GRAPH: str(graph), "PATH": path_with(binaries)}
+        return [*command, "--timeout", "60000", "--log-level", "warning"], {
+            GRAPH: str(graph),
+            "PATH": path_with(binaries),
+        }
     command = [str(binaries / "infinity_emb"), "v2", "--model-id", str(arguments.model.resolve())]
     command += ["--served-model-name", "peer", "--port", str(port), "--host", "127.0.0.1"]
     command += ["--engine", "torch", "--device", "cpu", "--batch-size", "8"]

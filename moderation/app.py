@@ -8,17 +8,18 @@ the batches, close.
 import asyncio
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
@@ -30,6 +31,7 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import Telemetry
@@ -39,9 +41,6 @@ from moderation.settings import Settings
 from moderation.stopping import stop_signals
 from moderation.transport import certificate_store, endpoint_of
 from moderation.working import Worker, WorkerLog
-
-if TYPE_CHECKING:
-    from moderation.adapters.certificates import CertificateStore  # of an extra
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -54,14 +53,15 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
     A `worker` is one of several processes, and stops when its supervisor has gone, too.
     """
-    log = LogTelemetry() if worker is None else WorkerLog(worker.index)
+    log = LogTelemetry() if worker is None else WorkerLog()
     metrics = PrometheusTelemetry()
     stops = stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
     kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
-        # Before the encoder is loaded: what is wrong with certificates is told at once.
+        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
@@ -82,7 +82,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
             review_budgets=engine.policies.review_budgets,
-            ready=engine.policies.is_ready,
+            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
@@ -95,11 +95,13 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
+        edge = _Edge(telemetry, log, identity)
         server = await stack.enter_async_context(
-            _server(settings, endpoint_of(settings, certificates), engine, reports, telemetry, log)
+            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_follow(engine, watchers, certificates, server, log))
+        others = [one.follow for one in (identity, certificates) if one is not None]
+        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
@@ -148,14 +150,8 @@ def _server(
     endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    telemetry: Telemetry,
-    log: LogTelemetry,
+    edge: "_Edge",
 ) -> GrpcServer:
-    def report_bug(error: BaseException) -> str:
-        incident_id = new_id()
-        log.bug(incident_id, error)
-        return incident_id
-
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
@@ -163,12 +159,12 @@ def _server(
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),
-        report_bug=report_bug,
+        report_bug=edge.report_bug,
         new_id=new_id,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(telemetry, report_bug),
+        interceptors=edge.interceptors,
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
@@ -181,24 +177,47 @@ def _server(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every call meets before and after its method."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    identity: Identity | None
+
+    def report_bug(self, error: BaseException) -> str:
+        incident_id = new_id()
+        self.log.bug(incident_id, error)
+        return incident_id
+
+    @property
+    def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
+        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
+
+
 async def _follow(
     engine: Engine,
     watchers: Iterable[PolicyWatcher],
-    certificates: "CertificateStore | None",
+    others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
-        if certificates is not None:
-            tasks.create_task(certificates.follow())
+        for follow in others:
+            tasks.create_task(follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
         await _tell_health(engine, server, log)
+
+
+def _is_well(engine: Engine) -> bool:
+    return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
 
 async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) -> None:
@@ -210,7 +229,7 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         is_ready = engine.policies.is_ready()
         if is_announced and not is_ready:
             log.too_old()
-        is_well = is_ready and not engine.watchdog.is_stuck
+        is_well = _is_well(engine)
         if is_well and not is_announced:
             log.serving()
         if is_well != is_announced:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moderation.adapters.grpc.credentials import tls_credentials
 from moderation.adapters.grpc.server import Endpoint
-from moderation.settings import Settings
+from moderation.settings import ServerSettings, Settings, is_reachable_from_outside
 
 if TYPE_CHECKING:
     from moderation.adapters.certificates import CertificateStore, CertificateTelemetry
@@ -42,5 +42,11 @@ def endpoint_of(settings: Settings, certificates: "CertificateStore | None") -> 
     return Endpoint(
         f"{server.host}:{server.port}",
         None if certificates is None else tls_credentials(lambda: certificates.current),
-        with_reflection=server.reflection,
+        with_reflection=_describes_itself(server),
     )
+
+
+def _describes_itself(server: ServerSettings) -> bool:
+    if server.reflection == "auto":
+        return not is_reachable_from_outside(server.host)
+    return server.reflection == "on"

@@ -15,6 +15,8 @@ from moderation.cli import (
     config,
     doctor,
     encoder,
+    health,
+    key,
     log,
     policy,
     replay,
@@ -22,7 +24,7 @@ from moderation.cli import (
     status,
 )
 from moderation.cli.exits import MEANING, CommandError, Exit
-from moderation.core.errors import BundleRejected, ModerationError
+from moderation.core.errors import BundleRejected, KeysRejected, ModerationError
 from moderation.settings import SettingsError
 
 EXIT_CODES = "\n".join(f"  {code.value:3}  {meaning}" for code, meaning in MEANING.items())
@@ -36,6 +38,7 @@ Exit codes (of several pictures, the strictest decides):
 EXIT_BY_ERROR: dict[type[Exception], Exit] = {
     SettingsError: Exit.CONFIG,
     BundleRejected: Exit.CONFIG,
+    KeysRejected: Exit.CONFIG,
     ImportError: Exit.CONFIG,
     ModerationError: Exit.SOFTWARE,
 }
@@ -46,6 +49,7 @@ cli.command("serve-as-worker", hidden=True)(serve.serve_as_worker)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
+cli.command("health")(health.health)
 cli.command("config")(config.config)
 cli.command("doctor")(doctor.doctor)
 bundle_store.register(bundle.cli)
@@ -53,6 +57,7 @@ cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
 cli.add_typer(log.log)
+cli.add_typer(key.key)
 cli.command("replay")(replay.replay)
 cli.command("calibrate")(calibrate.calibrate)
 

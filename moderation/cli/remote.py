@@ -22,6 +22,8 @@ from moderation.client import (
     Item,
     Result,
     ServiceUnavailable,
+    Tls,
+    TlsUnusable,
 )
 from moderation.client.channel import MAX_MESSAGE_BYTES
 from moderation.v1 import moderation_pb2 as pb
@@ -46,6 +48,7 @@ class Connection:
     address: str
     timeout_s: float
     on_unavailable: str = "review"
+    tls: Tls | None = None
 
     def client(self) -> AsyncModerationClient:
         """A client that is not connected yet."""
@@ -53,7 +56,22 @@ class Connection:
             self.address,
             timeout_s=self.timeout_s,
             on_unavailable=Action[self.on_unavailable.upper()],
+            credentials=self.tls,
         )
+
+
+def tls_of(ca: Path | None, cert: Path | None, key: Path | None, server_name: str) -> Tls | None:
+    """From flags; None for plain text. Raises CommandError."""
+    if not (ca or cert or key or server_name):
+        return None
+    try:
+        tls = Tls(ca, cert, key, server_name)
+        tls.credentials()
+    except ValueError as error:
+        raise CommandError("--cert and --key belong together; give both", Exit.USAGE) from error
+    except TlsUnusable as error:
+        raise CommandError(str(error), Exit.CONFIG) from error
+    return tls
 
 
 async def judge_pictures(

@@ -43,6 +43,9 @@ def serve(
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="File of tenants and API keys; without, all may call.")
+    ] = None,
     require_policy_tests: Annotated[
         bool | None,
         typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
@@ -59,6 +62,7 @@ def serve(
         "server.port": port,
         "server.insecure": insecure,
         "server.workers": workers,
+        "identity.keys_file": keys,
         "tls.certificate_file": tls_certificate,
         "tls.key_file": tls_key,
         "tls.client_ca_file": client_ca,
@@ -99,7 +103,8 @@ def _run(settings: Settings, worker: "Worker | None" = None) -> int:
     from moderation.adapters.log_form import configure_logging
     from moderation.app import serve_until_stopped
 
-    configure_logging(settings.log.format, settings.log.level)
+    number = None if worker is None else worker.index
+    configure_logging(settings.log.format, settings.log.level, worker=number)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_until_stopped(settings, worker))

@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 
 from moderation.client.budget import Budget, checked_timeout_s
-from moderation.client.channel import channel_options
+from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
@@ -43,8 +43,8 @@ class AsyncModerationClient:
     `timeout_s` is the deadline of one request, all retries included; while the service
     cannot be reached, half of it is spent on asking again. `on_unavailable` is the action
     for content that the service gave no answer on: REVIEW unless you say otherwise.
-    Without `credentials` the connection is plain text. `metadata` goes with every call, for
-    example `[("authorization", "Bearer ...")]`.
+    Without `credentials`, a `Tls` or gRPC's own, the connection is plain text. `metadata` goes
+    with every call, for example `[("authorization", "Bearer ...")]`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AsyncModerationClient:
         *,
         on_unavailable: Action = Action.REVIEW,
         timeout_s: float = 10.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
@@ -64,7 +64,7 @@ class AsyncModerationClient:
         self._open_stub: AsyncStub | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the channel; it connects with the first call."""
+        """Open the channel; it connects with the first call. Raises TlsUnusable."""
         self._channel = _open_channel(self._address, self._credentials)
         self._open_stub = new_async_stub(self._channel)
         return self
@@ -248,7 +248,8 @@ class _Streams:
             await self._stream.close()
 
 
-def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=channel_options())
-    return grpc.aio.secure_channel(address, credentials, options=channel_options())
+def _open_channel(address: str, credentials: Credentials) -> grpc.aio.Channel:
+    security, options = channel_security(credentials), channel_options(credentials)
+    if security is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, security, options=options)

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import grpc
 
 from moderation.client.budget import Budget, checked_timeout_s
-from moderation.client.channel import channel_options
+from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
@@ -42,7 +42,7 @@ class ModerationClient:
         *,
         on_unavailable: Action = Action.REVIEW,
         timeout_s: float = 10.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
@@ -53,7 +53,7 @@ class ModerationClient:
         self._open_stub: Stub | None = None
 
     def __enter__(self) -> Self:
-        """Open the channel; it connects with the first call."""
+        """Open the channel; it connects with the first call. Raises TlsUnusable."""
         self._channel = _open_channel(self._address, self._credentials)
         self._open_stub = new_stub(self._channel)
         return self
@@ -196,7 +196,8 @@ class ModerationClient:
                 raise error
 
 
-def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    if credentials is None:
-        return grpc.insecure_channel(address, options=channel_options())
-    return grpc.secure_channel(address, credentials, options=channel_options())
+def _open_channel(address: str, credentials: Credentials) -> grpc.Channel:
+    security, options = channel_security(credentials), channel_options(credentials)
+    if security is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, security, options=options)

@@ -22,7 +22,11 @@ class ServerSettings(Section):
     insecure: bool = Field(
         False, description="Allow plain text on an address that other machines can reach."
     )
-    reflection: bool = Field(True, description="Answer gRPC reflection, for grpcurl and its like.")
+    reflection: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Answer gRPC reflection, for grpcurl and its like; auto: only on addresses "
+        "that no other machine can reach.",
+    )
     max_message_bytes: Count = Field(64 * 2**20, description="Largest message, a batch included.")
     max_batch_contents: Count = Field(256, description="Most images in one ModerateBatch.")
     items_in_flight: Count = Field(

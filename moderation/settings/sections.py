@@ -3,6 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.settings.edge import LimitSettings, LogSettings, MetricsSettings, ServerSettings
+from moderation.settings.identity import IdentitySettings
 from moderation.settings.judging import (
     BatchingSettings,
     CacheSettings,
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
     tls: TlsSettings = TlsSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()

@@ -1,12 +1,16 @@
 """A real server with mutual TLS, as clients, strangers and whoever replaces its files meet it."""
 
+import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -22,6 +26,9 @@ from tests.e2e.server import PATIENCE_S, Server, running_server, until
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
+NODE = ROOT / "examples" / "node"
+MODULES = NODE / "node_modules"
+NO_NODE = "not installed: node, or its packages (npm ci --ignore-scripts in examples/node)"
 CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 OURS = Authority()
 CLIENT = OURS.issue("client")
@@ -39,14 +46,19 @@ class Secured:
     def channel(self, *, by: Pair | None = CLIENT) -> grpc.Channel:
         """A connection of its own."""
         options = [("grpc.use_local_subchannel_pool", 1)]
-        return grpc.secure_channel(self.server.address, OURS.trusted(by), options)
+        return grpc.secure_channel(self.address, OURS.trusted(by), options)
+
+    @property
+    def address(self) -> str:
+        """It listens on every address; the certificate is for this one."""
+        return self.server.address.replace("0.0.0.0", "127.0.0.1")
 
     def serial(self) -> str:
         """Of the certificate that a new connection is shown."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=OURS.pem.decode())
         context.set_alpn_protocols(["h2"])
-        host, port = self.server.address.split(":")
+        host, port = self.address.split(":")
         with (
             socket.create_connection((host, int(port)), timeout=PATIENCE_S) as raw,
             context.wrap_socket(raw, server_hostname=host) as secured,
@@ -69,7 +81,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = Folder(tmp_path_factory.mktemp("tls"))
     folder.hold(OURS.issue())
     put(folder.client_ca, OURS.pem)
-    flags = ["--tls-certificate", folder.certificate, "--tls-key", folder.key]
+    flags = ["--host", "0.0.0.0", "--tls-certificate", folder.certificate, "--tls-key", folder.key]
     flags += ["--client-ca", folder.client_ca]
     with running_server(ROOT / "policies", *map(str, flags)) as server:
         yield Secured(server, folder)
@@ -128,9 +140,47 @@ def test_strangers_are_kept_out_and_nobody_else_notices(
     other = Authority("somebody else").issue("client")
     expired = OURS.issue("client", days=-1)
 
-    assert code_of(grpc.insecure_channel(secured.server.address)) is UNAVAILABLE
+    assert code_of(grpc.insecure_channel(secured.address)) is UNAVAILABLE
     assert [code_of(secured.channel(by=one)) for one in (None, other, expired)] == [UNAVAILABLE] * 3
     assert code_of(secured.channel()) is OK
+
+
+def test_an_address_for_everybody_tells_nobody_what_it_offers(secured: Secured) -> None:
+    methods = (
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "/grpc.channelz.v1.Channelz/GetServers",
+    )
+    with secured.channel() as channel:
+        for method in methods:
+            ask = channel.unary_unary(method, bytes, bytes)
+            assert ask.future(b"", timeout=PATIENCE_S).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_supervisor_needs_no_certificate_to_ask_whether_it_is_ready(secured: Secured) -> None:
+    where = urlsplit(secured.server.metrics_url).netloc
+    command = [sys.executable, "-m", "moderation", "health", "--metrics-address", where]
+
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "ready\n", "")
+
+
+@pytest.mark.skipif(shutil.which("node") is None or not MODULES.exists(), reason=NO_NODE)
+def test_a_client_in_node_shows_its_certificate(secured: Secured, tmp_path: Path) -> None:
+    ca, certificate = put(tmp_path / "ca.crt", OURS.pem), put(tmp_path / "client.crt", CLIENT.pem)
+    key = put(tmp_path / "client.key", CLIENT.key_pem)
+    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+    flags = ["--ca", str(ca), "--cert", str(certificate), "--key", str(key)]
+
+    def judged(*flags: str) -> str:
+        command = ["node", "moderate.js", *flags, secured.address, picture]
+        asked = subprocess.run(
+            command, cwd=NODE, capture_output=True, text=True, timeout=60, check=True
+        )
+        return asked.stdout
+
+    assert "ACTION_ALLOW (no policy)" in judged(*flags)
+    assert "ACTION_REVIEW" in judged(*flags[:2])
 
 
 def test_certificates_are_replaced_under_load_without_a_failed_request(

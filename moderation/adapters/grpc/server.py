@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from moderation.adapters.grpc.interceptors import EdgeInterceptor
-from moderation.v1 import moderation_pb2, moderation_pb2_grpc
+from moderation.adapters.grpc.access import SERVICE
+from moderation.v1 import moderation_pb2_grpc
 
-SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
 READINESS_NAMES = ("", SERVICE)
 """Under which it is asked whether to send requests: the whole server, and the one service."""
 LIVENESS_NAME = "liveness"
@@ -71,7 +70,7 @@ class GrpcServer:
         self,
         servicer: moderation_pb2_grpc.ModerationServiceServicer,
         *,
-        interceptor: EdgeInterceptor,
+        interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"],
         endpoint: Endpoint,
         limits: ServerLimits,
         is_ready: bool = False,
@@ -79,7 +78,7 @@ class GrpcServer:
         self._endpoint = endpoint
         self._is_ready = is_ready
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
-        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
+        self._server = grpc.aio.server(interceptors=interceptors, options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if endpoint.with_reflection:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from moderation.adapters.grpc.access import VISIT
 from moderation.adapters.grpc.convert import (
     content_from_proto,
     decision_to_proto,
@@ -21,6 +23,7 @@ from moderation.service.request_context import current_request
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
+Item = TypeVar("Item")
 ItemRequest = pb.ModerateRequest | pb.ModerateStreamRequest
 
 
@@ -65,6 +68,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         if not 1 <= count <= self._limits.max_batch_contents:
             problem = f"has {count} images; send 1 to {self._limits.max_batch_contents}"
             raise InvalidRequest("contents", problem)
+        VISIT.get().require_profile(request.options.profile)
         self._moderator.require(options_from_proto(request.options))
         results = [pb.ItemResult() for _ in request.contents]
 
@@ -87,7 +91,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     ) -> AsyncGenerator[pb.ModerateStreamResponse, None]:
         """Judge images as they come, and answer as they are judged."""
         results = map_unordered(
-            aiter(request_iterator),
+            _while_welcome(request_iterator),
             lambda item: self._answer_item(item, context),
             limit=self._limits.items_in_flight,
             idle_s=self._limits.stream_idle_s,
@@ -115,11 +119,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         return self._reports.status()
 
     async def _decide(self, request: ItemRequest, context: Context, usual: Priority) -> pb.Decision:
+        visit = VISIT.get()
+        visit.require_profile(request.options.profile)
         decision = await self._moderator.moderate(
             content_from_proto(request.content, self._new_id),
             options_from_proto(request.options),
             within_s=context.time_remaining(),
             priority=priority_from_proto(request.options, usual),
+            tenant=visit.caller.tenant.name,
         )
         answer = decision_to_proto(decision)
         answer.request_id = current_request().request_id
@@ -139,6 +146,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
             refusal = refusal_for(error, self._report_bug)
             result.error.CopyFrom(refusal.to_item_error())
         return result
+
+
+async def _while_welcome(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
+    """The items until the caller's credential is withdrawn, which ends the stream."""
+    visit = VISIT.get()
+    async for item in items:
+        visit.recheck()
+        yield item
 
 
 async def _counted(count: int) -> AsyncIterator[int]:

@@ -54,6 +54,7 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_review_budget": max,
     "moderation_decision_log_failing": max,
     "moderation_tls_reload_failed": max,
+    "moderation_keys_reload_failed": max,
     "moderation_workers": max,
     "moderation_workers_wanted": max,
     "python_info": max,

@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus.access import AccessMetrics
 from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
     STAGES,
@@ -54,6 +55,7 @@ class PrometheusTelemetry:
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
+        self.access = AccessMetrics(self.registry)
         self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)

@@ -1,12 +1,13 @@
 """The whole gRPC side on a loopback port, in front of a real engine with fake eyes."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
 import pytest
 
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
@@ -42,6 +43,7 @@ async def served(
     max_connection_age_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
+    interceptors: Sequence[AccessInterceptor] = (),
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
     bugs: list[BaseException] = []
@@ -61,7 +63,7 @@ async def served(
         )
         server = GrpcServer(
             servicer,
-            interceptor=EdgeInterceptor(engine.telemetry, report_bug),
+            interceptors=[EdgeInterceptor(engine.telemetry, report_bug), *interceptors],
             endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
         )

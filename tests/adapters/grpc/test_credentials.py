@@ -82,7 +82,7 @@ async def listening(held: Held | None) -> AsyncIterator[Port]:
 
     server = GrpcServer(
         moderation_pb2_grpc.ModerationServiceServicer(),
-        interceptor=EdgeInterceptor(RecordingTelemetry(), str),
+        interceptors=[EdgeInterceptor(RecordingTelemetry(), str)],
         endpoint=Endpoint("127.0.0.1:0", tls_credentials(current) if held else None),
         limits=ServerLimits(1 << 20, 64),
     )

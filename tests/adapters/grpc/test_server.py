@@ -7,10 +7,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from moderation.adapters.grpc.access import SERVICE
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.server import (
     LIVENESS_NAME,
-    SERVICE,
     Endpoint,
     GrpcServer,
     ServerLimits,
@@ -149,7 +149,7 @@ async def test_a_taken_port_is_refused_instead_of_shared() -> None:
         telemetry = RecordingTelemetry()
         second = GrpcServer(
             moderation_pb2_grpc.ModerationServiceServicer(),
-            interceptor=EdgeInterceptor(telemetry, str),
+            interceptors=[EdgeInterceptor(telemetry, str)],
             endpoint=Endpoint(f"127.0.0.1:{service.server.port}"),
             limits=ServerLimits(1 << 20, 64),
         )
