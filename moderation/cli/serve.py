@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,6 +115,8 @@ def _run(settings: Settings, worker: "Worker | None" = None) -> int:
 
 
 def _supervise(settings: Settings) -> int:
+    if sys.platform != "linux":
+        raise CommandError("server.workers above 1 needs Linux; set it to 1", Exit.CONFIG)
     from moderation.adapters.log_form import configure_logging
     from moderation.service.supervision import WorkersLost
     from moderation.supervising import supervise
