@@ -21,7 +21,14 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -129,6 +136,9 @@ class FakePolicySource:
         self.holds = holds
         self.loads = 0
 
+    def fingerprint(self) -> object:
+        return self.holds
+
     def load(self) -> PolicySet:
         self.loads += 1
         if isinstance(self.holds, Exception):
@@ -175,6 +185,9 @@ class FakeCalibrations:
     def __init__(self, *calibrations: PolicyCalibration) -> None:
         self.by_id = {one.policy_id: one for one in calibrations}
         self.asked_for: list[str] = []
+
+    def fingerprint(self, encoder_id: str) -> object:
+        return encoder_id, frozenset(self.by_id)
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         self.asked_for.append(encoder_id)
@@ -234,6 +247,7 @@ class RecordingTelemetry:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.sheds: list[ShedReason] = []
+        self.fetches: list[FetchOutcome] = []
         self.stuck: list[float] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
@@ -264,6 +278,9 @@ class RecordingTelemetry:
     def shed(self, reason: ShedReason) -> None:
         self.sheds.append(reason)
 
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        self.fetches.append(outcome)
+
     def queue_changed(self, depth: int) -> None:
         self.depths.append(depth)
 
@@ -287,11 +304,11 @@ class RecordingTelemetry:
         *,
         version: str,
         policies: int,
-        embedded: int,
+        embedded: EmbeddedTexts,
         seconds: float,
         origin: SetOrigin,
     ) -> None:
-        self.loaded.append((version, policies, embedded))
+        self.loaded.append((version, policies, embedded.computed))
         self.origins.append(origin)
 
     def activation_not_kept(self, reason: str) -> None:

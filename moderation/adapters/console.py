@@ -14,7 +14,14 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 
 class LogTelemetry:
@@ -48,6 +55,10 @@ class LogTelemetry:
         """See Telemetry."""
         self._log.debug("request_shed", reason=reason.value)
 
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry; never where from."""
+        self._log.debug("reference_fetched", outcome=outcome.value, seconds=round(seconds, 3))
+
     def queue_changed(self, depth: int) -> None:
         """See Telemetry; too frequent for a log."""
 
@@ -69,7 +80,13 @@ class LogTelemetry:
         self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._rejected = ()
@@ -79,7 +96,8 @@ class LogTelemetry:
             origin=origin.value,
             version=version[:12],
             policies=policies,
-            texts_embedded=embedded,
+            texts_embedded=embedded.computed,
+            texts_recalled=embedded.recalled,
             seconds=round(seconds, 3),
         )
 

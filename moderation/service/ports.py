@@ -1,12 +1,13 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.calibration import PolicyCalibration
 from moderation.core.comparison import Pair
-from moderation.core.content import Embeddings, Pixels
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder, PolicySet
@@ -50,6 +51,23 @@ class TextEncoder(Protocol):
         ...
 
 
+class TextMemory(Protocol):
+    """Embeddings of texts that were computed before, by this process or another."""
+
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """Those that are known, by text; none is computed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """How a policy set's new texts got their embeddings."""
+
+    computed: int = 0
+    recalled: int = 0
+    """That had been computed before, and were kept."""
+
+
 class PolicySource(Protocol):
     """Where policies come from."""
 
@@ -58,8 +76,20 @@ class PolicySource(Protocol):
         ...
 
 
+class PolicyFiles(PolicySource, Protocol):
+    """Policies that may be replaced while they are read."""
+
+    def fingerprint(self) -> object:
+        """What tells one state of them from another, without reading them; must not raise."""
+        ...
+
+
 class CalibrationSource(Protocol):
-    """Where calibrations come from."""
+    """Where calibrations come from; they may be replaced while they are read."""
+
+    def fingerprint(self, encoder_id: str) -> object:
+        """What tells one state of an encoder's from another, without reading; must not raise."""
+        ...
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
@@ -107,6 +137,9 @@ class ShedReason(StrEnum):
     LATENCY = "latency"
     DEADLINE = "deadline"
     MEMORY = "memory"
+    TENANT_IN_FLIGHT = "tenant_in_flight"
+    TENANT_BYTES = "tenant_bytes"
+    TENANT_RATE = "tenant_rate"
 
 
 class Lookup(StrEnum):
@@ -123,6 +156,29 @@ class DecisionLog(Protocol):
 
     async def append(self, judgement: Judgement) -> None:
         """Return once the record is written; raises NotReady if there is no answer without."""
+        ...
+
+
+class FetchOutcome(StrEnum):
+    """What became of an image that a request named; safe as a metric label."""
+
+    FETCHED = "fetched"
+    REFUSED = "refused"
+    """The name is not allowed, or leads to nothing: only the caller can mend that."""
+    UNAVAILABLE = "unavailable"
+    """Its host did not answer as it should, or in time."""
+    BUSY = "busy"
+    """Too many were being fetched."""
+
+
+class ImageFetcher(Protocol):
+    """Where images come from that a request names instead of carrying them."""
+
+    async def fetch(self, uri: str, within_s: float | None) -> bytes:
+        """The image's bytes, cut off after one byte more than an image may have.
+
+        Raises InvalidRequest, NotReady, Overloaded or DeadlineExceeded.
+        """
         ...
 
 
@@ -170,6 +226,10 @@ class Telemetry(Protocol):
         """A request was turned away."""
         ...
 
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """An image was fetched that a request named, or was not."""
+        ...
+
     def queue_changed(self, depth: int) -> None:
         """So many frames wait for the encoder now."""
         ...
@@ -195,9 +255,15 @@ class Telemetry(Protocol):
         ...
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
-        """A policy set became the active one; `embedded` texts had to be embedded for it."""
+        """A policy set became the active one; `embedded` are its texts that were new."""
         ...
 
     def activation_not_kept(self, reason: str) -> None:

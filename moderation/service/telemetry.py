@@ -7,7 +7,15 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, Telemetry
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    Telemetry,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +43,10 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.shed(reason))
 
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.reference_fetched(outcome, seconds))
+
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.queue_changed(depth))
@@ -60,7 +72,13 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._tell(

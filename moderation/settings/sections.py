@@ -13,7 +13,9 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.references import ReferenceSettings
 from moderation.settings.transport import TlsSettings
+from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -29,6 +31,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     tls: TlsSettings = TlsSettings()
+    references: ReferenceSettings = ReferenceSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
@@ -39,4 +42,5 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()

@@ -35,6 +35,8 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_admission_limit": added,
     "moderation_queue_depth": added,
     "moderation_embedding_cache_bytes": added,
+    "moderation_tenant_in_flight": added,
+    "moderation_policy_scores_compared": added,
     "moderation_decision_log_waiting": added,
     "process_virtual_memory_bytes": added,
     "process_resident_memory_bytes": added,
@@ -45,7 +47,11 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "process_start_time_seconds": min,
     "moderation_tls_not_after_timestamp_seconds": min,
     # What is wrong with one of them is wrong; what is the same for all stays the same.
+    "moderation_keys_reload_failed": max,
     "moderation_policy_reload_failed": max,
+    "moderation_policy_reference_outdated": max,
+    # Each worker compares what it saw itself; the one that drifts most is told.
+    "moderation_policy_score_psi": max,
     "moderation_policies_for_another_encoder": max,
     "moderation_policies": max,
     "moderation_policy_set_age_seconds": max,
@@ -54,7 +60,6 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_review_budget": max,
     "moderation_decision_log_failing": max,
     "moderation_tls_reload_failed": max,
-    "moderation_keys_reload_failed": max,
     "moderation_workers": max,
     "moderation_workers_wanted": max,
     "python_info": max,
