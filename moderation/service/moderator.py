@@ -19,6 +19,7 @@ from moderation.service.ports import DecisionLog, Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
+from moderation.service.tenants import Tenants
 
 
 class Moderator:
@@ -77,7 +78,7 @@ class Moderator:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         started = asyncio.get_running_loop().time()
         urgency = Urgency(priority, started + allowed_s)
-        with self._admission.admitted(len(content.image), priority):
+        with self._admission.admitted(len(content.image), priority, tenant):
             try:
                 async with asyncio.timeout(allowed_s):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)
@@ -87,6 +88,10 @@ class Moderator:
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
         self._telemetry.decided(judgement.decision)
         return judgement.decision
+
+    def share_among(self, tenants: Tenants) -> None:
+        """Keep each tenant to its part from now on."""
+        self._admission.share_among(tenants)
 
     def show_to(self, shadow: Shadow) -> None:
         """Let it see, from now on, whatever is scored."""

@@ -107,6 +107,9 @@ class ShedReason(StrEnum):
     LATENCY = "latency"
     DEADLINE = "deadline"
     MEMORY = "memory"
+    TENANT_IN_FLIGHT = "tenant_in_flight"
+    TENANT_BYTES = "tenant_bytes"
+    TENANT_RATE = "tenant_rate"
 
 
 class Lookup(StrEnum):

@@ -32,6 +32,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
         "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
+        "workers": 4,
         "settings": {"MODERATION_LOG__LEVEL": "debug"},
         "policies": {"weapons.yaml": "id: weapons\n"},
         "bundle": {"claim": "clip", "path": "/bundle"},
@@ -55,6 +56,7 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
     "/replicas": {"replicas": 0},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
@@ -214,3 +216,8 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
+    assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
+    assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"

@@ -18,7 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from moderation.adapters.prometheus.access import AccessMetrics
+from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
 from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
@@ -60,6 +60,8 @@ class PrometheusTelemetry:
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
         self.access = AccessMetrics(self.registry)
+        self.tenants = TenantMetrics()
+        self.registry.register(self.tenants)
         self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
