@@ -107,7 +107,8 @@ async def test_one_frame_shows_what_a_server_does(server: Server) -> None:
     with uploads(server.address):
         await asyncio.sleep(0.5)
         ended = await moderation(
-            "top", "--once", "--url", server.metrics_url, "--interval", "1", "--policies", "2"
+            *("top", "--once", "--url", server.metrics_url, "--interval", "1", "--policies", "2"),
+            env={"http_proxy": "http://127.0.0.1:9"},
         )
 
     out = ended.out
