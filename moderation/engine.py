@@ -129,6 +129,7 @@ async def running_engine(
         policies = PolicyStore(
             source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
             text_encoder=texts,
+            text_memory=texts,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,

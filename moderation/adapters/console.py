@@ -14,7 +14,14 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 
 class LogTelemetry:
@@ -75,7 +82,13 @@ class LogTelemetry:
         self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._rejected = ()
@@ -85,7 +98,8 @@ class LogTelemetry:
             origin=origin.value,
             version=version[:12],
             policies=policies,
-            texts_embedded=embedded,
+            texts_embedded=embedded.computed,
+            texts_recalled=embedded.recalled,
             seconds=round(seconds, 3),
         )
 

@@ -18,7 +18,7 @@ from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthent
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
 from moderation.service.tenants import TenantUsage
 from tests.builders import (
     NOON,
@@ -168,7 +168,7 @@ def test_a_rejected_reload_shows_until_the_policies_are_mended(
 ) -> None:
     failed = series("moderation_policy_reload_failed")
     telemetry.policies_loaded(
-        version="v1", policies=3, embedded=9, seconds=0.2, origin=SetOrigin.SOURCE
+        version="v1", policies=3, embedded=EmbeddedTexts(9, 1), seconds=0.2, origin=SetOrigin.SOURCE
     )
     assert scraped(server)[failed] == 0
 
@@ -192,7 +192,11 @@ def test_only_the_active_version_is_shown(
 ) -> None:
     for number in range(100):
         telemetry.policies_loaded(
-            version=f"v{number}", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+            version=f"v{number}",
+            policies=1,
+            embedded=EmbeddedTexts(1, 1),
+            seconds=0.1,
+            origin=SetOrigin.SOURCE,
         )
 
     versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]
@@ -397,3 +401,15 @@ def test_tenants_have_series_up_to_a_bound_and_the_rest_one_together(
     assert found[series("moderation_tenant_shed_total", tenant=OTHERS)] == 6
     names = [name for name, _ in found]
     assert names.count("moderation_tenant_admitted_total") == MAX_TENANTS + 1
+
+
+def test_an_issuer_that_cannot_be_asked_is_shown_until_it_can(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_jwks_reload_failed")
+
+    telemetry.access.signers_rejected([Problem("https://us/jwks", 0, 0, "is away")])
+    away = scraped(server)[failed]
+    telemetry.access.signers_loaded(2)
+
+    assert (away, scraped(server)[failed]) == (1, 0)
