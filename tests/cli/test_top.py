@@ -107,7 +107,8 @@ async def test_one_frame_shows_what_a_server_does(server: Server) -> None:
     with uploads(server.address):
         await asyncio.sleep(0.5)
         ended = await moderation(
-            "top", "--once", "--url", server.metrics_url, "--interval", "1", "--policies", "2"
+            *("top", "--once", "--url", server.metrics_url, "--interval", "1", "--policies", "2"),
+            env={"http_proxy": "http://127.0.0.1:9"},
         )
 
     out = ended.out
@@ -122,6 +123,29 @@ async def test_one_frame_shows_what_a_server_does(server: Server) -> None:
     assert row(out, "failing calls") == row(out, "turned away") == "none"
     assert row(out, "startling-animals").split()[3] == "100.0%"
     assert "and 13 policies that flag less" in out
+
+
+@pytest.mark.parametrize(
+    ("gauge", "told"),
+    [
+        ("moderation_policy_set_stale", "STALE"),
+        ("moderation_policy_reload_failed", "THE FILES CANNOT BE USED"),
+    ],
+)
+async def test_what_is_wrong_is_told_aloud(gauge: str, told: str) -> None:
+    lines = [
+        *('moderation_build_info{version="9"} 1', "moderation_ready 0", f"{gauge} 1"),
+        *("moderation_workers 1", "moderation_workers_wanted 2"),
+        "moderation_worker_restarts_total 3",
+        "process_start_time_seconds 1",
+    ]
+    with answering("\n".join([*lines, ""]).encode()) as port:
+        ended = await moderation("top", "--once", "--url", f"127.0.0.1:{port}", "--interval", "0.1")
+
+    assert ended.exit_code == 0, ended.err
+    assert "moderation 9  NOT READY" in ended.out
+    assert row(ended.out, "policy set").endswith(told)
+    assert row(ended.out, "workers") == "1 of 2, 3 replaced"
 
 
 async def test_into_a_pipe_frames_follow_each_other(server: Server) -> None:

@@ -2,7 +2,6 @@
 
 import time
 import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from moderation.cli.asking import page_at
 from moderation.cli.exits import CommandError, Exit
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
@@ -67,10 +67,9 @@ def metrics_url(url: str) -> str:
 def scraped(url: str) -> Scrape:
     """Read the page; raises NoMetrics."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            text = answer.read().decode()
+        page, _ = page_at(url, timeout_s=TIMEOUT_S)
         values: dict[str, dict[Labels, float]] = defaultdict(dict)
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(page.decode()):
             for sample in family.samples:
                 values[sample.name][frozenset(sample.labels.items())] = sample.value
     except urllib.error.HTTPError as error:

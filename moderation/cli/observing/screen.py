@@ -78,6 +78,10 @@ def _state(interval: Interval) -> Iterator[tuple[str, str]]:
     )
     restarts = last.by("moderation_decoder_restarts_total", "reason")
     yield "decoders replaced", _listed(restarts, "")
+    if (workers := last.only("moderation_workers")) is not None:
+        wanted = last.only("moderation_workers_wanted")
+        replaced = _count(last.only("moderation_worker_restarts_total"))
+        yield "workers", f"{_count(workers)} of {_count(wanted)}, {replaced} replaced"
     yield "policy set", _policy_set(interval)
 
 

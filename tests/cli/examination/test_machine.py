@@ -57,6 +57,13 @@ def test_too_little_memory_is_told_with_what_takes_most() -> None:
     assert "decode.max_memory_bytes" in finding.cure
 
 
+def test_each_worker_takes_memory_of_its_own() -> None:
+    alone = limits.memory(settings_of(), limit_bytes=2**31 + 2**29)
+    four = limits.memory(settings_of(server__workers=4), limit_bytes=2**31 + 2**29)
+
+    assert (alone.level, four.level) == (Level.OK, Level.WARN)
+
+
 def test_memory_is_weighed_without_an_encoder_too() -> None:
     settings = settings_of(encoder__bundle="nobody")
 
@@ -104,6 +111,8 @@ def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
         ({"encoder__threads": 0}, 1.5, {"encoder.threads", "decode.threads"}),
         ({"encoder__threads": 0}, None, set()),
         ({"encoder__threads": 2}, 2.0, set()),
+        ({"encoder__threads": 3, "server__workers": 2}, None, {"encoder.threads"}),
+        ({"encoder__threads": 2, "server__workers": 2}, None, set()),
     ],
 )
 def test_threads_that_no_core_is_there_for_are_told(
