@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,18 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
+from moderation.watching import drift_watch, follow_references
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
@@ -88,16 +91,25 @@ async def serve_until_stopped(settings: Settings) -> None:
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
+        if identity is not None:
+            engine.moderator.share_among(identity.tenants)
+            metrics.tenants.usage = identity.tenants.usage
+        drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
+        metrics.watch_drift(drift)
         metrics_server = stack.enter_context(
             MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
         )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        edge = _Edge(telemetry, log, tracer, identity)
+        images = await image_fetcher(settings, telemetry, stack)
+        edge = _Edge(telemetry, log, tracer, identity, images)
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
         watchers = _watchers(settings, engine.encoder, state)
-        others = [one.follow for one in (identity, certificates) if one is not None]
+        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            one.follow for one in (identity, certificates) if one is not None
+        ]
+        others.append(partial(follow_references, drift, settings, engine.encoder))
         following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
@@ -156,6 +168,7 @@ def _server(
         report_bug=edge.report_bug,
         new_id=new_id,
         tracer=edge.tracer,
+        images=edge.images,
     )
     return GrpcServer(
         servicer,
@@ -178,6 +191,7 @@ class _Edge:
     log: LogTelemetry
     tracer: Tracer
     identity: Identity | None
+    images: ImageFetcher
 
     def report_bug(self, error: BaseException) -> str:
         incident_id = new_id()

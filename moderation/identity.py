@@ -1,5 +1,6 @@
 """From settings to who may call what, for the server."""
 
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from moderation.adapters.identity.schema import KeysSchema
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.models import read_model
 from moderation.service.access import Access, AccessAudiences, AccessTelemetry, KeyStore
+from moderation.service.tenants import Tenants
 from moderation.settings import Settings, is_reachable_from_outside
 
 RECHECK_S = 10.0
@@ -25,6 +27,7 @@ class Identity:
 
     access: Access
     follow: Callable[[], Coroutine[Any, Any, None]]
+    tenants: Tenants
 
 
 async def identity_from(
@@ -41,7 +44,11 @@ async def identity_from(
     path = Path(settings.identity.keys_file)
     keys = KeyStore(keys_source(path), telemetry)
     await keys.load()
-    return Identity(Access((keys,), telemetry, clock), partial(keys.follow, _watcher(path)))
+    tenants = Tenants(
+        lambda: keys.tenants, max_share=settings.identity.max_tenant_share, clock=time.monotonic
+    )
+    access = Access((keys,), telemetry, clock)
+    return Identity(access, partial(keys.follow, _watcher(path)), tenants)
 
 
 def keys_source(path: Path) -> KeysFile:

@@ -21,7 +21,14 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import (
+    DecoderLoss,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -234,6 +241,7 @@ class RecordingTelemetry:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.sheds: list[ShedReason] = []
+        self.fetches: list[FetchOutcome] = []
         self.stuck: list[float] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
@@ -266,6 +274,9 @@ class RecordingTelemetry:
 
     def shed(self, reason: ShedReason) -> None:
         self.sheds.append(reason)
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        self.fetches.append(outcome)
 
     def queue_changed(self, depth: int) -> None:
         self.depths.append(depth)

@@ -14,7 +14,14 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import (
+    DecoderLoss,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 
 
 class LogTelemetry:
@@ -49,6 +56,10 @@ class LogTelemetry:
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._log.debug("request_shed", reason=reason.value)
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry; never where from."""
+        self._log.debug("reference_fetched", outcome=outcome.value, seconds=round(seconds, 3))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry; too frequent for a log."""

@@ -14,6 +14,7 @@ from moderation.cli import (
     client,
     config,
     doctor,
+    drift,
     encoder,
     health,
     key,
@@ -56,6 +57,7 @@ cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
 cli.add_typer(log.log)
+cli.add_typer(drift.drift)
 cli.add_typer(key.key)
 cli.command("replay")(replay.replay)
 cli.command("calibrate")(calibrate.calibrate)

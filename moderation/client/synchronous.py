@@ -63,23 +63,26 @@ class ModerationClient:
         self._open_stub = None
         self._channel.close()
 
-    def moderate(
+    def moderate(  # noqa: PLR0913 - each is an option of the request
         self,
-        image: bytes,
+        image: bytes = b"",
         *,
+        uri: str = "",
         content_id: str = "",
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
         request_id: str = "",
     ) -> pb.Decision:
-        """Judge one image; `request_id` is what the service's log names, random if not given.
+        """Judge one image, or the one that the service fetches from `uri`.
+
+        `request_id` is what the service's log names, random if not given.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
         """
         options = options_message(profile, policy_ids, include_all_verdicts)
-        request = moderate_request(Item(image, content_id), options)
+        request = moderate_request(Item(image, content_id, uri), options)
         try:
             return self._moderate(request, Budget(self._timeout_s, request_id=request_id))
         except ServiceUnavailable as error:

@@ -39,12 +39,29 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """How much a tenant may ask at once and in a second; None: no limit of its own."""
+
+    max_in_flight: int | None = None
+    max_in_flight_bytes: int | None = None
+    requests_per_s: float | None = None
+    burst: float | None = None
+    """How many requests may come at once; None: those of one second."""
+    share: float | None = None
+    """Its most of all places and bytes, 0..1, in place of the usual share."""
+
+
+NO_LIMITS = TenantLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """A customer of the service, told apart from the others."""
 
     name: str
     profiles: frozenset[str] | None = None
     """What it may be judged by; None: every profile."""
+    limits: TenantLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,11 +138,18 @@ class Rescoring:
 
     def scores(self, corpus: Corpus) -> tuple[NDArray[np.float64], ...]:
         """For each set float64[contents, policies]; of several frames, the highest counts."""
+        return tuple(
+            calibrated(raw, one)
+            for one, raw in zip(self.sets, self.raw_scores(corpus), strict=True)
+        )
+
+    def raw_scores(self, corpus: Corpus) -> tuple[NDArray[np.float64], ...]:
+        """As `scores`, before calibration."""
         sizes = [len(one.policies) for one in self.sets]
         towards = self.phrases.aggregate(corpus.embeddings, sizes)
         away = self.contrast.aggregate(corpus.embeddings, sizes)
         return tuple(
-            _scores(one, corpus, near - far)
+            _raw(one, corpus, near - far)
             for one, near, far in zip(self.sets, towards, away, strict=True)
         )
 
@@ -158,14 +165,12 @@ def rounding_of(compiled: CompiledPolicies) -> NDArray[np.float64]:
     return np.asarray(2.0 * ROUNDING * compiled.scale * compiled.curves.steepness)
 
 
-def _scores(
-    compiled: CompiledPolicies, corpus: Corpus, margins: Similarities
-) -> NDArray[np.float64]:
+def _raw(compiled: CompiledPolicies, corpus: Corpus, margins: Similarities) -> NDArray[np.float64]:
     raw = np.ascontiguousarray(margins.T, dtype=np.float64)
     raw *= compiled.scale
     if len(corpus) < len(raw):
         raw = np.maximum.reduceat(raw, corpus.starts, axis=0)
-    return calibrated(raw, compiled)
+    return raw
 
 
 def _groups(side: Side, set_number: int) -> Iterator[Group]:

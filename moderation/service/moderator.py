@@ -20,6 +20,7 @@ from moderation.service.ports import DecisionLog, Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
+from moderation.service.tenants import Tenants
 from moderation.service.tracing import NO_TRACER, Stage, Tracer
 
 
@@ -83,7 +84,8 @@ class Moderator:
         urgency = Urgency(priority, started + allowed_s)
         with ExitStack() as place:
             with self._tracer.stage(Stage.ADMISSION):
-                place.enter_context(self._admission.admitted(len(content.image), priority))
+                n_bytes = len(content.image)
+                place.enter_context(self._admission.admitted(n_bytes, priority, tenant))
             try:
                 async with asyncio.timeout(allowed_s):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)
@@ -95,6 +97,10 @@ class Moderator:
         self._telemetry.decided(judgement.decision)
         self._tracer.decided(judgement.decision)
         return judgement.decision
+
+    def share_among(self, tenants: Tenants) -> None:
+        """Keep each tenant to its part from now on."""
+        self._admission.share_among(tenants)
 
     def show_to(self, shadow: Shadow) -> None:
         """Let it see, from now on, whatever is scored."""

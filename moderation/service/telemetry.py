@@ -9,6 +9,7 @@ from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
+    FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
@@ -41,6 +42,10 @@ class FanOutTelemetry:
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.shed(reason))
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.reference_fetched(outcome, seconds))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""

@@ -13,8 +13,10 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.references import ReferenceSettings
 from moderation.settings.tracing import TracingSettings
 from moderation.settings.transport import TlsSettings
+from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     tls: TlsSettings = TlsSettings()
+    references: ReferenceSettings = ReferenceSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
@@ -40,5 +43,6 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()

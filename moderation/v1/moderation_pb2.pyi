@@ -111,12 +111,14 @@ FAILURE_CODE_DECODER_TIMEOUT: FailureCode
 FAILURE_CODE_DECODER_CRASHED: FailureCode
 
 class Content(_message.Message):
-    __slots__ = ("image", "content_id")
+    __slots__ = ("image", "content_id", "uri")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     content_id: str
-    def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ...) -> None: ...
+    uri: str
+    def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ..., uri: _Optional[str] = ...) -> None: ...
 
 class ModerateOptions(_message.Message):
     __slots__ = ("profile", "policy_ids", "include_all_verdicts", "priority")

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
+from moderation.adapters.prometheus.access import MAX_TENANTS, OTHERS
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthenticated
 from moderation.core.policy import Action, BoundEncoder, Mode
@@ -21,6 +22,7 @@ from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
 from moderation.service.request_context import RequestContext, work_for
+from moderation.service.tenants import TenantUsage
 from tests.builders import (
     NOON,
     a_decision,
@@ -413,3 +415,18 @@ def test_keys_that_cannot_be_used_are_shown_until_they_can(
     telemetry.access.keys_loaded(tenants=1, keys=1, is_exposed=False)
 
     assert (broken, scraped(server)[failed]) == (1, 0)
+
+
+def test_tenants_have_series_up_to_a_bound_and_the_rest_one_together(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    usage = [TenantUsage(f"tenant-{n}", 1, 10, 2) for n in range(MAX_TENANTS + 3)]
+
+    telemetry.tenants.usage = lambda: usage
+
+    found = scraped(server)
+    assert found[series("moderation_tenant_admitted_total", tenant="tenant-0")] == 10
+    assert found[series("moderation_tenant_in_flight", tenant=OTHERS)] == 3
+    assert found[series("moderation_tenant_shed_total", tenant=OTHERS)] == 6
+    names = [name for name, _ in found]
+    assert names.count("moderation_tenant_admitted_total") == MAX_TENANTS + 1

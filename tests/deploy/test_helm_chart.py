@@ -38,11 +38,13 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "gpu": {"enabled": True},
         "autoscaling": {"enabled": True, "maxReplicas": 20},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "tracing": {"endpoint": "http://collector.observability:4318", "sampleRatio": 0.5},
         "podAnnotations": {"example/note": "x"},
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
     },
+    "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -53,6 +55,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "LOG_LEVEL": {"settings": {"LOG_LEVEL": "debug"}},
     "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
     "/replicas": {"replicas": 0},
+    "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
+    "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
@@ -180,8 +184,49 @@ def test_traffic_is_asked_for_readiness_and_only_a_dead_process_is_restarted() -
     assert container["startupProbe"]["grpc"] == container["livenessProbe"]["grpc"]
 
 
+def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
+    objects = rendered(VALUES["mutual tls"])
+    container = pod(objects)["containers"][0]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "tls")
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "tls")
+    sources = [one["secret"] for one in volume["projected"]["sources"]]
+    held = {f"{mount['mountPath']}/{one['path']}" for source in sources for one in source["items"]}
+
+    settings = environment(objects)
+    assert held == {value for name, value in settings.items() if name.endswith("_FILE")}
+    assert settings["MODERATION_TLS__CLIENT_CERTIFICATES"] == "require"
+    assert [one["name"] for one in sources] == ["uploads-tls", "uploads-ca"]
+    assert "subPath" not in mount
+    assert volume["projected"]["defaultMode"] == 0o440
+    assert container["args"] == ["serve"]
+
+
+def test_with_tls_nothing_is_probed_over_grpc() -> None:
+    objects = rendered(VALUES["mutual tls"])
+    container = pod(objects)["containers"][0]
+    probes = [container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+
+    assert not any("grpc" in probe for probe in probes)
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "metrics"}
+    assert "appProtocol" not in objects["Service"]["spec"]["ports"][0]
+
+
 def test_a_gpu_is_asked_for_and_demanded() -> None:
     objects = rendered(VALUES["everything"])
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
+    closed = rendered({})
+    tracing = rendered(VALUES["everything"])
+
+    to_collector, to_names = tracing["NetworkPolicy"]["spec"]["egress"]
+
+    assert closed["NetworkPolicy"]["spec"]["egress"] == []
+    assert not any("TRACING" in name for name in environment(closed))
+    assert to_collector == {"to": [{"namespaceSelector": {}}], "ports": [{"port": 4318}]}
+    assert {port["port"] for port in to_names["ports"]} == {53}
+    assert environment(tracing)["MODERATION_TRACING__ENDPOINT"].endswith(":4318")
+    assert environment(tracing)["MODERATION_TRACING__SAMPLE_RATIO"] == "0.5"

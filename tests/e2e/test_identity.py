@@ -15,12 +15,15 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
+from grpc_status.rpc_status import from_call
 
 from moderation.adapters.grpc.access import ROLE_BY_METHOD
 from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
+from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.identity.keys import KeysForTests
 from tests.e2e.server import Server, running_server, until
 
@@ -179,6 +182,42 @@ def test_keys_are_rotated_without_a_restart(guarded: Guarded) -> None:
     until(lambda: code(old) is grpc.StatusCode.UNAUTHENTICATED)
 
     assert code(new) is grpc.StatusCode.OK
+
+
+def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    request = pb.ModerateRequest(content=CAT)
+    slow = (("authorization", f"Bearer {guarded.keys.of_slow}"),)
+    shop = (("authorization", f"Bearer {guarded.keys.of(Role.MODERATE)}"),)
+
+    for _ in range(2):
+        stub.Moderate(request, metadata=slow)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Moderate(request, metadata=slow)
+    answers = [stub.Moderate(request, metadata=shop) for _ in range(5)]
+
+    status = from_call(caught.value)  # type: ignore[arg-type]  # an error is a call here
+    assert status is not None
+    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(retry)
+    assert 0 < retry.retry_delay.seconds <= 10
+    assert all(answer.decision.decision_id for answer in answers)
+    with urllib.request.urlopen(guarded.server.metrics_url) as page:
+        metrics = page.read().decode()
+    assert 'moderation_tenant_shed_total{tenant="slow"} 1.0' in metrics
+    assert 'moderation_tenant_shed_total{tenant="shop"} 0.0' in metrics
+
+
+def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    request = pb.ModerateRequest(content=CAT)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Moderate(request, metadata=(("x-api-key", guarded.keys.of_bank),))
+
+    code: Any = caught.value
+    assert code.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_a_broken_file_keeps_the_last_good_keys(guarded: Guarded) -> None:

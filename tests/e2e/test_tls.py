@@ -134,6 +134,7 @@ def code_of(channel: grpc.Channel) -> grpc.StatusCode:
         return code
 
 
+@pytest.mark.case(42, 86)
 def test_strangers_are_kept_out_and_nobody_else_notices(
     secured: Secured, bystander: Bystander
 ) -> None:
@@ -145,6 +146,7 @@ def test_strangers_are_kept_out_and_nobody_else_notices(
     assert code_of(secured.channel()) is OK
 
 
+@pytest.mark.case(94)
 def test_an_address_for_everybody_tells_nobody_what_it_offers(secured: Secured) -> None:
     methods = (
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

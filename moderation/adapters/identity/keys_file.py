@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from moderation.adapters.identity.schema import KeysSchema, TenantSchema
 from moderation.core.errors import KeysRejected, Problem
-from moderation.core.identity import ApiKey, KeyRing, Role, Tenant
+from moderation.core.identity import ApiKey, KeyRing, Role, Tenant, TenantLimits
 from moderation.service.access import LoadedKeys
 
 MAX_FILE_BYTES = 2**20
@@ -72,7 +72,7 @@ def _opener(path: str, flags: int) -> int:
 
 def _tenant(name: str, written: TenantSchema) -> Tenant:
     profiles = None if written.profiles is None else frozenset(written.profiles)
-    return Tenant(name, profiles)
+    return Tenant(name, profiles, TenantLimits(**written.limits.model_dump()))
 
 
 def _keys(tenant: Tenant, written: TenantSchema) -> Iterator[ApiKey]:

@@ -41,12 +41,19 @@ def _no_moment() -> PydanticCustomError:
     return PydanticCustomError("moment", message)
 
 
+def _whole(value: object) -> object:
+    """The numbers of the policy language have a point somewhere, if only in thought."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _name() -> Any:  # noqa: ANN401 - pydantic's name for a field is internal
     return Field(max_length=MAX_NAME_CHARACTERS, pattern=f"^{NAME_PATTERN}$")
 
 
 Name = Annotated[str, _name()]
 Digest = Annotated[bytes, BeforeValidator(_hash)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
@@ -64,10 +71,21 @@ class KeySchema(_Part):
     revoked: Moment | None = None
 
 
+class LimitsSchema(_Part):
+    """How much a tenant may ask; what is left out is not limited."""
+
+    max_in_flight: Count | None = None
+    max_in_flight_bytes: Count | None = None
+    requests_per_s: Positive | None = None
+    burst: Positive | None = None
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class TenantSchema(_Part):
     """One tenant; what is left out is not restricted."""
 
     profiles: list[Name] | None = None
+    limits: LimitsSchema = LimitsSchema()
     keys: dict[Name, KeySchema] = Field(default={}, max_length=MAX_KEYS_PER_TENANT)
 
 

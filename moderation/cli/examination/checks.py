@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from moderation.cli.examination import (
     bundles,
+    certificates,
     clocks,
     decisions,
     decoding,
@@ -36,6 +37,7 @@ CHECKS = (
     Check("runtime", runtime.look, Exit.CONFIG),
     Check("settings", sense.look, Exit.CONFIG),
     Check("secrets", secrets.look, Exit.CONFIG),
+    Check("certificates", certificates.look, Exit.CONFIG),
     Check("encoder", bundles.look, Exit.CONFIG),
     Check("policies", judging.look, Exit.CONFIG),
     Check("decoding", decoding.look, Exit.UNAVAILABLE),

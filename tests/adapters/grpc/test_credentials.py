@@ -97,12 +97,14 @@ async def test_without_a_wish_for_certificates_clients_need_none() -> None:
         assert await port.asked(by=THEIRS.issue()) is OK
 
 
+@pytest.mark.case(86)
 async def test_a_server_of_another_authority_is_not_asked() -> None:
     async with listening(Held(OURS.issue())) as port:
         assert await port.asked(trusting=THEIRS) is UNAVAILABLE
         assert await port.asked() is OK
 
 
+@pytest.mark.case(86)
 async def test_a_server_whose_certificate_has_expired_is_not_asked() -> None:
     async with listening(Held(OURS.issue(days=-1))) as port:
         assert await port.asked() is UNAVAILABLE
@@ -110,6 +112,7 @@ async def test_a_server_whose_certificate_has_expired_is_not_asked() -> None:
         assert await port.asked() is OK
 
 
+@pytest.mark.case(86)
 async def test_only_clients_with_a_certificate_of_the_right_authority_get_in() -> None:
     async with listening(Held(OURS.issue(), OURS.pem)) as port:
         assert await port.asked() is UNAVAILABLE
@@ -128,6 +131,7 @@ async def test_the_clients_authority_can_be_replaced() -> None:
         assert [await port.asked(by=one) for one in (ours, theirs)] == [UNAVAILABLE, OK]
 
 
+@pytest.mark.case(42)
 async def test_plain_text_and_tls_do_not_mix() -> None:
     async with listening(Held(OURS.issue())) as secured, listening(None) as plain:
         assert await secured.asked_in_plain_text() is UNAVAILABLE

@@ -11,15 +11,29 @@ from moderation.adapters.policy_yaml.models import read_model
 from moderation.core.identity import Role, key_from
 from tests.builders import NOON
 
+START = """\
+tenants:
+  shop: {}
+  bank:
+    profiles: [strict]
+  slow:
+    limits:
+      requests_per_s: 0.1
+      burst: 2
+"""
+
 
 class KeysForTests:
-    """Keys of the tenants `shop` and `bank` in a file."""
+    """Keys of the tenants `shop`, `bank` and `slow` in a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.editor = KeysEditor(KeysFile(path, partial(read_model, KeysSchema)))
+        path.write_text(START)
+        path.chmod(0o600)
         self._by_role = {role: self.create(f"shop-{role}", role) for role in Role}
         self.of_bank = self.create("bank-1", Role.MODERATE, tenant="bank")
+        self.of_slow = self.create("slow-1", Role.MODERATE, tenant="slow")
         self.unknown = key_from("shop-moderate", "x" * 43)
         self.expired = self.create("shop-old", *Role, expires_s=1.0)
         self.revoked = self.create("shop-gone", *Role)
@@ -43,5 +57,12 @@ class KeysForTests:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen anywhere."""
-        tokens = (*self._by_role.values(), self.of_bank, self.unknown, self.expired, self.revoked)
+        tokens = (
+            *self._by_role.values(),
+            self.of_bank,
+            self.of_slow,
+            self.unknown,
+            self.expired,
+            self.revoked,
+        )
         return tuple(token.split("_", 2)[2] for token in tokens)

@@ -11,7 +11,7 @@ from moderation.adapters.identity.keys_file import MAX_FILE_BYTES, KeysFile
 from moderation.adapters.identity.schema import KeysSchema
 from moderation.adapters.policy_yaml.models import read_model
 from moderation.core.errors import KeysRejected
-from moderation.core.identity import Role, digest_of
+from moderation.core.identity import Role, TenantLimits, digest_of
 
 DIGEST = digest_of("a key")
 HASH = f"sha256:{DIGEST.hex()}"
@@ -112,3 +112,30 @@ def test_what_is_no_file_of_a_bearable_size_is_told(tmp_path: Path) -> None:
 
 def _unused(content: bytes, file: str) -> KeysSchema:
     raise AssertionError(file)
+
+
+def test_limits_of_a_tenant(tmp_path: Path) -> None:
+    limits = "max_in_flight: 8, max_in_flight_bytes: 1000, requests_per_s: 0.5, burst: 3, share: 1"
+    text = f"tenants: {{shop: {{limits: {{{limits}}}}}, bank: {{}}}}"
+
+    tenants = keys_in(tmp_path / "keys.yaml", text).load().ring.tenants
+
+    assert tenants["shop"].limits == TenantLimits(8, 1000, 0.5, 3.0, 1.0)
+    assert tenants["bank"].limits == TenantLimits()
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("max_in_flight: 0", "limits.max_in_flight: Input should be greater than or equal to 1"),
+        ("max_in_flight: 1.5", "limits.max_in_flight: Input should be a valid integer"),
+        ("requests_per_s: 0", "limits.requests_per_s: Input should be greater than 0"),
+        ("requests_per_s: .inf", "limits.requests_per_s: Input should be a finite number"),
+        ("share: 1.1", "limits.share: Input should be less than or equal to 1"),
+        ("rate: 1", "limits: unknown key 'rate'"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_told(tmp_path: Path, limits: str, told: str) -> None:
+    text = f"tenants: {{shop: {{limits: {{{limits}}}}}}}"
+
+    assert told in problems(keys_in(tmp_path / "keys.yaml", text))

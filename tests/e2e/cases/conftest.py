@@ -21,7 +21,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def server(policies: Path) -> Iterator[Server]:
     env = {
-        "MODERATION_SERVER__REFLECTION": "false",
+        "MODERATION_SERVER__REFLECTION": "off",
         "MODERATION_LIMITS__MAX_REQUEST_S": "8",
         "MODERATION_POLICIES__RECHECK_S": "1",
     }
