@@ -45,7 +45,10 @@ async def identity_from(
     keys = KeyStore(keys_source(path), telemetry)
     await keys.load()
     tenants = Tenants(
-        lambda: keys.tenants, max_share=settings.identity.max_tenant_share, clock=time.monotonic
+        lambda: keys.tenants,
+        max_share=settings.identity.max_tenant_share,
+        clock=time.monotonic,
+        processes=settings.server.workers,
     )
     access = Access((keys,), telemetry, clock)
     return Identity(access, partial(keys.follow, _watcher(path)), tenants)

@@ -26,6 +26,7 @@ from moderation.service.decision_log import RecordStore
 from moderation.service.ports import (
     ChangeFeed,
     DecoderLoss,
+    EmbeddedTexts,
     ImageDecoder,
     ImageEncoder,
     Lookup,
@@ -265,7 +266,11 @@ class TelemetryContract:
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:
             telemetry.policies_loaded(
-                version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
+                version="0" * 64,
+                policies=3,
+                embedded=EmbeddedTexts(12, 1),
+                seconds=0.1,
+                origin=origin,
             )
         telemetry.activation_not_kept("No space left on device")
         telemetry.texts_not_kept("Read-only file system")

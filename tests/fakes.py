@@ -23,6 +23,7 @@ from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
+    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
@@ -136,6 +137,9 @@ class FakePolicySource:
         self.holds = holds
         self.loads = 0
 
+    def fingerprint(self) -> object:
+        return self.holds
+
     def load(self) -> PolicySet:
         self.loads += 1
         if isinstance(self.holds, Exception):
@@ -182,6 +186,9 @@ class FakeCalibrations:
     def __init__(self, *calibrations: PolicyCalibration) -> None:
         self.by_id = {one.policy_id: one for one in calibrations}
         self.asked_for: list[str] = []
+
+    def fingerprint(self, encoder_id: str) -> object:
+        return encoder_id, frozenset(self.by_id)
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         self.asked_for.append(encoder_id)
@@ -301,11 +308,11 @@ class RecordingTelemetry:
         *,
         version: str,
         policies: int,
-        embedded: int,
+        embedded: EmbeddedTexts,
         seconds: float,
         origin: SetOrigin,
     ) -> None:
-        self.loaded.append((version, policies, embedded))
+        self.loaded.append((version, policies, embedded.computed))
         self.origins.append(origin)
 
     def activation_not_kept(self, reason: str) -> None:

@@ -16,6 +16,7 @@ from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
+    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
@@ -27,8 +28,10 @@ from moderation.service.ports import (
 class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
 
-    def __init__(self) -> None:
-        self._log = structlog.get_logger("moderation")
+    def __init__(self, worker: int | None = None) -> None:
+        """`worker` is put into every event of one process of several."""
+        log = structlog.get_logger("moderation")
+        self._log = log if worker is None else log.bind(worker=worker)
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
@@ -82,7 +85,13 @@ class LogTelemetry:
         self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._rejected = ()
@@ -92,7 +101,8 @@ class LogTelemetry:
             origin=origin.value,
             version=version[:12],
             policies=policies,
-            texts_embedded=embedded,
+            texts_embedded=embedded.computed,
+            texts_recalled=embedded.recalled,
             seconds=round(seconds, 3),
         )
 

@@ -9,10 +9,12 @@ overwritten, or begun anew meanwhile costs time, and never a wrong vector.
 import fcntl
 import hashlib
 import os
+import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,10 @@ from moderation.service.ports import TextEncoder
 
 KEY_BYTES = 16
 SUFFIX = ".texts"
+LOCK_SUFFIX = ".lock"
+LOOK_EVERY_S = 0.02
 RECORDS_AT_ONCE = 4096
-"""That are read for their keys; the vectors stay on disk until they are asked for."""
+"""That are read at most. For their keys, the vectors stay on disk until they are asked for."""
 
 _Records = NDArray[np.void]
 
@@ -36,10 +40,12 @@ class CachedTexts:
     """A TextEncoder that asks another one only for what is not on disk yet.
 
     `encoder` is called when it is first needed. A fuller file than `max_bytes` is begun
-    anew. A directory that cannot be used is told to `warn` once, and costs time.
+    anew. A directory that cannot be used is told to `warn` once, and costs time. Several
+    processes that want the same texts at the same time wait up to `wait_s` for the first of
+    them to compute these.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it keeps where, and two that may be missing
         self,
         directory: Path,
         *,
@@ -48,6 +54,7 @@ class CachedTexts:
         encoder: Callable[[], TextEncoder],
         max_bytes: int,
         warn: Callable[[str], None] = ignored,
+        wait_s: float = 0.0,
     ) -> None:
         self._path = directory / f"{encoder_id}{SUFFIX}"
         self._record = np.dtype(
@@ -57,13 +64,27 @@ class CachedTexts:
         self._max_bytes = max_bytes
         self._warn = warn
         self._has_warned = False
+        self._wait_s = wait_s
         self._number_by_key: dict[bytes, int] = {}
         self._indexed = 0
         """Records whose keys are known."""
 
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """See TextMemory: those that are on disk."""
+        key_by_text = {text: _key(text) for text in texts}
+        row_by_key = self._stored(list(key_by_text.values()))
+        return {text: row_by_key[key] for text, key in key_by_text.items() if key in row_by_key}
+
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """See TextEncoder."""
         keys = [_key(text) for text in texts]
+        row_by_key = self._stored(keys)
+        if len(row_by_key) < len(set(keys)):
+            with self._one_computes():
+                row_by_key = self._completed(keys, texts)
+        return np.stack([row_by_key[key] for key in keys])
+
+    def _completed(self, keys: Sequence[bytes], texts: Sequence[str]) -> dict[bytes, Embedding]:
         row_by_key = self._stored(keys)
         missing = {
             key: text for key, text in zip(keys, texts, strict=True) if key not in row_by_key
@@ -72,32 +93,53 @@ class CachedTexts:
             rows = self._encoder().encode_texts(list(missing.values()))
             row_by_key.update(zip(missing, rows, strict=True))
             self._append(list(missing), rows)
-        return np.stack([row_by_key[key] for key in keys])
+        return row_by_key
+
+    @contextmanager
+    def _one_computes(self) -> Iterator[None]:
+        """Wait, but not for ever, while another process computes what is probably the same."""
+        if not self._wait_s:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(self._path.with_suffix(LOCK_SUFFIX).open("ab"))
+                _lock_within(lock, self._wait_s)
+            except OSError:
+                """Computing it twice costs time, and nothing else."""
+            yield
 
     def _stored(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
         """Those that are on disk, each checked."""
         try:
             with self._path.open("rb", buffering=0) as file:
                 self._index(file)
-                rows = ((key, self._row(file, key)) for key in dict.fromkeys(keys))
-                return {key: row for key, row in rows if row is not None}
+                known = self._number_by_key
+                key_by_number = {known[key]: key for key in keys if key in known}
+                return dict(self._rows(file, key_by_number))
         except FileNotFoundError:
             return {}
         except OSError as error:
             self._tell(error)
             return {}
 
-    def _row(self, file: BinaryIO, key: bytes) -> Embedding | None:
-        number = self._number_by_key.get(key)
-        if number is None:
-            return None
+    def _rows(
+        self, file: BinaryIO, key_by_number: Mapping[int, bytes]
+    ) -> Iterator[tuple[bytes, Embedding]]:
+        """Vectors of records that prove themselves; neighbours are read at once."""
         size = self._record.itemsize
-        content = os.pread(file.fileno(), size, number * size)
-        if len(content) < size:
-            return None
-        record = np.frombuffer(content, dtype=self._record)
-        is_right = bytes(record["key"][0]) == key and record["check"][0] == _check(content)
-        return record["embedding"][0] if is_right else None
+        for first, stop in _runs(sorted(key_by_number)):
+            content = os.pread(file.fileno(), (stop - first) * size, first * size)
+            whole = content[: len(content) // size * size]
+            records = np.frombuffer(whole, dtype=self._record)
+            vectors, checks = records["embedding"].copy(), records["check"].tolist()
+            bounds = range(0, len(whole), size)
+            for row, (start, check) in enumerate(zip(bounds, checks, strict=True)):
+                key = key_by_number[first + row]
+                is_right = whole[start : start + KEY_BYTES] == key
+                if is_right and check == _check(memoryview(whole)[start : start + size]):
+                    yield key, vectors[row]
 
     def _index(self, file: BinaryIO) -> None:
         """Learn the keys of what was added since, by whomever."""
@@ -147,10 +189,33 @@ class CachedTexts:
             self._warn(f"{self._path.parent}: {error.strerror or type(error).__name__}")
 
 
+def _lock_within(file: IO[bytes], seconds: float) -> None:
+    """Raises BlockingIOError if another process keeps the lock for longer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Bounds of numbers that follow one another, at most RECORDS_AT_ONCE together."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
+    for some in np.split(np.asarray(numbers, dtype=np.int64), breaks):
+        for start in range(0, len(some), RECORDS_AT_ONCE):
+            part = some[start : start + RECORDS_AT_ONCE]
+            yield int(part[0]), int(part[-1]) + 1
+
+
 def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:KEY_BYTES]
 
 
-def _check(record: bytes) -> int:
+def _check(record: bytes | memoryview) -> int:
     """Checksum of a record less its last field, which is for it."""
     return zlib.crc32(record[:-4])

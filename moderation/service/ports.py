@@ -1,12 +1,13 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.calibration import PolicyCalibration
 from moderation.core.comparison import Pair
-from moderation.core.content import Embeddings, Pixels
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder, PolicySet
@@ -50,6 +51,23 @@ class TextEncoder(Protocol):
         ...
 
 
+class TextMemory(Protocol):
+    """Embeddings of texts that were computed before, by this process or another."""
+
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """Those that are known, by text; none is computed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """How a policy set's new texts got their embeddings."""
+
+    computed: int = 0
+    recalled: int = 0
+    """That had been computed before, and were kept."""
+
+
 class PolicySource(Protocol):
     """Where policies come from."""
 
@@ -58,8 +76,20 @@ class PolicySource(Protocol):
         ...
 
 
+class PolicyFiles(PolicySource, Protocol):
+    """Policies that may be replaced while they are read."""
+
+    def fingerprint(self) -> object:
+        """What tells one state of them from another, without reading them; must not raise."""
+        ...
+
+
 class CalibrationSource(Protocol):
-    """Where calibrations come from."""
+    """Where calibrations come from; they may be replaced while they are read."""
+
+    def fingerprint(self, encoder_id: str) -> object:
+        """What tells one state of an encoder's from another, without reading; must not raise."""
+        ...
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
@@ -234,9 +264,15 @@ class Telemetry(Protocol):
         ...
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
-        """A policy set became the active one; `embedded` texts had to be embedded for it."""
+        """A policy set became the active one; `embedded` are its texts that were new."""
         ...
 
     def activation_not_kept(self, reason: str) -> None:

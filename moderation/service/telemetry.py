@@ -9,6 +9,7 @@ from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
+    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
@@ -72,7 +73,13 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._tell(

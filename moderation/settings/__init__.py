@@ -15,6 +15,7 @@ from moderation.settings.reading import (
     variable_of,
 )
 from moderation.settings.sections import Settings
+from moderation.settings.shares import share_of
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -27,5 +28,6 @@ __all__ = [
     "load_settings",
     "reachable_here",
     "setting_names",
+    "share_of",
     "variable_of",
 ]

@@ -14,7 +14,7 @@ from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason, SpanLoss
+from moderation.service.ports import EmbeddedTexts, ShedReason, SpanLoss
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
 
@@ -42,7 +42,11 @@ class TestLog(TelemetryContract):
 def test_a_load_is_one_line_of_json() -> None:
     telemetry, written = a_log()
     telemetry.policies_loaded(
-        version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345, origin=SetOrigin.SOURCE
+        version="abcdef" * 10,
+        policies=3,
+        embedded=EmbeddedTexts(9, 1),
+        seconds=0.12345,
+        origin=SetOrigin.SOURCE,
     )
 
     (line,) = lines(written)
@@ -54,6 +58,7 @@ def test_a_load_is_one_line_of_json() -> None:
         "origin": "source",
         "policies": 3,
         "texts_embedded": 9,
+        "texts_recalled": 1,
         "seconds": 0.123,
     }
 
@@ -243,7 +248,7 @@ def test_lines_below_the_level_are_left_out() -> None:
     telemetry, written = a_log(level="warning")
 
     telemetry.policies_loaded(
-        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=1, embedded=EmbeddedTexts(1, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
 
@@ -261,10 +266,11 @@ def test_the_pretty_format_is_text_for_people() -> None:
     telemetry, written = a_log("pretty")
 
     telemetry.policies_loaded(
-        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=1, embedded=EmbeddedTexts(1, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
 
     logged = written.getvalue()
     assert "policies_loaded" in logged
     assert "texts_embedded=1" in logged
+    assert "texts_recalled=1" in logged
     assert "\x1b[" not in logged  # colours are for terminals

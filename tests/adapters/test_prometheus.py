@@ -20,7 +20,14 @@ from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthent
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 from moderation.service.request_context import RequestContext, work_for
 from moderation.service.tenants import TenantUsage
 from tests.builders import (
@@ -171,7 +178,7 @@ def test_a_rejected_reload_shows_until_the_policies_are_mended(
 ) -> None:
     failed = series("moderation_policy_reload_failed")
     telemetry.policies_loaded(
-        version="v1", policies=3, embedded=9, seconds=0.2, origin=SetOrigin.SOURCE
+        version="v1", policies=3, embedded=EmbeddedTexts(9, 1), seconds=0.2, origin=SetOrigin.SOURCE
     )
     assert scraped(server)[failed] == 0
 
@@ -195,7 +202,11 @@ def test_only_the_active_version_is_shown(
 ) -> None:
     for number in range(100):
         telemetry.policies_loaded(
-            version=f"v{number}", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+            version=f"v{number}",
+            policies=1,
+            embedded=EmbeddedTexts(1, 1),
+            seconds=0.1,
+            origin=SetOrigin.SOURCE,
         )
 
     versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]

@@ -32,6 +32,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
         "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
+        "workers": 4,
         "settings": {"MODERATION_LOG__LEVEL": "debug"},
         "policies": {"weapons.yaml": "id: weapons\n"},
         "bundle": {"claim": "clip", "path": "/bundle"},
@@ -57,6 +58,7 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "/replicas": {"replicas": 0},
     "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
@@ -230,3 +232,8 @@ def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
     assert {port["port"] for port in to_names["ports"]} == {53}
     assert environment(tracing)["MODERATION_TRACING__ENDPOINT"].endswith(":4318")
     assert environment(tracing)["MODERATION_TRACING__SAMPLE_RATIO"] == "0.5"
+
+
+def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
+    assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
+    assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"

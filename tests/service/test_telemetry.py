@@ -4,7 +4,13 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import (
+    EmbeddedTexts,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -38,7 +44,7 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.cache_changed(4096)
     fan_out.limit_changed(64)
     fan_out.policies_loaded(
-        version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=2, embedded=EmbeddedTexts(5, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)

@@ -40,6 +40,7 @@ from moderation.service.activation import SetOrigin
 from moderation.service.drift import DriftWatch
 from moderation.service.ports import (
     DecoderLoss,
+    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
@@ -170,7 +171,13 @@ class PrometheusTelemetry:
         self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._policies.reloads.labels("loaded").inc()
