@@ -16,7 +16,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from typing import cast
 
 import grpc
@@ -34,7 +36,7 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PATIENCE_S = 120.0
 SHED = "RESOURCE_EXHAUSTED"
 GRPC = "grpc"
-OPTIONS = [("grpc.max_send_message_length", 64 * 2**20)]
+OPTIONS = [("grpc.max_send_message_length", 64 * 2**20), ("grpc.use_local_subchannel_pool", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Load:
     rate: float = 0.0
     stream: bool = False
     repeats: bool = False
+    connections: int = 1
+    """That the callers share; a server of several workers deals them out."""
     protocol: str = GRPC
     """Ours, or a name in `http_asking.REQUESTS`."""
 
@@ -125,14 +129,19 @@ async def put_load(load: Load) -> Outcome:
 
             await _put(ask_http, recorder, load)
         return Outcome(load.seconds, recorder.latencies_s)
-    async with grpc.aio.insecure_channel(load.address, options=OPTIONS) as channel:
-        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(load.connections):
+            channel = grpc.aio.insecure_channel(load.address, options=OPTIONS)
+            await stack.enter_async_context(channel)
+            stubs.append(moderation_pb2_grpc.ModerationServiceStub(channel))
         if load.stream:
-            await _stream(stub, recorder, next_image, load.concurrency)
+            await _stream(stubs[0], recorder, next_image, load.concurrency)
         else:
+            in_turn = cycle(stubs)
 
             async def ask_grpc(began: float) -> float:
-                return await _ask(stub, recorder, next_image(), began)
+                return await _ask(next(in_turn), recorder, next_image(), began)
 
             await _put(ask_grpc, recorder, load)
     return Outcome(load.seconds, recorder.latencies_s)

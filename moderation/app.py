@@ -8,10 +8,9 @@ the batches, close.
 import asyncio
 import os
 import platform
-import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,24 +40,27 @@ from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.stopping import stop_signals
 from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references
+from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
 """As for other errors inside; supervisors start such a process anew."""
 
 
-async def serve_until_stopped(settings: Settings) -> None:
+async def serve_until_stopped(settings: Settings, worker: Worker | None = None) -> None:
     """Run the service until SIGTERM or SIGINT; raises BundleRejected, or OSError on a taken port.
 
     Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
+    A `worker` is one of several processes, and stops when its supervisor has gone, too.
     """
-    log = LogTelemetry()
+    log = LogTelemetry() if worker is None else WorkerLog(worker.index)
     metrics = PrometheusTelemetry()
-    stops = _stop_signals()
+    stops = stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
-    keeper = PolicyState(state)
+    kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
@@ -71,9 +73,9 @@ async def serve_until_stopped(settings: Settings) -> None:
             running_engine(
                 settings,
                 telemetry,
-                keeper=keeper,
+                keeper=kept if worker is None else worker.keeper(kept),
                 with_shadow=True,
-                keeps_recent=True,
+                recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
             )
         )
@@ -92,10 +94,15 @@ async def serve_until_stopped(settings: Settings) -> None:
             metrics.tenants.usage = identity.tenants.usage
         drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
         metrics.watch_drift(drift)
-        metrics_server = stack.enter_context(
-            MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
-        )
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        metrics_url = ""
+        if isinstance(log, WorkerLog) and worker is not None:
+            await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
+            reports = replace(reports, history=kept.history, worker=worker.place)
+            # A worker that listens gets its part of the requests, ready or not.
+            await engine.policies.reload()
+        else:
+            metrics_url = _show_metrics(settings, metrics, stack)
         edge = _Edge(telemetry, log, identity, await image_fetcher(settings, telemetry, stack))
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
@@ -110,7 +117,7 @@ async def serve_until_stopped(settings: Settings) -> None:
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             tls=settings.tls.is_on,
-            metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
+            metrics=metrics_url,
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
@@ -133,6 +140,12 @@ async def _recorder(
         mandatory=settings.decision_log.mandatory,
     )
     return recorder
+
+
+def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
+    where = settings.metrics
+    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
+    return stack.enter_context(shown).url
 
 
 def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -170,7 +183,9 @@ def _server(
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
+            shares_port=server.workers > 1,
         ),
+        is_ready=engine.policies.is_ready(),
     )
 
 
@@ -249,23 +264,6 @@ def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[Po
 
 def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
-
-
-@dataclass(frozen=True, slots=True)
-class _Stops:
-    asked: asyncio.Event
-    hurried: asyncio.Event
-    """A second signal: whoever sends it does not want to wait."""
-
-    def signalled(self) -> None:
-        (self.hurried if self.asked.is_set() else self.asked).set()
-
-
-def _stop_signals() -> _Stops:
-    stops = _Stops(asyncio.Event(), asyncio.Event())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stops.signalled)
-    return stops
 
 
 async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:

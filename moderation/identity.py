@@ -78,6 +78,7 @@ async def identity_from(
         lambda: keys.tenants if keys else {},
         max_share=settings.identity.max_tenant_share,
         clock=time.monotonic,
+        processes=settings.server.workers,
     )
     return Identity(Access(authenticators, telemetry, clock), tenants, tuple(followers))
 

@@ -26,7 +26,7 @@ from moderation.settings import Settings
 
 
 async def recent_keeper(
-    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack, part: tuple[int, int]
 ) -> Callable[[str, Embeddings], None]:
     """Where judged contents are offered until the stack is closed; raises RecentUnavailable."""
     recent = settings.recent
@@ -38,6 +38,7 @@ async def recent_keeper(
             max_frames=recent.max_frames,
             max_age_s=recent.max_age_s,
             clock=time.time,
+            part=part,
         )
     )
     writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))

@@ -49,14 +49,16 @@ class Authority:
     name: str = "authority"
     key: Key = field(default_factory=a_key)
     days: float = 30
-    may_issue: bool = True
+    may_issue: bool | None = True
+    """None: it does not say, as roots of the first version of X.509."""
 
     @cached_property
     def pem(self) -> bytes:
-        constraints = x509.BasicConstraints(ca=self.may_issue, path_length=None)
         builder = _builder(self.name, self.name, self.key, self.days)
-        signed = builder.add_extension(constraints, critical=True).sign(self.key, hashes.SHA256())
-        return signed.public_bytes(Encoding.PEM)
+        if self.may_issue is not None:
+            constraints = x509.BasicConstraints(ca=self.may_issue, path_length=None)
+            builder = builder.add_extension(constraints, critical=True)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def trusted(self, by: Pair | None = None) -> grpc.ChannelCredentials:
         """For a client that trusts this authority, and shows this certificate of its own."""

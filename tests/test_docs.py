@@ -11,6 +11,7 @@ from prometheus_client import Metric
 
 from moderation.adapters.log_form import LIBRARY
 from moderation.adapters.prometheus import PrometheusTelemetry
+from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from moderation.cli.config import markdown
 from moderation.settings import Settings
 from website.api_reference import reference
@@ -44,7 +45,8 @@ def test_the_metrics_page_lists_the_metrics_as_they_are() -> None:
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(moderation_\w+)` \| (\w+) \|", page, re.MULTILINE))
 
-    exposed = {described(family) for family in PrometheusTelemetry().registry.collect()}
+    registries = (PrometheusTelemetry().registry, SupervisorMetrics(2, lambda: 2).registry)
+    exposed = {described(family) for registry in registries for family in registry.collect()}
 
     assert listed == {one for one in exposed if one[0].startswith("moderation_")}
 

@@ -46,6 +46,7 @@ EXIT_BY_ERROR: dict[type[Exception], Exit] = {
 
 cli = typer.Typer(name="moderation", help=HELP, rich_markup_mode=None)
 cli.command("serve")(serve.serve)
+cli.command("serve-as-worker", hidden=True)(serve.serve_as_worker)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)

@@ -152,6 +152,7 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     policies, encoder, build = answer.policy_set, answer.encoder, answer.build
     yield "serving", "yes" if answer.serving else "no"
     yield "started", answer.started_at.ToJsonString()
+    yield from _worker_rows(answer)
     yield "policies", f"{policies.policies}, version {policies.version[:12] or 'none'}"
     if policies.HasField("loaded_at"):
         yield "loaded", f"{policies.loaded_at.ToJsonString()}, {policies.age.seconds} s ago"
@@ -174,6 +175,11 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
         yield from _log_rows(answer.decision_log)
     yield "build", f"moderation {build.version}, Python {build.python_version}"
     yield "runtime", f"onnxruntime {build.onnxruntime_version}"
+
+
+def _worker_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
+    if answer.HasField("worker"):
+        yield "answered by", f"worker {answer.worker.index} of 0 to {answer.worker.count - 1}"
 
 
 def _log_rows(log: pb.DecisionLogStatus) -> Iterator[tuple[str, str]]:

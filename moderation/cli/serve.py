@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from typing import Annotated, Any
+import socket
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +11,17 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Bundle, Config, Device, Policies, nested
 from moderation.settings import Settings, is_reachable_from_outside, load_settings
 
+if TYPE_CHECKING:
+    from moderation.working import Worker
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0: any free.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port, each with an encoder.")
+    ] = None,
     policies: Policies = None,
     encoder: Bundle = None,
     device: Device = None,
@@ -55,6 +62,7 @@ def serve(
         "server.port": port,
         "server.insecure": insecure,
         "identity.keys_file": keys,
+        "server.workers": workers,
         "tls.certificate_file": tls_certificate,
         "tls.key_file": tls_key,
         "tls.client_ca_file": client_ca,
@@ -74,6 +82,22 @@ def serve(
     # gRPC would tell each handshake that fails in lines of its own: whoever can connect could fill
     # a log with them. GRPC_VERBOSITY=INFO brings them back.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    return _run(settings) if settings.server.workers == 1 else _supervise(settings)
+
+
+def serve_as_worker(number: int) -> int:
+    """Be one of several processes; the socket of this number leads to the supervisor."""
+    from moderation.working import take_orders
+
+    try:
+        settings, worker = take_orders(socket.socket(fileno=number))
+    except (EOFError, OSError) as error:
+        message = "a worker is started by `moderation serve --workers`, and by nobody else"
+        raise CommandError(message, Exit.USAGE) from error
+    return _run(settings, worker)
+
+
+def _run(settings: Settings, worker: "Worker | None" = None) -> int:
     import uvloop
 
     from moderation.adapters.log_form import configure_logging
@@ -82,7 +106,23 @@ def serve(
     configure_logging(settings.log.format, settings.log.level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve_until_stopped(settings))
+            runner.run(serve_until_stopped(settings, worker))
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
+    return Exit.ALLOW
+
+
+def _supervise(settings: Settings) -> int:
+    from moderation.adapters.log_form import configure_logging
+    from moderation.service.supervision import WorkersLost
+    from moderation.supervising import supervise
+
+    configure_logging(settings.log.format, settings.log.level)
+    try:
+        asyncio.run(supervise(settings))
+    except WorkersLost as error:
+        known = error.exit_code in set(Exit)
+        raise CommandError(str(error), Exit(error.exit_code) if known else Exit.SOFTWARE) from error
     except OSError as error:
         raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
     return Exit.ALLOW

@@ -52,6 +52,8 @@ def channel_options(credentials: Credentials = None) -> list[tuple[str, str | in
         ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # Each client has connections of its own: a server of several processes deals them out.
+        ("grpc.use_local_subchannel_pool", 1),
         # A message that does not fit here is never sent again; the default is 256 KiB, less
         # than most photographs.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),

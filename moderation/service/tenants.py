@@ -62,10 +62,13 @@ class Tenants:
         *,
         max_share: float,
         clock: Callable[[], float],
+        processes: int = 1,
     ) -> None:
+        """Limits hold for so many `processes` together, so this one keeps its part of them."""
         self._tenants = tenants
         self._max_share = max_share
         self._clock = clock
+        self._processes = processes
         self._accounts: dict[str, _Account] = {}
 
     def excess(self, name: str, n_bytes: int, priority: Priority, room: Room) -> Excess | None:
@@ -128,7 +131,7 @@ class Tenants:
     def _over_places(
         self, tenant: Tenant, account: _Account, priority: Priority, room: Room
     ) -> Excess | None:
-        most = min(self._share_of(tenant) * room.requests, tenant.limits.max_in_flight or inf)
+        most = min(self._share_of(tenant) * room.requests, self._part(tenant.limits.max_in_flight))
         own = account.in_flight[priority]
         if own < max(1.0, most):
             return None
@@ -138,11 +141,14 @@ class Tenants:
         self, tenant: Tenant, account: _Account, n_bytes: int, room: Room
     ) -> Excess | None:
         share = self._share_of(tenant) * room.n_bytes
-        most = min(share, tenant.limits.max_in_flight_bytes or inf)
+        most = min(share, self._part(tenant.limits.max_in_flight_bytes))
         # An image alone is always let in; its own size is the decoder's limit to keep.
         if not account.n_bytes or account.n_bytes + n_bytes <= most:
             return None
         return Excess(ShedReason.TENANT_BYTES, f"this tenant has {account.n_bytes} bytes under way")
+
+    def _part(self, limit: float | None) -> float:
+        return limit / self._processes if limit else inf
 
     def _share_of(self, tenant: Tenant) -> float:
         if tenant.limits.share is not None:
@@ -151,7 +157,8 @@ class Tenants:
 
     def _bucket(self, rate_per_s: float, burst: float | None, account: _Account) -> float:
         """The seconds to wait for a turn; a changed limit starts anew."""
-        size = max(1.0, rate_per_s if burst is None else burst)
+        rate_per_s /= self._processes
+        size = max(1.0, rate_per_s if burst is None else burst / self._processes)
         bucket = account.bucket
         if bucket is None or (bucket.rate_per_s, bucket.burst) != (rate_per_s, size):
             bucket = TokenBucket(rate_per_s=rate_per_s, burst=size, now=self._clock())

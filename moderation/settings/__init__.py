@@ -17,6 +17,7 @@ from moderation.settings.reading import (
     variable_of,
 )
 from moderation.settings.sections import Settings
+from moderation.settings.shares import share_of
 
 __all__ = [
     "API_KEY_VARIABLE",
@@ -31,5 +32,6 @@ __all__ = [
     "load_settings",
     "reachable_here",
     "setting_names",
+    "share_of",
     "variable_of",
 ]

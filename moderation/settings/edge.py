@@ -12,6 +12,13 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(50051, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the port, each with an encoder of its own; they share "
+        "the limits too.",
+    )
     insecure: bool = Field(
         False, description="Allow plain text on an address that other machines can reach."
     )

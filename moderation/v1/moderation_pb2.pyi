@@ -429,20 +429,30 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at", "decision_log")
+    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at", "decision_log", "worker")
     SERVING_FIELD_NUMBER: _ClassVar[int]
     POLICY_SET_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_LOG_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     serving: bool
     policy_set: PolicySetStatus
     encoder: EncoderStatus
     build: BuildInfo
     started_at: _timestamp_pb2.Timestamp
     decision_log: DecisionLogStatus
-    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_log: _Optional[_Union[DecisionLogStatus, _Mapping]] = ...) -> None: ...
+    worker: WorkerPlace
+    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_log: _Optional[_Union[DecisionLogStatus, _Mapping]] = ..., worker: _Optional[_Union[WorkerPlace, _Mapping]] = ...) -> None: ...
+
+class WorkerPlace(_message.Message):
+    __slots__ = ("index", "count")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    count: int
+    def __init__(self, index: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class DecisionLogStatus(_message.Message):
     __slots__ = ("records", "lost", "problem", "failing_since", "mandatory")

@@ -19,6 +19,7 @@ from moderation.adapters.certificates import (
     CertificateStore,
     CertificateUnusable,
 )
+from tests.adapters.users import an_open_directory, an_ordinary_user
 from tests.certificates import DAY, Authority, Folder, a_key, key_pem, put
 
 AUTHORITY = Authority()
@@ -171,6 +172,24 @@ def test_of_several_authorities_the_last_to_expire_counts(folder: Folder) -> Non
 
     assert last is not None
     assert abs(last - datetime.now(UTC) - 60 * DAY) < timedelta(minutes=5)
+
+
+def test_an_authority_that_does_not_say_what_it_is_will_do(folder: Folder) -> None:
+    put(folder.client_ca, Authority(may_issue=None).pem)
+
+    assert Followed(folder, with_client_ca=True).store.current.client_ca_not_after is not None
+
+
+def test_a_file_that_only_others_may_read_is_told() -> None:
+    with an_open_directory() as directory:
+        folder = Folder(directory)
+        folder.hold(AUTHORITY.issue())
+        folder.certificate.chmod(0o644)
+        folder.key.chmod(0)
+        with an_ordinary_user(), pytest.raises(CertificateUnusable) as caught:
+            Followed(folder)
+
+    assert str(caught.value).endswith("tls.key: cannot be read: Permission denied")
 
 
 def test_a_key_that_everybody_may_read_is_told(folder: Folder) -> None:

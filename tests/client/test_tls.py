@@ -62,13 +62,27 @@ async def test_a_client_with_the_right_files_is_answered(
 async def test_a_name_in_the_certificate_can_stand_for_the_address(
     connect: Connect, address: str, ca: Path, shown: tuple[Path, Path]
 ) -> None:
-    async def status(name: str) -> pb.Decision:
+    async def judged(name: str) -> pb.Decision:
         tls = Tls(ca, *shown, server_name=name)
         async with connect(address, credentials=tls, timeout_s=2) as client:
             return await client.moderate(b"image")
 
-    assert (await status("localhost")).decision_id
-    assert not (await status("somebody.else")).decision_id
+    assert (await judged("localhost")).decision_id
+    assert not (await judged("somebody.else")).decision_id
+
+
+async def test_several_addresses_need_a_name_to_look_for(
+    connect: Connect, address: str, ca: Path, shown: tuple[Path, Path]
+) -> None:
+    target = f"ipv4:{address},{address}"
+
+    async def judged(name: str) -> pb.Decision:
+        tls = Tls(ca, *shown, server_name=name)
+        async with connect(target, credentials=tls, timeout_s=2) as client:
+            return await client.moderate(b"image")
+
+    assert (await judged("localhost")).decision_id
+    assert not (await judged("")).decision_id
 
 
 @pytest.mark.parametrize(

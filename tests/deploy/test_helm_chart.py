@@ -32,6 +32,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
         "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
+        "workers": 4,
         "settings": {"MODERATION_LOG__LEVEL": "debug"},
         "policies": {"weapons.yaml": "id: weapons\n"},
         "bundle": {"claim": "clip", "path": "/bundle"},
@@ -44,6 +45,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "affinity": {"podAntiAffinity": {}},
     },
     "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
+    "keys": {"identity": {"secret": "uploads-keys"}},
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -55,6 +57,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
     "/replicas": {"replicas": 0},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "secrets": {"identity": {"secrets": "uploads-keys"}},
+    "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
@@ -199,6 +203,20 @@ def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
     assert container["args"] == ["serve"]
 
 
+def test_the_file_of_keys_is_mounted_where_the_service_looks_for_it() -> None:
+    objects = rendered(VALUES["keys"])
+    container = pod(objects)["containers"][0]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "identity")
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "identity")
+    (item,) = volume["secret"]["items"]
+
+    file = f"{mount['mountPath']}/{item['path']}"
+    assert environment(objects)["MODERATION_IDENTITY__KEYS_FILE"] == file
+    assert volume["secret"]["secretName"] == "uploads-keys"
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert "subPath" not in mount
+
+
 def test_with_tls_nothing_is_probed_over_grpc() -> None:
     objects = rendered(VALUES["mutual tls"])
     container = pod(objects)["containers"][0]
@@ -214,3 +232,8 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
+    assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
+    assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"

@@ -32,10 +32,12 @@ class Clock:
 class Door:
     """An admission, the tenants at it, and what was told."""
 
-    def __init__(self, *tenants: Tenant, max_share: float = 0.5) -> None:
+    def __init__(self, *tenants: Tenant, max_share: float = 0.5, processes: int = 1) -> None:
         self.known: Mapping[str, Tenant] = {tenant.name: tenant for tenant in tenants}
         self.clock, self.telemetry = Clock(), RecordingTelemetry()
-        self.tenants = Tenants(lambda: self.known, max_share=max_share, clock=self.clock)
+        self.tenants = Tenants(
+            lambda: self.known, max_share=max_share, clock=self.clock, processes=processes
+        )
         limits = Limits(max_in_flight=16, max_in_flight_bytes=1000, max_request_s=10.0)
         self.admission = Admission(limits, self.telemetry)
         self.admission.share_among(self.tenants)
@@ -160,6 +162,18 @@ def test_a_limit_that_changes_counts_at_once() -> None:
 
     door.enter(SHOP)
     door.leave()
+
+
+def test_one_of_several_processes_keeps_its_part_of_a_limit() -> None:
+    limits = TenantLimits(max_in_flight=4, max_in_flight_bytes=200, requests_per_s=4.0, burst=4.0)
+    few = Door(Tenant("shop", limits=limits), BANK, processes=2)
+    few.enter(SHOP, n_bytes=60)
+
+    assert few.refused(SHOP, n_bytes=60) is ShedReason.TENANT_BYTES
+    few.enter(SHOP)
+    assert few.refused(SHOP) is ShedReason.TENANT_IN_FLIGHT
+    few.leave()
+    assert few.refused(SHOP) is ShedReason.TENANT_RATE
 
 
 def test_who_is_not_let_in_for_another_reason_pays_nothing() -> None:

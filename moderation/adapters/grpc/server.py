@@ -46,6 +46,8 @@ class ServerLimits:
     max_streams_per_connection: int
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
+    shares_port: bool = False
+    """With other processes of this service, between which the kernel deals out connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ class Endpoint:
 
 
 class GrpcServer:
-    """Listens from the start, and says NOT_SERVING until `announce_serving`."""
+    """Listens from the start, and says NOT_SERVING until `announce_serving`.
+
+    One that `is_ready` says SERVING from its first moment.
+    """
 
     def __init__(
         self,
@@ -68,8 +73,10 @@ class GrpcServer:
         interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"],
         endpoint: Endpoint,
         limits: ServerLimits,
+        is_ready: bool = False,
     ) -> None:
         self._endpoint = endpoint
+        self._is_ready = is_ready
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
@@ -83,7 +90,7 @@ class GrpcServer:
     async def __aenter__(self) -> Self:
         """Bind and listen; raises OSError if the address is taken or no address."""
         await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
-        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await (self.announce_serving if self._is_ready else self.announce_not_serving)()
         try:
             self.port = self._bound()
         except RuntimeError as error:
@@ -152,7 +159,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         # A second server on the same port would otherwise share its traffic silently.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(limits.shares_port)),
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_concurrent_streams", limits.max_streams_per_connection),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),

@@ -51,6 +51,11 @@ class MetricsServer:
         """The port that is really bound, also when 0 was asked for."""
         return self._port if self._server is None else int(self._server.server_port)
 
+    @property
+    def url(self) -> str:
+        """Where it shows them."""
+        return f"http://{self._host}:{self.port}/metrics"
+
 
 def _by_path(app: WSGIApplication, registry: CollectorRegistry) -> WSGIApplication:
     """The application at /metrics alone; left to itself it answers on every path."""
