@@ -1,7 +1,10 @@
 """Who may call what, asked of a real server: every RPC with every kind of credential."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -22,11 +25,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status.rpc_status import from_call
 
 from moderation.adapters.grpc.access import ROLE_BY_METHOD
+from moderation.client import AsyncModerationClient, CallRefused
 from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.identity.keys import KeysForTests
 from tests.adapters.identity.tokens import AUDIENCE, ISSUER, Issuer
+from tests.cli.command import moderation
 from tests.e2e.server import Server, running_server, until
 
 pytestmark = pytest.mark.e2e
@@ -35,6 +40,8 @@ ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
 CAT = pb.Content(image=(ROOT / "samples" / "cat-portrait.jpg").read_bytes())
 PATIENCE_S = 20.0
+MODULES = ROOT / "examples" / "node" / "node_modules"
+NO_NODE = "needs node, and `npm ci` in examples/node"
 SERVICE = "/moderation.v1.ModerationService"
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -277,6 +284,43 @@ def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
 
     code: Any = caught.value
     assert code.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.skipif(shutil.which("node") is None or not MODULES.exists(), reason=NO_NODE)
+def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
+    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+
+    def ended(key: str, target: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["node", "moderate.js", target, picture],
+            cwd=MODULES.parent,
+            env={**os.environ, "MODERATION_API_KEY": key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    key, address = guarded.keys.of(Role.MODERATE), guarded.server.address
+    right, without, exposed = ended(key, address), ended("", address), ended(key, "10.0.0.1:1")
+    assert "ACTION_ALLOW (no policy)" in right.stdout
+    assert "UNAUTHENTICATED" in without.stderr
+    assert "in plain text" in exposed.stderr
+    assert key not in right.stdout + right.stderr + exposed.stderr
+
+
+async def test_the_python_client_and_the_command_show_their_key(guarded: Guarded) -> None:
+    key, address = guarded.keys.of(Role.READ), guarded.server.address
+    async with AsyncModerationClient(address, api_key=key) as client:
+        status = await client.status()
+    async with AsyncModerationClient(address) as client:
+        with pytest.raises(CallRefused):
+            await client.status()
+    right = await moderation("status", "--address", address, env={"MODERATION_API_KEY": key})
+    without = await moderation("status", "--address", address)
+
+    assert status.serving
+    assert (right.exit_code, without.exit_code) == (0, 77)
 
 
 def test_a_broken_file_keeps_the_last_good_keys(guarded: Guarded) -> None:
