@@ -37,11 +37,13 @@ ENV PATH=/app/bin:$PATH \
 VOLUME /var/lib/moderation
 USER 10001:10001
 EXPOSE 50051 9464
-# It ends with 69, which Docker takes for unhealthy, until encoder and policies are ready.
+# It ends with 69, which Docker takes for unhealthy, until encoder and policies are ready. It asks
+# beside the metrics, so that it needs no certificate where the server wants to see one.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["moderation", "status", "--address", "127.0.0.1:50051"]
+    CMD ["moderation", "health"]
 ENTRYPOINT ["moderation"]
-# The server speaks plain text: publish its port only where the network, or a proxy, protects it.
+# Without certificates (MODERATION_TLS__CERTIFICATE_FILE, docs/tls.md) the server speaks plain text:
+# publish its port only where the network, or a proxy, protects it.
 CMD ["serve", "--insecure"]
 
 FROM base AS cuda

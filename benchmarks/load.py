@@ -15,15 +15,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from itertools import cycle
 from typing import cast
 
 import grpc
 import grpc.aio
 import numpy as np
 
+from benchmarks.http_asking import http_asker
 from benchmarks.pictures import another, picture
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -33,7 +35,8 @@ PICTURES = 8
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PATIENCE_S = 120.0
 SHED = "RESOURCE_EXHAUSTED"
-OPTIONS = [("grpc.max_send_message_length", 64 * 2**20)]
+GRPC = "grpc"
+OPTIONS = [("grpc.max_send_message_length", 64 * 2**20), ("grpc.use_local_subchannel_pool", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Load:
     rate: float = 0.0
     stream: bool = False
     repeats: bool = False
+    connections: int = 1
+    """That the callers share; a server of several workers deals them out."""
+    protocol: str = GRPC
+    """Ours, or a name in `http_asking.REQUESTS`."""
 
 
 @dataclass(slots=True)
@@ -81,6 +88,10 @@ def run_load(load: Load) -> Outcome:
     return Outcome(**json.loads(done.stdout))
 
 
+Ask = Callable[[float], Coroutine[None, None, float]]
+"""Sends a request that began at that time; the seconds to wait before the next one."""
+
+
 class _Recorder:
     """Keeps what falls into the measured time."""
 
@@ -108,28 +119,48 @@ async def put_load(load: Load) -> Outcome:
         image = images[next(numbers) % PICTURES]
         return image if load.repeats else another(image)
 
-    async with grpc.aio.insecure_channel(load.address, options=OPTIONS) as channel:
-        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
-        recorder = _Recorder(load)
-        if load.rate:
-            await _open_loop(stub, recorder, next_image, load.rate)
-        elif load.stream:
-            await _stream(stub, recorder, next_image, load.concurrency)
+    recorder = _Recorder(load)
+    if load.protocol != GRPC:
+        async with http_asker(load.protocol, load.address, timeout_s=TIMEOUT_S) as ask_one:
+
+            async def ask_http(began: float) -> float:
+                recorder.record(await ask_one(next_image()), began)
+                return 0.0
+
+            await _put(ask_http, recorder, load)
+        return Outcome(load.seconds, recorder.latencies_s)
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(load.connections):
+            channel = grpc.aio.insecure_channel(load.address, options=OPTIONS)
+            await stack.enter_async_context(channel)
+            stubs.append(moderation_pb2_grpc.ModerationServiceStub(channel))
+        if load.stream:
+            await _stream(stubs[0], recorder, next_image, load.concurrency)
         else:
-            ask = partial(_ask, stub, recorder, next_image)
-            await asyncio.gather(*(_one_by_one(ask, recorder) for _ in range(load.concurrency)))
+            in_turn = cycle(stubs)
+
+            async def ask_grpc(began: float) -> float:
+                return await _ask(next(in_turn), recorder, next_image(), began)
+
+            await _put(ask_grpc, recorder, load)
     return Outcome(load.seconds, recorder.latencies_s)
+
+
+async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
+    if load.rate:
+        await _open_loop(ask, recorder, load.rate)
+    else:
+        await asyncio.gather(*(_one_by_one(ask, recorder) for _ in range(load.concurrency)))
 
 
 async def _ask(
     stub: moderation_pb2_grpc.ModerationServiceStub,
     recorder: _Recorder,
-    next_image: Callable[[], bytes],
-    began: float | None = None,
+    image: bytes,
+    began: float,
 ) -> float:
-    """Ask once; the seconds to wait before the next time."""
-    began = time.perf_counter() if began is None else began
-    request = pb.ModerateRequest(content=pb.Content(image=next_image()))
+    request = pb.ModerateRequest(content=pb.Content(image=image))
     try:
         response = await stub.Moderate(request, timeout=TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
@@ -145,25 +176,20 @@ def _pushback_s(error: grpc.aio.AioRpcError) -> float:
     return int(dict(pairs).get(PUSHBACK_KEY, 0)) / 1000
 
 
-async def _one_by_one(ask: Callable[[], Awaitable[float]], recorder: _Recorder) -> None:
+async def _one_by_one(ask: Ask, recorder: _Recorder) -> None:
     while not recorder.is_over:
-        pause_s = await ask()
+        pause_s = await ask(time.perf_counter())
         await asyncio.sleep(pause_s)
 
 
-async def _open_loop(
-    stub: moderation_pb2_grpc.ModerationServiceStub,
-    recorder: _Recorder,
-    next_image: Callable[[], bytes],
-    rate: float,
-) -> None:
+async def _open_loop(ask: Ask, recorder: _Recorder, rate: float) -> None:
     intervals = random.Random(7)
     due = time.perf_counter()
     async with asyncio.TaskGroup() as asking:
         while not recorder.is_over:
             due += intervals.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            asking.create_task(_ask(stub, recorder, next_image, due))
+            asking.create_task(ask(due))
 
 
 async def _stream(

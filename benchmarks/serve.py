@@ -61,6 +61,9 @@ def main() -> None:
     flags.add_argument("--only", default="", help="scenarios whose name holds this")
     flags.add_argument("--seconds", type=float, default=3.0, help="of load a scenario and round")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
+    flags.add_argument(
+        "--naive-encoder", default="", help="the naive server's, for example fp32; else the same"
+    )
     flags.add_argument("--policies", type=Path, default=Path("policies"))
     arguments = flags.parse_args()
     scenarios = [one for one in SCENARIOS if arguments.only in one.name]
@@ -69,7 +72,11 @@ def main() -> None:
             OURS: stack.enter_context(
                 our_server(arguments.policies, encoder=arguments.encoder, env=PATIENT)
             ),
-            NAIVE: stack.enter_context(naive_server(arguments.policies, encoder=arguments.encoder)),
+            NAIVE: stack.enter_context(
+                naive_server(
+                    arguments.policies, encoder=arguments.naive_encoder or arguments.encoder
+                )
+            ),
         }
         measured = measure(scenarios, address_by_server, arguments.rounds, arguments.seconds)
     rows = [row for one in scenarios for row in rows_of(one, measured)]

@@ -6,9 +6,19 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 STOP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that serves: its process, and where requests and scrapes go."""
+
+    pid: int
+    address: str
+    metrics_url: str
 
 
 @contextmanager
@@ -16,17 +26,26 @@ def our_server(
     policies: Path, *, encoder: str = "starter", env: Mapping[str, str] | None = None
 ) -> Iterator[str]:
     """The address of the real server once it serves."""
+    with running_server(policies, encoder=encoder, env=env) as server:
+        yield server.address
+
+
+@contextmanager
+def running_server(
+    policies: Path, *, encoder: str = "starter", env: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """The real server once it serves."""
     command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
     command += ["--policies", str(policies), "--encoder", encoder, "--log-format", "json"]
-    with _running(command, env or {}, subprocess.PIPE) as server:
-        address = ""
+    with running(command, env or {}, subprocess.PIPE) as server:
+        listening: dict[str, str] = {}
         assert server.stderr is not None
         for line in server.stderr:
             event = json.loads(line) if line.startswith("{") else {"event": line.strip()}
             if event["event"] == "listening":
-                address = str(event["address"])
+                listening = event
             if event["event"] == "serving":
-                yield address
+                yield Running(server.pid, listening["address"], listening["metrics"])
                 return
         raise RuntimeError(f"the server did not start: exit code {server.wait()}")
 
@@ -36,7 +55,7 @@ def naive_server(policies: Path, *, encoder: str = "starter") -> Iterator[str]:
     """The address of the baseline once it serves."""
     command = [sys.executable, "-m", "benchmarks.naive", "--policies", str(policies)]
     command += ["--encoder", encoder]
-    with _running(command, {}, None) as server:
+    with running(command, {}, None) as server:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         if not address:
@@ -45,13 +64,17 @@ def naive_server(policies: Path, *, encoder: str = "starter") -> Iterator[str]:
 
 
 @contextmanager
-def _running(
-    command: list[str], env: Mapping[str, str], stderr: int | None
+def running(
+    command: list[str],
+    env: Mapping[str, str],
+    stderr: int | None,
+    stdout: int | None = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended with the context, whatever becomes of it."""
     server = subprocess.Popen(
         command,
         env={**os.environ, **env},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=stderr,
         text=True,
     )

@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -151,11 +152,18 @@ class Build:
         self._stage.command["HEALTHCHECK"] = json.loads(arguments.partition("CMD ")[2])
 
 
+def free_port() -> int:
+    """One that nobody listens on: the image shares this machine's network."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 def prove(stage: Stage) -> None:
     """Start the image's command until its health check succeeds; raises if it never does."""
     command = stage.command["ENTRYPOINT"] + stage.command["CMD"]
-    env = stage.env | {"MODERATION_METRICS__PORT": "0"}
-    with subprocess.Popen(stage.chroot(*command), env=env) as server:
+    stage.env["MODERATION_METRICS__PORT"] = str(free_port())
+    with subprocess.Popen(stage.chroot(*command), env=stage.env) as server:
         try:
             deadline = time.monotonic() + HEALTHY_WITHIN_S
             while True:

@@ -8,21 +8,23 @@ the batches, close.
 import asyncio
 import os
 import platform
-import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from moderation import __version__
 from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
 from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
@@ -30,30 +32,40 @@ from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.fetching import image_fetcher
+from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
+from moderation.stopping import stop_signals
+from moderation.transport import certificate_store, endpoint_of
+from moderation.watching import drift_watch, follow_references
+from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
 EXIT_LOST = 70
 """As for other errors inside; supervisors start such a process anew."""
 
 
-async def serve_until_stopped(settings: Settings) -> None:
+async def serve_until_stopped(settings: Settings, worker: Worker | None = None) -> None:
     """Run the service until SIGTERM or SIGINT; raises BundleRejected, or OSError on a taken port.
 
     Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
+    A `worker` is one of several processes, and stops when its supervisor has gone, too.
     """
-    log = LogTelemetry()
+    log = LogTelemetry() if worker is None else WorkerLog(worker.index)
     metrics = PrometheusTelemetry()
-    stops = _stop_signals()
+    stops = stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)
-    keeper = PolicyState(state)
+    kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        identity = await identity_from(settings, metrics.access, utc_now)
+        certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
         if recorder is not None:
             metrics.watch_records(lambda: recorder.waiting)
@@ -61,9 +73,9 @@ async def serve_until_stopped(settings: Settings) -> None:
             running_engine(
                 settings,
                 telemetry,
-                keeper=keeper,
+                keeper=kept if worker is None else worker.keeper(kept),
                 with_shadow=True,
-                keeps_recent=True,
+                recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
             )
         )
@@ -73,21 +85,39 @@ async def serve_until_stopped(settings: Settings) -> None:
             policy_age_s=engine.policies.age_s,
             policies_stale=engine.policies.is_stale,
             review_budgets=engine.policies.review_budgets,
-            ready=engine.policies.is_ready,
+            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
-        metrics_server = stack.enter_context(
-            MetricsServer(metrics.registry, host=settings.metrics.host, port=settings.metrics.port)
-        )
+        if identity is not None:
+            engine.moderator.share_among(identity.tenants)
+            metrics.tenants.usage = identity.tenants.usage
+        drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
+        metrics.watch_drift(drift)
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
-        server = await stack.enter_async_context(_server(settings, engine, reports, metrics, log))
+        metrics_url = ""
+        if isinstance(log, WorkerLog) and worker is not None:
+            await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
+            reports = replace(reports, history=kept.history, worker=worker.place)
+            # A worker that listens gets its part of the requests, ready or not.
+            await engine.policies.reload()
+        else:
+            metrics_url = _show_metrics(settings, metrics, stack)
+        edge = _Edge(telemetry, log, identity, await image_fetcher(settings, telemetry, stack))
+        server = await stack.enter_async_context(
+            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
+        )
         watchers = _watchers(settings, engine.encoder, state)
-        following = asyncio.create_task(_keep_policies(engine, watchers, server, log))
+        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            one.follow for one in (identity, certificates) if one is not None
+        ]
+        others.append(partial(follow_references, drift, settings, engine.encoder))
+        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
-            metrics=f"http://{settings.metrics.host}:{metrics_server.port}/metrics",
+            tls=settings.tls.is_on,
+            metrics=metrics_url,
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
@@ -112,6 +142,12 @@ async def _recorder(
     return recorder
 
 
+def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
+    where = settings.metrics
+    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
+    return stack.enter_context(shown).url
+
+
 def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
     if engine.misfit:
         log.encoder_misfit(engine.misfit)
@@ -122,16 +158,11 @@ def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> 
 
 def _server(
     settings: Settings,
+    endpoint: Endpoint,
     engine: Engine,
     reports: Reports,
-    metrics: PrometheusTelemetry,
-    log: LogTelemetry,
+    edge: "_Edge",
 ) -> GrpcServer:
-    def report_bug(error: BaseException) -> str:
-        incident_id = new_id()
-        log.bug(incident_id, error)
-        return incident_id
-
     server = settings.server
     servicer = ModerationServicer(
         moderator=engine.moderator,
@@ -139,35 +170,67 @@ def _server(
         limits=RequestLimits(
             server.max_batch_contents, server.items_in_flight, server.stream_idle_s
         ),
-        report_bug=report_bug,
+        report_bug=edge.report_bug,
         new_id=new_id,
+        images=edge.images,
     )
     return GrpcServer(
         servicer,
-        interceptor=EdgeInterceptor(metrics, report_bug),
-        address=f"{server.host}:{server.port}",
+        interceptors=edge.interceptors,
+        endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
             server.max_connections,
             server.max_connection_age_s,
+            shares_port=server.workers > 1,
         ),
-        with_reflection=server.reflection,
+        is_ready=engine.policies.is_ready(),
     )
 
 
-async def _keep_policies(
-    engine: Engine, watchers: Iterable[PolicyWatcher], server: GrpcServer, log: LogTelemetry
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every call meets before and after its method."""
+
+    telemetry: Telemetry
+    log: LogTelemetry
+    identity: Identity | None
+    images: ImageFetcher
+
+    def report_bug(self, error: BaseException) -> str:
+        incident_id = new_id()
+        self.log.bug(incident_id, error)
+        return incident_id
+
+    @property
+    def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
+        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
+
+
+async def _follow(
+    engine: Engine,
+    watchers: Iterable[PolicyWatcher],
+    others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
+    server: GrpcServer,
+    log: LogTelemetry,
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
+        for follow in others:
+            tasks.create_task(follow())
         # The watchers start first: an edit made while the first load runs is not missed.
         for watcher in watchers:
             tasks.create_task(policies.follow(watcher))
         await policies.reload()
         await policies.activated.wait()
         await _tell_health(engine, server, log)
+
+
+def _is_well(engine: Engine) -> bool:
+    return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
 
 async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) -> None:
@@ -179,7 +242,7 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         is_ready = engine.policies.is_ready()
         if is_announced and not is_ready:
             log.too_old()
-        is_well = is_ready and not engine.watchdog.is_stuck
+        is_well = _is_well(engine)
         if is_well and not is_announced:
             log.serving()
         if is_well != is_announced:
@@ -201,23 +264,6 @@ def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[Po
 
 def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
-
-
-@dataclass(frozen=True, slots=True)
-class _Stops:
-    asked: asyncio.Event
-    hurried: asyncio.Event
-    """A second signal: whoever sends it does not want to wait."""
-
-    def signalled(self) -> None:
-        (self.hurried if self.asked.is_set() else self.asked).set()
-
-
-def _stop_signals() -> _Stops:
-    stops = _Stops(asyncio.Event(), asyncio.Event())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stops.signalled)
-    return stops
 
 
 async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:

@@ -86,13 +86,14 @@ async def running_engine(
     *,
     keeper: PolicyKeeper = NO_KEEPER,
     with_shadow: bool = False,
-    keeps_recent: bool = False,
+    recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    `with_shadow` loads the second encoder too, if one is set. Only one process may keep
-    recent embeddings, if a setting asks for it. Raises BundleRejected or NotReady.
+    `with_shadow` loads the second encoder too, if one is set. With `recent_part` recent
+    embeddings are kept, if a setting asks for it: which part of how many, of which only one
+    process each may keep. Raises BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -138,8 +139,8 @@ async def running_engine(
             check=activation_check(settings, encoder, see),
         )
         keep: Callable[[str, Embeddings], None] = keep_nothing
-        if keeps_recent and settings.recent.enabled:
-            keep = await recent_keeper(settings, encoder.info, stack)
+        if recent_part and settings.recent.enabled:
+            keep = await recent_keeper(settings, encoder.info, stack, recent_part)
         moderator = Moderator(
             policies=policies,
             encoder=contents,

@@ -11,6 +11,9 @@ from moderation.core.encoder import EncoderInfo
 from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store, cache_directory
 
+TEXTS_OF_OTHERS_S = 30.0
+"""For which a worker waits for another one to embed the texts of an edit that both have seen."""
+
 
 def load_first_encoder(settings: Settings) -> OnnxDualEncoder:
     """The encoder that decides, ready to run; raises BundleRejected."""
@@ -74,6 +77,7 @@ def kept_texts(
         encoder=texts,
         max_bytes=settings.policies.cache_max_bytes,
         warn=warn,
+        wait_s=TEXTS_OF_OTHERS_S if settings.server.workers > 1 else 0.0,
     )
 
 

@@ -20,12 +20,13 @@ from moderation.service.policy_tests import (
     accept,
     as_mapping,
 )
+from moderation.service.ports import TextEncoder
 from moderation.service.recent import RecentKeeper
 from moderation.settings import Settings
 
 
 async def recent_keeper(
-    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack
+    settings: Settings, encoder: EncoderInfo, stack: AsyncExitStack, part: tuple[int, int]
 ) -> Callable[[str, Embeddings], None]:
     """Where judged contents are offered until the stack is closed; raises RecentUnavailable."""
     recent = settings.recent
@@ -37,6 +38,7 @@ async def recent_keeper(
             max_frames=recent.max_frames,
             max_age_s=recent.max_age_s,
             clock=time.time,
+            part=part,
         )
     )
     writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
@@ -50,16 +52,24 @@ def activation_check(
     """What a policy set has to stand before it is activated."""
     if not settings.policies.require_tests:
         return accept
+    return activation_tests(settings, encoder.info, encoder, see)
+
+
+def activation_tests(
+    settings: Settings, encoder: EncoderInfo, texts: TextEncoder, see: See
+) -> ActivationTests:
+    """The tests beside the policies, read anew whenever they are run."""
     folder = settings.policies.directory / FOLDER
-    stored = embeddings_of_tests(folder, encoder.info.encoder_id)
+    stored = embeddings_of_tests(folder, encoder.encoder_id)
 
     def read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(settings.decode.max_image_bytes + 1)
 
-    embeddings = SubjectEmbeddings(see, encoder, read, stored)
     return ActivationTests(
-        lambda: read_policy_tests([folder]), embeddings, is_starter=encoder.info.is_starter
+        lambda: read_policy_tests([folder]) if folder.is_dir() else (),
+        SubjectEmbeddings(see, texts, read, stored),
+        is_starter=encoder.is_starter,
     )
 
 

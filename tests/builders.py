@@ -155,11 +155,13 @@ def a_judgement(
     embeddings: Embeddings | None = None,
     tenant: str = "",
     options: Options | None = None,
+    request_id: str = "",
     **changes: Any,  # noqa: ANN401 - fields of its decision
 ) -> Judgement:
     decision = a_decision(**{"content_id": content_id, "verdicts": (a_verdict(),), **changes})
     digest = content_digest(image)
-    return Judgement(decision, options or Options(), digest, embeddings, tenant)
+    options = options or Options()
+    return Judgement(decision, options, digest, embeddings, tenant, request_id)
 
 
 def a_decision(**changes: Any) -> Decision:  # noqa: ANN401 - its fields

@@ -21,7 +21,14 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -240,6 +247,7 @@ class RecordingTelemetry:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.sheds: list[ShedReason] = []
+        self.fetches: list[FetchOutcome] = []
         self.stuck: list[float] = []
         self.depths: list[int] = []
         self.batch_sizes: list[int] = []
@@ -262,13 +270,16 @@ class RecordingTelemetry:
         self.unrecorded: list[str] = []
         self.recording_failures: list[str] = []
         self.rpcs: list[tuple[str, str]] = []
-        """Method, status code; what the gRPC adapter tells."""
+        """Method, status code."""
 
     def decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
 
     def shed(self, reason: ShedReason) -> None:
         self.sheds.append(reason)
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        self.fetches.append(outcome)
 
     def queue_changed(self, depth: int) -> None:
         self.depths.append(depth)

@@ -1,18 +1,29 @@
 """Pages that describe the code are compared with the code."""
 
+import ast
 import re
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
 
+from moderation.adapters.log_form import LIBRARY
 from moderation.adapters.prometheus import PrometheusTelemetry
+from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from moderation.cli.config import markdown
 from moderation.settings import Settings
 from website.api_reference import reference
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "moderation"
+SERVER_CODE = sorted({*PACKAGE.rglob("*.py")} - {*(PACKAGE / "cli").rglob("*.py")})
+"""What may log; commands print."""
+LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
+LOGGING = {"tell", *(f"{log}.{level}" for log, level in product(("log", "self._log"), LEVELS))}
+"""What is called to log; `tell` stands for one that chooses its level."""
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 SUFFIX_BY_TYPE = {"counter": "_total", "info": "_info"}
 
@@ -34,9 +45,31 @@ def test_the_metrics_page_lists_the_metrics_as_they_are() -> None:
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(moderation_\w+)` \| (\w+) \|", page, re.MULTILINE))
 
-    exposed = {described(family) for family in PrometheusTelemetry().registry.collect()}
+    registries = (PrometheusTelemetry().registry, SupervisorMetrics(2, lambda: 2).registry)
+    exposed = {described(family) for registry in registries for family in registry.collect()}
 
     assert listed == {one for one in exposed if one[0].startswith("moderation_")}
+
+
+def test_the_page_of_log_events_lists_the_events_as_they_are() -> None:
+    page = (DOCS / "logs.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (?:debug|info|warning|error|critical)", page, re.MULTILINE)
+
+    logged = {event for path in SERVER_CODE for event in events_in(path)}
+
+    assert sorted(listed) == sorted({*logged, LIBRARY})
+
+
+def events_in(path: Path) -> Iterator[str]:
+    """Each must be a constant; what is told through `logging` names it beside its message."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in LOGGING:
+            event = ast.literal_eval(node.args[0])
+            for keyword in node.keywords:
+                if keyword.arg == "extra":
+                    event = ast.literal_eval(keyword.value)["event"]
+            assert re.fullmatch(r"[a-z_]+", event), f"{path}:{node.lineno}: {event!r} is no event"
+            yield event
 
 
 def described(family: Metric) -> tuple[str, str]:

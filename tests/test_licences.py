@@ -14,6 +14,7 @@ ALLOWED = frozenset(
         "3-Clause BSD License",
         "Apache Software License",
         "Apache-2.0",
+        "BSD License",
         "BSD-2-Clause",
         "BSD-3-Clause",
         "CC0-1.0",
@@ -23,6 +24,7 @@ ALLOWED = frozenset(
         "MIT License",
         "MIT-CMU",
         "MPL-2.0",
+        "Mozilla Public License 2.0 (MPL 2.0)",
         "PSF-2.0",
         "Zlib",
     }

@@ -13,6 +13,7 @@ from moderation.settings import (
     SettingsError,
     is_reachable_from_outside,
     load_settings,
+    reachable_here,
     setting_names,
     variable_of,
 )
@@ -295,6 +296,87 @@ def test_every_setting_has_a_meaning_and_a_variable_that_sets_it(
 )
 def test_which_addresses_other_machines_can_reach(host: str, reachable: bool) -> None:
     assert is_reachable_from_outside(host) is reachable
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("::", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_where_a_server_is_asked_from_its_own_machine(host: str, asked: str) -> None:
+    assert reachable_here(host) == asked
+
+
+@pytest.mark.parametrize(
+    ("tls", "told"),
+    [
+        ({}, ""),
+        ({"certificate_file": "a", "key_file": "b"}, ""),
+        (
+            {
+                "certificate_file": "a",
+                "key_file": "b",
+                "client_certificates": "require",
+                "client_ca_file": "c",
+            },
+            "",
+        ),
+        ({"certificate_file": "a"}, "belong together"),
+        ({"client_certificates": "require", "client_ca_file": "c"}, "needs TLS"),
+        (
+            {"certificate_file": "a", "key_file": "b", "client_certificates": "require"},
+            "say in tls.client_ca_file",
+        ),
+        ({"certificate_file": "a", "key_file": "b", "client_ca_file": "c"}, "has no effect"),
+    ],
+)
+def test_settings_of_tls_that_contradict_each_other(tls: dict[str, str], told: str) -> None:
+    contradiction = load_settings({"tls": tls}).tls.contradiction
+
+    assert told in contradiction
+    assert bool(told) == bool(contradiction)
+
+
+TOKENS = {"jwks_file": "jwks.json", "jwt_issuer": "us", "jwt_audience": "moderation"}
+FETCHED = {**TOKENS, "jwks_file": ""}
+
+
+@pytest.mark.parametrize(
+    ("identity", "told"),
+    [
+        ({}, ""),
+        (TOKENS, ""),
+        ({"jwt_algorithms": "HS256"}, ""),
+        ({**TOKENS, "jwt_algorithms": "RS256, ES256"}, ""),
+        ({**TOKENS, "jwks_url": "https://us.example/jwks"}, "are both set; keep one"),
+        ({**TOKENS, "jwt_issuer": ""}, "set both"),
+        ({**TOKENS, "jwt_audience": ""}, "set both"),
+        ({**TOKENS, "jwt_algorithms": "RS256,HS256"}, "HS256; use some of RS256"),
+        ({**TOKENS, "jwt_algorithms": "none"}, "none; use some of"),
+        ({**TOKENS, "jwt_algorithms": ","}, "nothing; use some of"),
+        ({**FETCHED, "jwks_url": "https://us.example/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://localhost:1/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://[::1]:1/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://us.example/jwks"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "http://10.0.0.1/jwks"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "file:///etc/passwd"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "https:///jwks"}, "must start with https://"),
+    ],
+)
+def test_settings_of_callers_that_contradict_each_other(
+    identity: dict[str, str], told: str
+) -> None:
+    contradiction = load_settings({"identity": identity}).identity.contradiction
+
+    assert told in contradiction
+    assert bool(told) == bool(contradiction)
 
 
 def test_a_file_that_is_no_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:

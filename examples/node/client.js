@@ -2,6 +2,7 @@
 //
 // Whoever needs more than `moderate` finds every RPC on `client.stub`.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
@@ -55,8 +56,14 @@ const CALLERS_FAULT = new Set([
 ]);
 
 // `target` is a gRPC target: "127.0.0.1:50051", "dns:///moderation.uploads.svc:50051", or
-// several servers as "ipv4:10.0.0.1:50051,10.0.0.2:50051".
-export function openClient(target, { timeoutMs = 10_000, onUnavailable = "ACTION_REVIEW" } = {}) {
+// several servers as "ipv4:10.0.0.1:50051,10.0.0.2:50051". `tls` names PEM files: `ca` of the
+// server's authority, and `certificate` and `key` for a server that wants to know its clients;
+// `serverName` is looked for in the server's certificate instead of the target. Without `tls` the
+// connection is plain text.
+export function openClient(
+  target,
+  { timeoutMs = 10_000, onUnavailable = "ACTION_REVIEW", tls = null } = {},
+) {
   const definition = protoLoader.loadSync("moderation/v1/moderation.proto", {
     includeDirs: [PROTOS],
     enums: String,
@@ -64,7 +71,10 @@ export function openClient(target, { timeoutMs = 10_000, onUnavailable = "ACTION
     defaults: true,
   });
   const { ModerationService } = grpc.loadPackageDefinition(definition).moderation.v1;
-  const stub = new ModerationService(target, grpc.credentials.createInsecure(), CHANNEL_OPTIONS);
+  const stub = new ModerationService(target, credentialsOf(tls), {
+    ...CHANNEL_OPTIONS,
+    ...(tls?.serverName && { "grpc.ssl_target_name_override": tls.serverName }),
+  });
 
   // The decision on one image, a Buffer. Rejects only with what the caller has to mend.
   function moderate(image, { contentId = "", profile = "" } = {}) {
@@ -85,4 +95,10 @@ export function openClient(target, { timeoutMs = 10_000, onUnavailable = "ACTION
   }
 
   return { moderate, stub, close: () => stub.close() };
+}
+
+function credentialsOf(tls) {
+  if (!tls) return grpc.credentials.createInsecure();
+  const pem = (path) => (path ? readFileSync(path) : null);
+  return grpc.credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.certificate));
 }

@@ -1,15 +1,24 @@
-// node moderate.js TARGET PICTURE...: prints the action and the reason for each picture.
+// node moderate.js [--ca FILE] [--cert FILE --key FILE] [--server-name NAME] TARGET PICTURE...:
+// prints the action and the reason for each picture.
 
 import { readFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
 import { openClient } from "./client.js";
 
-const [target, ...pictures] = process.argv.slice(2);
+const text = { type: "string" };
+const { values, positionals } = parseArgs({
+  options: { ca: text, cert: text, key: text, "server-name": text },
+  allowPositionals: true,
+});
+const [target, ...pictures] = positionals;
 if (!target || pictures.length === 0) {
-  console.error("usage: node moderate.js TARGET PICTURE...");
+  console.error("usage: node moderate.js [--ca FILE] [--cert FILE --key FILE] TARGET PICTURE...");
   process.exit(64);
 }
 
-const client = openClient(target);
+const { ca, cert: certificate, key, "server-name": serverName } = values;
+const tls = Object.keys(values).length > 0 ? { ca, certificate, key, serverName } : null;
+const client = openClient(target, { tls });
 for (const picture of pictures) {
   const decision = await client.moderate(await readFile(picture), { contentId: picture });
   const reason = decision.failure?.message || decision.deciding_policy_id || "no policy";

@@ -1,12 +1,11 @@
-"""What the log shows: one line an event, JSON for machines or colours for people.
+"""What the log tells: the events that an operator wants to read of, by stable names.
 
-Never a phrase of a caller, a byte of an image, or a vector.
+Never a phrase or a content id of a caller, a byte of an image, or a vector. docs/logs.md
+lists the events.
 """
 
-import logging
-import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from datetime import datetime
 
 import structlog
 
@@ -15,45 +14,29 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
-
-LogFormat = Literal["json", "pretty"]
-
-
-def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Set up structlog for the whole process, on standard error."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        # Rich tracebacks would show local variables, and with them the bytes of an image.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 
 class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
 
-    def __init__(self) -> None:
-        self._log = structlog.get_logger("moderation")
+    def __init__(self, worker: int | None = None) -> None:
+        """`worker` is put into every event of one process of several."""
+        log = structlog.get_logger("moderation")
+        self._log = log if worker is None else log.bind(worker=worker)
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
         """Why decisions could not be recorded when they last could not; empty since they can."""
+        self._unusable = ""
+        """Why certificates could not be replaced when they last could not."""
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -66,9 +49,17 @@ class LogTelemetry:
             total_s=round(decision.timings.total_s, 4),
         )
 
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """See Telemetry."""
+        self._log.debug("rpc_finished", method=method, code=code, seconds=round(seconds, 4))
+
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._log.debug("request_shed", reason=reason.value)
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry; never where from."""
+        self._log.debug("reference_fetched", outcome=outcome.value, seconds=round(seconds, 3))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry; too frequent for a log."""
@@ -178,7 +169,35 @@ class LogTelemetry:
         if torn_bytes:
             self._log.warning("decision_log_torn_line_removed", bytes=torn_bytes)
 
-    def listening(self, *, address: str, metrics: str, policies: str, encoder: EncoderInfo) -> None:
+    def certificates_loaded(
+        self,
+        *,
+        serial: str,
+        not_after: datetime,
+        client_ca_not_after: datetime | None,
+        key_is_exposed: bool,
+    ) -> None:
+        """See CertificateTelemetry."""
+        self._unusable = ""
+        self._log.info(
+            "certificates_loaded",
+            serial=serial,
+            not_after=not_after.isoformat(),
+            client_ca_not_after=client_ca_not_after and client_ca_not_after.isoformat(),
+        )
+        if key_is_exposed:
+            cure = "chmod o-r the file of tls.key_file"
+            self._log.warning("private_key_exposed", cure=cure)
+
+    def certificates_rejected(self, reason: str) -> None:
+        """See CertificateTelemetry; the same reason again is old news."""
+        if reason != self._unusable:
+            self._log.error("certificates_rejected", reason=reason, what_follows="the last serve")
+        self._unusable = reason
+
+    def listening(
+        self, *, address: str, tls: bool, metrics: str, policies: str, encoder: EncoderInfo
+    ) -> None:
         """Say where requests go and policies come from, and what the encoder cannot see.
 
         The latter only if it must be known.
@@ -186,6 +205,7 @@ class LogTelemetry:
         self._log.info(
             "listening",
             address=address,
+            tls=tls,
             metrics=metrics,
             policies=policies,
             encoder=encoder.name,

@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-PROC = Path("/proc/self")
+from moderation.adapters.cgroups import CGROUPS, PROC, groups_of
+
 UNLIMITED = 2**60
 """The first version of cgroups says "no limit" by a number near 2**63."""
 LOOK_EVERY_S = 0.1
@@ -24,8 +24,10 @@ class _Version:
     """In `memory.stat`: cached files, which the kernel drops before it kills anybody."""
 
 
-V2 = _Version("memory.max", "memory.current", "inactive_file")
-V1 = _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSIONS: Mapping[int, _Version] = {
+    1: _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: _Version("memory.max", "memory.current", "inactive_file"),
+}
 
 
 class MemoryGauge:
@@ -52,6 +54,14 @@ class MemoryGauge:
         """Whether there is a limit at all."""
         return bool(self._max_bytes or self._group)
 
+    @property
+    def limit_bytes(self) -> int:
+        """The limit; 0 where there is none. Raises OSError if the group is being taken away."""
+        if self._group is None:
+            return self._max_bytes
+        group, version = self._group
+        return int((group / version.limit).read_text())
+
     def share(self) -> float:
         """Memory in use over the limit; 0 where there is no limit."""
         now = self._clock()
@@ -71,34 +81,15 @@ class MemoryGauge:
 
 def _limited_group(cgroups: Path, proc: Path) -> tuple[Path, _Version] | None:
     """The innermost group around this process whose limit is a number."""
-    for group, version in _groups(cgroups, proc):
+    for group in groups_of("memory", cgroups=cgroups, proc=proc):
+        version = VERSIONS[group.version]
         try:
-            limit = (group / version.limit).read_text().strip()
+            limit = (group.directory / version.limit).read_text().strip()
         except OSError:
             continue
         if limit != "max" and int(limit) < UNLIMITED:
-            return group, version
+            return group.directory, version
     return None
-
-
-def _groups(cgroups: Path, proc: Path) -> Iterator[tuple[Path, _Version]]:
-    """From the inside out. In a container the group's path is not seen, only its root."""
-    try:
-        lines = (proc / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            root, version = cgroups, V2
-        elif "memory" in controllers.split(","):
-            root, version = cgroups / "memory", V1
-        else:
-            continue
-        innermost = root / path.lstrip("/")
-        for group in (innermost, *innermost.parents):
-            if group.is_relative_to(root):
-                yield group, version
 
 
 def _used_share(group: Path, version: _Version) -> float:

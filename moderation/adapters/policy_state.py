@@ -107,6 +107,31 @@ class PolicyState:
             path.unlink(missing_ok=True)
 
 
+class FollowedState:
+    """A PolicyKeeper that reads what another process keeps there, and leaves writing to it."""
+
+    def __init__(self, state: PolicyState) -> None:
+        self._state = state
+
+    def keep(self, policy_set: PolicySet, activation: Activation) -> None:
+        """See PolicyKeeper; the other process has activated it too."""
+
+    def kept(self, version: str) -> PolicySet:
+        """See PolicyKeeper."""
+        return self._state.kept(version)
+
+    def history(self) -> tuple[Activation, ...]:
+        """See PolicyKeeper."""
+        return self._state.history()
+
+    def pin(self) -> Pin | None:
+        """See PolicyKeeper."""
+        return self._state.pin()
+
+    def unpin(self) -> None:
+        """See PolicyKeeper; the other process sees the same files."""
+
+
 def _thawed(policy_set: PolicySet) -> PolicySet:
     """The same set with mappings that pydantic knows how to write."""
     profiles = {

@@ -70,10 +70,11 @@ class RecentStore:
     """The writing side; a context manager, and the only one of its directory.
 
     At most `max_frames` frames, none older than `max_age_s`; bound to one encoder,
-    whose successor's store removes it.
+    whose successor's store removes it. Several processes that keep one service's contents
+    are each a `part`, counted from 0, of so many; readers see the parts as one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its bounds, each by name, and its part
         self,
         directory: Path,
         *,
@@ -82,8 +83,11 @@ class RecentStore:
         max_frames: int,
         max_age_s: float,
         clock: Callable[[], float],
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self._directory = directory
+        self._path = _path(directory, encoder_id, part[0])
+        self._kept = [_path(directory, encoder_id, one) for one in range(part[1])]
         self._shape = _Shape(encoder_id, dim, max_frames)
         self._max_age_s = max_age_s
         self._clock = clock
@@ -96,16 +100,14 @@ class RecentStore:
         """Open or begin the file; raises RecentUnavailable."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(
-                _path(self._directory, self._shape.encoder_id), os.O_RDWR | os.O_CREAT, 0o600
-            )
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._close()
             message = f"{self._directory}: cannot hold recent embeddings: {error.strerror}"
             raise RecentUnavailable(message) from error
         for other in self._directory.glob(f"*{SUFFIX}"):
-            if other != _path(self._directory, self._shape.encoder_id):
+            if other not in self._kept:
                 other.unlink(missing_ok=True)
         self._resume()
         return self
@@ -180,20 +182,28 @@ def read_recent(
 
     Raises RecentUnavailable if there is nothing of this encoder's.
     """
-    path = _path(directory, encoder_id)
+    first = _path(directory, encoder_id)
+    parts = sorted(directory.glob(f"{first.stem}-*{SUFFIX}"))
+    dim, contents = _contents_of(first, now - max_age_s)
+    if parts:
+        contents += [one for part in parts for one in _contents_of(part, now - max_age_s)[1]]
+        contents.sort(key=lambda whole: float(whole["written_at"][0]))
+    named = [(_text_id(whole[0]), whole["embedding"]) for whole in contents]
+    return Corpus.from_contents(named, dim=dim)
+
+
+def _contents_of(path: Path, since: float) -> tuple[int, list[NDArray[Any]]]:
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError as error:
-        message = f"{directory}: holds no recent embeddings of this encoder ({error.strerror})"
+        message = f"{path.parent}: holds no recent embeddings of this encoder ({error.strerror})"
         raise RecentUnavailable(message) from error
     try:
         shape = _shape_of(file, path)
         records, _ = _sound_records(file, shape)
     finally:
         os.close(file)
-    records = records[records["written_at"] > now - max_age_s]
-    contents = [(_text_id(whole[0]), whole["embedding"]) for whole in _whole_contents(records)]
-    return Corpus.from_contents(contents, dim=shape.dim)
+    return shape.dim, list(_whole_contents(records[records["written_at"] > since]))
 
 
 def erase_recent(directory: Path, content_id: str) -> int:
@@ -217,8 +227,9 @@ def erase_recent(directory: Path, content_id: str) -> int:
     return erased
 
 
-def _path(directory: Path, encoder_id: str) -> Path:
-    return directory / f"{hashlib.sha256(encoder_id.encode()).hexdigest()[:32]}{SUFFIX}"
+def _path(directory: Path, encoder_id: str, part: int = 0) -> Path:
+    stem = hashlib.sha256(encoder_id.encode()).hexdigest()[:32]
+    return directory / f"{stem}{f'-{part}' if part else ''}{SUFFIX}"
 
 
 def _shape_of(file: int, path: Path) -> _Shape:

@@ -9,10 +9,12 @@ overwritten, or begun anew meanwhile costs time, and never a wrong vector.
 import fcntl
 import hashlib
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ from moderation.service.ports import TextEncoder
 
 KEY_BYTES = 16
 SUFFIX = ".texts"
+LOCK_SUFFIX = ".lock"
+LOOK_EVERY_S = 0.02
 RECORDS_AT_ONCE = 4096
 """That are read at most. For their keys, the vectors stay on disk until they are asked for."""
 
@@ -36,10 +40,12 @@ class CachedTexts:
     """A TextEncoder that asks another one only for what is not on disk yet.
 
     `encoder` is called when it is first needed. A fuller file than `max_bytes` is begun
-    anew. A directory that cannot be used is told to `warn` once, and costs time.
+    anew. A directory that cannot be used is told to `warn` once, and costs time. Several
+    processes that want the same texts at the same time wait up to `wait_s` for the first of
+    them to compute these.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it keeps where, and two that may be missing
         self,
         directory: Path,
         *,
@@ -48,6 +54,7 @@ class CachedTexts:
         encoder: Callable[[], TextEncoder],
         max_bytes: int,
         warn: Callable[[str], None] = ignored,
+        wait_s: float = 0.0,
     ) -> None:
         self._path = directory / f"{encoder_id}{SUFFIX}"
         self._record = np.dtype(
@@ -57,6 +64,7 @@ class CachedTexts:
         self._max_bytes = max_bytes
         self._warn = warn
         self._has_warned = False
+        self._wait_s = wait_s
         self._number_by_key: dict[bytes, int] = {}
         self._indexed = 0
         """Records whose keys are known."""
@@ -71,6 +79,13 @@ class CachedTexts:
         """See TextEncoder."""
         keys = [_key(text) for text in texts]
         row_by_key = self._stored(keys)
+        if len(row_by_key) < len(set(keys)):
+            with self._one_computes():
+                row_by_key = self._completed(keys, texts)
+        return np.stack([row_by_key[key] for key in keys])
+
+    def _completed(self, keys: Sequence[bytes], texts: Sequence[str]) -> dict[bytes, Embedding]:
+        row_by_key = self._stored(keys)
         missing = {
             key: text for key, text in zip(keys, texts, strict=True) if key not in row_by_key
         }
@@ -78,7 +93,22 @@ class CachedTexts:
             rows = self._encoder().encode_texts(list(missing.values()))
             row_by_key.update(zip(missing, rows, strict=True))
             self._append(list(missing), rows)
-        return np.stack([row_by_key[key] for key in keys])
+        return row_by_key
+
+    @contextmanager
+    def _one_computes(self) -> Iterator[None]:
+        """Wait, but not for ever, while another process computes what is probably the same."""
+        if not self._wait_s:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(self._path.with_suffix(LOCK_SUFFIX).open("ab"))
+                _lock_within(lock, self._wait_s)
+            except OSError:
+                """Computing it twice costs time, and nothing else."""
+            yield
 
     def _stored(self, keys: Sequence[bytes]) -> dict[bytes, Embedding]:
         """Those that are on disk, each checked."""
@@ -157,6 +187,20 @@ class CachedTexts:
         if not self._has_warned:
             self._has_warned = True
             self._warn(f"{self._path.parent}: {error.strerror or type(error).__name__}")
+
+
+def _lock_within(file: IO[bytes], seconds: float) -> None:
+    """Raises BlockingIOError if another process keeps the lock for longer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

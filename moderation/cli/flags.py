@@ -25,6 +25,17 @@ AllVerdicts = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a picture and line.")]
 Address = Annotated[str, typer.Option("--address", help="Where the server listens, host:port.")]
+Ca = Annotated[
+    Path | None,
+    typer.Option("--ca", help="PEM file of the server's authority; connects by TLS."),
+]
+Cert = Annotated[
+    Path | None, typer.Option("--cert", help="PEM file of a certificate to show to the server.")
+]
+Key = Annotated[Path | None, typer.Option("--key", help="PEM file of the key of --cert.")]
+ServerName = Annotated[
+    str, typer.Option("--server-name", help="Name in the server's certificate, if another.")
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, help="Seconds for one answer, retries included.")
 ]

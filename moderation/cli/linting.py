@@ -1,6 +1,7 @@
 """Lints the policies' directory, and tells what was found in several forms."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
@@ -21,6 +22,7 @@ from moderation.core.solving import OnStale
 from moderation.loading import kept_texts
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.phrases import PhraseEmbeddings
+from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store
 
 REFUSED = "E001"
@@ -37,7 +39,7 @@ def run(settings: Settings, *, form: str, fix: bool, strict: bool) -> int:
     try:
         if fix:
             mended = _mend(settings, encoder, documents)
-        told = _look(settings, encoder, limit, documents)
+        told = look(settings, encoder, limit, documents)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", Exit.SOFTWARE) from error
     documents.save()
@@ -71,9 +73,10 @@ def _mend(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) ->
         return mended
 
 
-def _look(
+def look(
     settings: Settings, encoder: EncoderInfo, limit: TokenLimit, documents: DocumentCache
 ) -> list[Told]:
+    """Everything found, in the files' order; writes nothing into them."""
     try:
         policy_set = _load(settings, encoder, documents)
         found = _findings(policy_set, settings, encoder, limit)
@@ -101,16 +104,16 @@ def _look(
 def _findings(
     policy_set: PolicySet, settings: Settings, encoder: EncoderInfo, limit: TokenLimit
 ) -> tuple[Finding, ...]:
-    texts = kept_texts(
-        settings,
-        encoder,
-        lambda: load_encoder(
+    @cache  # it is asked for with every batch of texts that is not kept yet
+    def loaded() -> TextEncoder:
+        return load_encoder(
             settings.encoder.bundle,
             store=bundle_store(settings),
             device=settings.encoder.device,
             allow_unverified=settings.encoder.allow_unverified,
-        ),
-    )
+        )
+
+    texts = kept_texts(settings, encoder, loaded)
     phrases = PhraseEmbeddings(texts, texts)
     phrases.embed(texts_to_embed(policy_set), active=frozenset())
     compiled = compile_policies(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DecisionId = Annotated[str, typer.Option("--decision-id", help="Only this decision.")]
 ContentId = Annotated[str, typer.Option("--content-id", help="Only decisions on this content.")]
+RequestId = Annotated[str, typer.Option("--request-id", help="Only of this request.")]
 Policy = Annotated[str, typer.Option("--policy", help="Only where this policy has a verdict.")]
 Action = Annotated[str, typer.Option("--action", help="Only allow, review or block.")]
 Since = Annotated[str, typer.Option("--since", help="Not before: 2026-03-01, or with a time.")]
@@ -38,6 +39,7 @@ class ExportFormat(StrEnum):
 def query(
     decision_id: DecisionId = "",
     content_id: ContentId = "",
+    request_id: RequestId = "",
     policy: Policy = "",
     action: Action = "",
     since: Since = "",
@@ -52,7 +54,7 @@ def query(
 
     from moderation.cli.log_forms import decisions_table, json_line
 
-    wanted = (decision_id, content_id, policy, action, since, until)
+    wanted = (decision_id, content_id, request_id, policy, action, since, until)
     shown = deque(_found(wanted, log, config), maxlen=limit)
     if as_json:
         for record in shown:
@@ -67,6 +69,7 @@ def query(
 def export(
     decision_id: DecisionId = "",
     content_id: ContentId = "",
+    request_id: RequestId = "",
     policy: Policy = "",
     action: Action = "",
     since: Since = "",
@@ -80,7 +83,8 @@ def export(
     """Write all decisions that are asked for to standard output."""
     from moderation.cli.log_forms import csv_lines, json_line
 
-    found = _found((decision_id, content_id, policy, action, since, until), log, config)
+    wanted = (decision_id, content_id, request_id, policy, action, since, until)
+    found = _found(wanted, log, config)
     lines = csv_lines(found) if form is ExportFormat.CSV else map(json_line, found)
     for line in lines:
         say(line)
@@ -88,7 +92,7 @@ def export(
 
 
 def _found(
-    wanted: tuple[str, str, str, str, str, str], log: Path | None, config: Path | None
+    wanted: tuple[str, str, str, str, str, str, str], log: Path | None, config: Path | None
 ) -> "Iterator[DecisionRecord]":
     """Raises CommandError."""
     settings = load_settings({}, config)
@@ -96,7 +100,7 @@ def _found(
     from moderation.adapters.decision_log.segments import LogUnavailable
     from moderation.recording import KeyUnusable, record_codec
 
-    decision_id, content_id, policy, action, since, until = wanted
+    decision_id, content_id, request_id, policy, action, since, until = wanted
     if action.upper() not in ACTIONS:
         raise CommandError(f"--action {action}: use allow, review or block", Exit.USAGE)
     query = Query(
@@ -106,6 +110,7 @@ def _found(
         action.upper(),
         _moment("--since", since),
         _moment("--until", until),
+        request_id,
     )
     directory = log_directory(log, settings)
     try:

@@ -13,7 +13,11 @@ from moderation.cli import (
     check,
     client,
     config,
+    doctor,
+    drift,
     encoder,
+    health,
+    key,
     log,
     policy,
     replay,
@@ -21,7 +25,7 @@ from moderation.cli import (
     status,
 )
 from moderation.cli.exits import MEANING, CommandError, Exit
-from moderation.core.errors import BundleRejected, ModerationError
+from moderation.core.errors import BundleRejected, KeysRejected, ModerationError
 from moderation.settings import SettingsError
 
 EXIT_CODES = "\n".join(f"  {code.value:3}  {meaning}" for code, meaning in MEANING.items())
@@ -35,21 +39,27 @@ Exit codes (of several pictures, the strictest decides):
 EXIT_BY_ERROR: dict[type[Exception], Exit] = {
     SettingsError: Exit.CONFIG,
     BundleRejected: Exit.CONFIG,
+    KeysRejected: Exit.CONFIG,
     ImportError: Exit.CONFIG,
     ModerationError: Exit.SOFTWARE,
 }
 
 cli = typer.Typer(name="moderation", help=HELP, rich_markup_mode=None)
 cli.command("serve")(serve.serve)
+cli.command("serve-as-worker", hidden=True)(serve.serve_as_worker)
 cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
+cli.command("health")(health.health)
 cli.command("config")(config.config)
+cli.command("doctor")(doctor.doctor)
 bundle_store.register(bundle.cli)
 cli.add_typer(bundle.cli, name="bundle")
 cli.add_typer(encoder.cli, name="encoder")
 cli.add_typer(policy.policy)
 cli.add_typer(log.log)
+cli.add_typer(drift.drift)
+cli.add_typer(key.key)
 cli.command("replay")(replay.replay)
 cli.command("calibrate")(calibrate.calibrate)
 

@@ -22,6 +22,8 @@ from moderation.client import (
     Item,
     Result,
     ServiceUnavailable,
+    Tls,
+    TlsUnusable,
 )
 from moderation.client.channel import MAX_MESSAGE_BYTES
 from moderation.v1 import moderation_pb2 as pb
@@ -46,6 +48,7 @@ class Connection:
     address: str
     timeout_s: float
     on_unavailable: str = "review"
+    tls: Tls | None = None
 
     def client(self) -> AsyncModerationClient:
         """A client that is not connected yet."""
@@ -53,7 +56,22 @@ class Connection:
             self.address,
             timeout_s=self.timeout_s,
             on_unavailable=Action[self.on_unavailable.upper()],
+            credentials=self.tls,
         )
+
+
+def tls_of(ca: Path | None, cert: Path | None, key: Path | None, server_name: str) -> Tls | None:
+    """From flags; None for plain text. Raises CommandError."""
+    if not (ca or cert or key or server_name):
+        return None
+    try:
+        tls = Tls(ca, cert, key, server_name)
+        tls.credentials()
+    except ValueError as error:
+        raise CommandError("--cert and --key belong together; give both", Exit.USAGE) from error
+    except TlsUnusable as error:
+        raise CommandError(str(error), Exit.CONFIG) from error
+    return tls
 
 
 async def judge_pictures(
@@ -114,6 +132,7 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     policies, encoder, build = answer.policy_set, answer.encoder, answer.build
     yield "serving", "yes" if answer.serving else "no"
     yield "started", answer.started_at.ToJsonString()
+    yield from _worker_rows(answer)
     yield "policies", f"{policies.policies}, version {policies.version[:12] or 'none'}"
     if policies.HasField("loaded_at"):
         yield "loaded", f"{policies.loaded_at.ToJsonString()}, {policies.age.seconds} s ago"
@@ -136,6 +155,11 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
         yield from _log_rows(answer.decision_log)
     yield "build", f"moderation {build.version}, Python {build.python_version}"
     yield "runtime", f"onnxruntime {build.onnxruntime_version}"
+
+
+def _worker_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
+    if answer.HasField("worker"):
+        yield "answered by", f"worker {answer.worker.index} of 0 to {answer.worker.count - 1}"
 
 
 def _log_rows(log: pb.DecisionLogStatus) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
 """`moderation serve`: run the server until it is told to stop."""
 
 import asyncio
-from typing import Annotated, Any
+import os
+import socket
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,11 +11,17 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Bundle, Config, Device, Policies, nested
 from moderation.settings import Settings, is_reachable_from_outside, load_settings
 
+if TYPE_CHECKING:
+    from moderation.working import Worker
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0: any free.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port, each with an encoder.")
+    ] = None,
     policies: Policies = None,
     encoder: Bundle = None,
     device: Device = None,
@@ -23,9 +31,20 @@ def serve(
     shadow_share: Annotated[
         float | None, typer.Option(help="Share of the content for the second encoder, 0 to 1.")
     ] = None,
+    tls_certificate: Annotated[
+        str | None, typer.Option(help="PEM file of the server's certificate; plain text without.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    client_ca: Annotated[
+        str | None,
+        typer.Option(help="PEM file: only clients with a certificate of these may connect."),
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(help="File of tenants and API keys; without, all may call.")
     ] = None,
     require_policy_tests: Annotated[
         bool | None,
@@ -42,6 +61,12 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.insecure": insecure,
+        "identity.keys_file": keys,
+        "server.workers": workers,
+        "tls.certificate_file": tls_certificate,
+        "tls.key_file": tls_key,
+        "tls.client_ca_file": client_ca,
+        "tls.client_certificates": "require" if client_ca else None,
         "metrics.port": metrics_port,
         "policies.directory": policies,
         "encoder.bundle": encoder,
@@ -53,30 +78,74 @@ def serve(
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
-    _refuse_open_plain_text(settings)
-    _refuse_one_port_for_both(settings)
+    refuse_what_cannot_serve(settings)
+    # gRPC would tell each handshake that fails in lines of its own: whoever can connect could fill
+    # a log with them. GRPC_VERBOSITY=INFO brings them back.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    return _run(settings) if settings.server.workers == 1 else _supervise(settings)
+
+
+def serve_as_worker(number: int) -> int:
+    """Be one of several processes; the socket of this number leads to the supervisor."""
+    from moderation.working import take_orders
+
+    try:
+        settings, worker = take_orders(socket.socket(fileno=number))
+    except (EOFError, OSError) as error:
+        message = "a worker is started by `moderation serve --workers`, and by nobody else"
+        raise CommandError(message, Exit.USAGE) from error
+    return _run(settings, worker)
+
+
+def _run(settings: Settings, worker: "Worker | None" = None) -> int:
     import uvloop
 
-    from moderation.adapters.console import configure_logging
+    from moderation.adapters.log_form import configure_logging
     from moderation.app import serve_until_stopped
 
     configure_logging(settings.log.format, settings.log.level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve_until_stopped(settings))
+            runner.run(serve_until_stopped(settings, worker))
     except OSError as error:
         raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
     return Exit.ALLOW
 
 
+def _supervise(settings: Settings) -> int:
+    from moderation.adapters.log_form import configure_logging
+    from moderation.service.supervision import WorkersLost
+    from moderation.supervising import supervise
+
+    configure_logging(settings.log.format, settings.log.level)
+    try:
+        asyncio.run(supervise(settings))
+    except WorkersLost as error:
+        known = error.exit_code in set(Exit)
+        raise CommandError(str(error), Exit(error.exit_code) if known else Exit.SOFTWARE) from error
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}", Exit.UNAVAILABLE) from error
+    return Exit.ALLOW
+
+
+def refuse_what_cannot_serve(settings: Settings) -> None:
+    """Raise CommandError if no server is to start with these settings."""
+    if contradiction := settings.tls.contradiction or settings.identity.contradiction:
+        raise CommandError(contradiction, Exit.CONFIG)
+    _refuse_open_plain_text(settings)
+    _refuse_one_port_for_both(settings)
+
+
 def _refuse_open_plain_text(settings: Settings) -> None:
-    if is_reachable_from_outside(settings.server.host) and not settings.server.insecure:
-        raise CommandError(
-            f"server.host {settings.server.host} can be reached by other machines, and this "
-            "server speaks plain text; put it behind a TLS proxy and pass --insecure, or "
-            "listen on 127.0.0.1",
-            Exit.CONFIG,
-        )
+    server = settings.server
+    if settings.tls.is_on or server.insecure or not is_reachable_from_outside(server.host):
+        return
+    raise CommandError(
+        f"server.host {server.host} can be reached by other machines, and this server speaks "
+        "plain text; give it --tls-certificate and --tls-key, or put it behind a TLS proxy and "
+        "pass --insecure, or listen on 127.0.0.1",
+        Exit.CONFIG,
+    )
 
 
 def _refuse_one_port_for_both(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from moderation.client.errors import CallRefused, ClientError, InvalidRequest, S
 from moderation.client.messages import Item, Result
 from moderation.client.posture import Action
 from moderation.client.synchronous import ModerationClient
+from moderation.client.tls import Tls, TlsUnusable
 
 __all__ = [
     "Action",
@@ -32,4 +33,6 @@ __all__ = [
     "ModerationClient",
     "Result",
     "ServiceUnavailable",
+    "Tls",
+    "TlsUnusable",
 ]

@@ -12,17 +12,19 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from typing import Self, TypeVar
+from uuid import uuid4
 
 import grpc
 import grpc.aio
 
 from moderation.client.budget import Budget, checked_timeout_s
-from moderation.client.channel import channel_options
+from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
     Result,
     batch_request,
+    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -41,8 +43,8 @@ class AsyncModerationClient:
     `timeout_s` is the deadline of one request, all retries included; while the service
     cannot be reached, half of it is spent on asking again. `on_unavailable` is the action
     for content that the service gave no answer on: REVIEW unless you say otherwise.
-    Without `credentials` the connection is plain text. `metadata` goes with every call, for
-    example `[("authorization", "Bearer ...")]`.
+    Without `credentials`, a `Tls` or gRPC's own, the connection is plain text. `metadata` goes
+    with every call, for example `[("authorization", "Bearer ...")]`.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class AsyncModerationClient:
         *,
         on_unavailable: Action = Action.REVIEW,
         timeout_s: float = 10.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
@@ -62,7 +64,7 @@ class AsyncModerationClient:
         self._open_stub: AsyncStub | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the channel; it connects with the first call."""
+        """Open the channel; it connects with the first call. Raises TlsUnusable."""
         self._channel = _open_channel(self._address, self._credentials)
         self._open_stub = new_async_stub(self._channel)
         return self
@@ -72,24 +74,28 @@ class AsyncModerationClient:
         self._open_stub = None
         await self._channel.close(None)
 
-    async def moderate(
+    async def moderate(  # noqa: PLR0913 - each is an option of the request
         self,
-        image: bytes,
+        image: bytes = b"",
         *,
+        uri: str = "",
         content_id: str = "",
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        request_id: str = "",
     ) -> pb.Decision:
-        """Judge one image.
+        """Judge one image, or the one that the service fetches from `uri`.
+
+        `request_id` is what the service's log names, random if not given.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
         """
         options = options_message(profile, policy_ids, include_all_verdicts)
-        request = moderate_request(Item(image, content_id), options)
+        request = moderate_request(Item(image, content_id, uri), options)
         try:
-            return await self._moderate(request, Budget(self._timeout_s))
+            return await self._moderate(request, Budget(self._timeout_s, request_id=request_id))
         except ServiceUnavailable as error:
             return self._posture.decision(error, request)
 
@@ -119,7 +125,7 @@ class AsyncModerationClient:
         left_s = budget.left_s()
         return await asyncio.gather(
             *(
-                self._finish(request, answer, Budget(left_s))
+                self._finish(request, answer, Budget(left_s, request_id=budget.request_id))
                 for request, answer in zip(requests, answers, strict=False)
             )
         )
@@ -178,17 +184,22 @@ class AsyncModerationClient:
         return self._open_stub
 
     def _open_stream(self) -> SharedStream:
-        return SharedStream(self._stub.ModerateStream(metadata=self._metadata))
+        request_id = uuid4().hex
+        metadata = call_metadata(self._metadata, request_id)
+        return SharedStream(self._stub.ModerateStream(metadata=metadata), request_id)
 
     async def _judge_on(self, streams: "_Streams", request: pb.ModerateRequest) -> Result:
-        budget = Budget(self._timeout_s)
+        stream = streams.current()
+        budget = Budget(self._timeout_s, request_id=stream.request_id)
         streamed = pb.ModerateStreamRequest(content=request.content, options=request.options)
         try:
             async with asyncio.timeout(budget.left_s()):
-                answer = await streams.current().ask(streamed)
+                answer = await stream.ask(streamed)
         except TimeoutError:
             late = f"no answer on the stream within {self._timeout_s} s"
-            error = ServiceUnavailable(grpc.StatusCode.DEADLINE_EXCEEDED, late)
+            error = ServiceUnavailable(
+                grpc.StatusCode.DEADLINE_EXCEEDED, late, request_id=stream.request_id
+            )
             return self._posture.result(error, request)
         return await self._finish(request, answer, budget)
 
@@ -211,11 +222,12 @@ class AsyncModerationClient:
     async def _call(
         self, method: Callable[..., Awaitable[AnswerT]], request: object, budget: Budget
     ) -> AnswerT:
+        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
             try:
-                return await method(request, timeout=budget.left_s(), metadata=self._metadata)
+                return await method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.aio.AioRpcError as failure:
-                error = error_from_rpc(failure)
+                error = error_from_rpc(failure, budget.request_id)
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
                     raise error from failure
@@ -239,7 +251,8 @@ class _Streams:
             await self._stream.close()
 
 
-def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=channel_options())
-    return grpc.aio.secure_channel(address, credentials, options=channel_options())
+def _open_channel(address: str, credentials: Credentials) -> grpc.aio.Channel:
+    security, options = channel_security(credentials), channel_options(credentials)
+    if security is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, security, options=options)

@@ -1,9 +1,10 @@
-"""The time and the attempts that one request has, all retries included."""
+"""The time, the attempts and the name that one request has, all retries included."""
 
 import math
 import random
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import grpc
 
@@ -27,7 +28,8 @@ class Budget:
     """Counts down from the moment it is made.
 
     `outage_share` is the part of `timeout_s` within which a service that is gone is asked
-    again; what is left after that goes to the caller, who may have a better idea.
+    again; what is left after that goes to the caller, who may have a better idea. All attempts
+    go by one `request_id`, a random one unless it is given.
     """
 
     def __init__(
@@ -36,7 +38,9 @@ class Budget:
         *,
         outage_share: float = OUTAGE_SHARE,
         clock: Callable[[], float] = time.monotonic,
+        request_id: str = "",
     ) -> None:
+        self.request_id = request_id or uuid4().hex
         self._clock = clock
         self._deadline = clock() + timeout_s
         self._patient_s = timeout_s * (1.0 - outage_share)

@@ -33,15 +33,19 @@ class ClientError(Exception):
         *,
         field: str = "",
         retry_after_s: float | None = None,
+        request_id: str = "",
     ) -> None:
         where = field or code.name
-        super().__init__(message if message.startswith(where) else f"{where}: {message}")
+        text = message if message.startswith(where) else f"{where}: {message}"
+        super().__init__(f"{text} (request {request_id})" if request_id else text)
         self.code = code
         self.message = message
         self.field = field
         """The field of the request that was wrong, if the service named one."""
         self.retry_after_s = retry_after_s
         """After what time to try again, if the service said so; None means that it did not."""
+        self.request_id = request_id
+        """By which the service's log names the request, if it arrived there."""
 
 
 class InvalidRequest(ClientError):
@@ -84,33 +88,38 @@ class RpcFailure(Protocol):
         ...
 
 
-def error_from_rpc(raised: grpc.RpcError) -> ClientError:
-    """The error for a call that ended with another status than OK."""
+def error_from_rpc(raised: grpc.RpcError, request_id: str = "") -> ClientError:
+    """The error for a call that ended with another status than OK, by the id that was sent."""
     failure = cast(RpcFailure, raised)
     trailers = dict(failure.trailing_metadata() or ())
     status = _rich_status(trailers.get(STATUS_DETAILS))
-    return _error(
-        failure.code(),
+    code = failure.code()
+    return _kind(code)(
+        code,
         failure.details() or "",
         field=_field_violated(status),
         retry_after_s=_pushback_s(trailers.get(PUSHBACK), _retry_info_s(status)),
+        request_id=request_id,
     )
 
 
-def error_from_item(item: pb.ItemError) -> ClientError:
-    """The error for one item of a batch or stream whose call went well."""
+def error_from_item(item: pb.ItemError, request_id: str = "") -> ClientError:
+    """The error for one item of a batch or stream whose call, of that id, went well."""
     code = STATUS_CODE_BY_NUMBER.get(item.code, grpc.StatusCode.UNKNOWN)
     retry_after_s: float | None = None
     if item.HasField("retry_after"):
         retry_after_s = item.retry_after.ToTimedelta().total_seconds()
-    return _error(code, item.message, field=item.field, retry_after_s=retry_after_s)
+    return _kind(code)(
+        code,
+        item.message,
+        field=item.field,
+        retry_after_s=retry_after_s,
+        request_id=request_id,
+    )
 
 
-def _error(
-    code: grpc.StatusCode, message: str, *, field: str, retry_after_s: float | None
-) -> ClientError:
-    kind = ERROR_BY_CODE.get(code, ServiceUnavailable)
-    return kind(code, message, field=field, retry_after_s=retry_after_s)
+def _kind(code: grpc.StatusCode) -> type[ClientError]:
+    return ERROR_BY_CODE.get(code, ServiceUnavailable)
 
 
 def _rich_status(details: str | bytes | None) -> Status:

@@ -1,22 +1,26 @@
 """What goes in and what comes out: items, results, and the requests made from them."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from moderation.client.errors import ClientError
 from moderation.v1 import moderation_pb2 as pb
+
+REQUEST_ID = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One image of a batch or stream.
 
-    Its result is known by `content_id`; one is made up when it is empty.
+    Its result is known by `content_id`; one is made up when it is empty. With `uri` instead of
+    `image`, the service fetches the image, if it was set up to.
     """
 
-    image: bytes = field(repr=False)
+    image: bytes = field(default=b"", repr=False)
     content_id: str = ""
+    uri: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,13 @@ class Result:
         return self.outcome if isinstance(self.outcome, ClientError) else None
 
 
+def call_metadata(
+    always: Sequence[tuple[str, str]], request_id: str
+) -> tuple[tuple[str, str], ...]:
+    """What goes beside a request: what goes with every call, and the id of this one."""
+    return (*always, (REQUEST_ID, request_id))
+
+
 def options_message(
     profile: str, policy_ids: Collection[str], include_all_verdicts: bool
 ) -> pb.ModerateOptions:
@@ -56,14 +67,12 @@ def options_message(
 
 def moderate_request(item: Item, options: pb.ModerateOptions) -> pb.ModerateRequest:
     """The request for one item."""
-    content = pb.Content(image=item.image, content_id=item.content_id)
-    return pb.ModerateRequest(content=content, options=options)
+    return pb.ModerateRequest(content=_content(item), options=options)
 
 
 def batch_request(items: Collection[Item], options: pb.ModerateOptions) -> pb.ModerateBatchRequest:
     """The request for several items."""
-    contents = [pb.Content(image=item.image, content_id=item.content_id) for item in items]
-    return pb.ModerateBatchRequest(contents=contents, options=options)
+    return pb.ModerateBatchRequest(contents=map(_content, items), options=options)
 
 
 def named(item: object) -> Item:
@@ -74,4 +83,8 @@ def named(item: object) -> Item:
     if not isinstance(item, Item):
         got = type(item).__name__
         raise TypeError(f"items must be Item(image, content_id), got {got}; write Item(image)")
-    return item if item.content_id else Item(item.image, uuid4().hex)
+    return item if item.content_id else replace(item, content_id=uuid4().hex)
+
+
+def _content(item: Item) -> pb.Content:
+    return pb.Content(image=item.image, content_id=item.content_id, uri=item.uri)

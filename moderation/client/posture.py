@@ -51,6 +51,7 @@ class Posture:
                 code=pb.FAILURE_CODE_SERVICE_UNAVAILABLE,
                 message=f"the service gave no answer ({error})",
             ),
+            request_id=error.request_id,
         )
 
     def result(self, error: ClientError, request: pb.ModerateRequest) -> Result:
@@ -70,7 +71,7 @@ class Posture:
             return 0.0
         try:
             if answer.HasField("error"):
-                raise error_from_item(answer.error)
+                raise error_from_item(answer.error, budget.request_id)
             return Result(request.content.content_id, with_action(answer.decision))
         except ClientError as error:
             pause_s = budget.pause_before_retry(error)
@@ -80,5 +81,7 @@ class Posture:
 def with_action(decision: pb.Decision) -> pb.Decision:
     """The decision, if it is one: an answer without an action must not pass for an ALLOW."""
     if decision.action == pb.ACTION_UNSPECIFIED:
-        raise ServiceUnavailable(grpc.StatusCode.UNKNOWN, "the answer has no action")
+        raise ServiceUnavailable(
+            grpc.StatusCode.UNKNOWN, "the answer has no action", request_id=decision.request_id
+        )
     return decision

@@ -25,8 +25,10 @@ CLOSING_S = 1.0
 class SharedStream:
     """A ModerateStream whose answers find back to whoever asked, by content id."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, request_id: str = "") -> None:
         self._call = call
+        self.request_id = request_id
+        """That of the call, and so of all that is asked on it."""
         self._waiting: dict[str, asyncio.Future[pb.ItemResult | None]] = {}
         self._given_up: set[str] = set()
         self._writing = asyncio.Lock()

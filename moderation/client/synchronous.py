@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from functools import partial
 from itertools import repeat
 from typing import Self, TypeVar
 
 import grpc
 
 from moderation.client.budget import Budget, checked_timeout_s
-from moderation.client.channel import channel_options
+from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
     Result,
     batch_request,
+    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -40,7 +42,7 @@ class ModerationClient:
         *,
         on_unavailable: Action = Action.REVIEW,
         timeout_s: float = 10.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._address = address
@@ -51,7 +53,7 @@ class ModerationClient:
         self._open_stub: Stub | None = None
 
     def __enter__(self) -> Self:
-        """Open the channel; it connects with the first call."""
+        """Open the channel; it connects with the first call. Raises TlsUnusable."""
         self._channel = _open_channel(self._address, self._credentials)
         self._open_stub = new_stub(self._channel)
         return self
@@ -61,24 +63,28 @@ class ModerationClient:
         self._open_stub = None
         self._channel.close()
 
-    def moderate(
+    def moderate(  # noqa: PLR0913 - each is an option of the request
         self,
-        image: bytes,
+        image: bytes = b"",
         *,
+        uri: str = "",
         content_id: str = "",
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        request_id: str = "",
     ) -> pb.Decision:
-        """Judge one image.
+        """Judge one image, or the one that the service fetches from `uri`.
+
+        `request_id` is what the service's log names, random if not given.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
         """
         options = options_message(profile, policy_ids, include_all_verdicts)
-        request = moderate_request(Item(image, content_id), options)
+        request = moderate_request(Item(image, content_id, uri), options)
         try:
-            return self._moderate(request, Budget(self._timeout_s))
+            return self._moderate(request, Budget(self._timeout_s, request_id=request_id))
         except ServiceUnavailable as error:
             return self._posture.decision(error, request)
 
@@ -105,9 +111,9 @@ class ModerationClient:
         except ServiceUnavailable as error:
             return [self._posture.result(error, request) for request in requests]
         answers = [*response.results, *[None] * len(requests)]
-        left_s = budget.left_s()
+        rest = partial(Budget, budget.left_s(), request_id=budget.request_id)
         with ThreadPoolExecutor(RETRIES_AT_ONCE, "moderation-client") as pool:
-            return list(pool.map(self._finish, requests, answers, repeat(left_s)))
+            return list(pool.map(self._finish, requests, answers, repeat(rest)))
 
     def moderate_stream(
         self,
@@ -156,9 +162,12 @@ class ModerationClient:
         return self._open_stub
 
     def _finish(
-        self, request: pb.ModerateRequest, answer: pb.ItemResult | None, left_s: float
+        self,
+        request: pb.ModerateRequest,
+        answer: pb.ItemResult | None,
+        new_budget: Callable[[], Budget],
     ) -> Result:
-        budget = Budget(left_s)
+        budget = new_budget()
         outcome = self._posture.result_or_pause(answer, request, budget)
         if isinstance(outcome, Result):
             return outcome
@@ -176,11 +185,12 @@ class ModerationClient:
         return with_action(response.decision)
 
     def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
+        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
             try:
-                return method(request, timeout=budget.left_s(), metadata=self._metadata)
+                return method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure)
+                error = error_from_rpc(failure, budget.request_id)
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
                     raise error from failure
@@ -189,7 +199,8 @@ class ModerationClient:
                 raise error
 
 
-def _open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    if credentials is None:
-        return grpc.insecure_channel(address, options=channel_options())
-    return grpc.secure_channel(address, credentials, options=channel_options())
+def _open_channel(address: str, credentials: Credentials) -> grpc.Channel:
+    security, options = channel_security(credentials), channel_options(credentials)
+    if security is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, security, options=options)

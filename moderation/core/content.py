@@ -65,13 +65,18 @@ class Content:
         """Refuse what only the caller can mend: no bytes, or a name that logs cannot carry."""
         if not self.image:
             raise InvalidRequest("content.image", "is empty; send the bytes of an image")
-        if problem := _content_id_problem(self.content_id):
-            raise InvalidRequest("content.content_id", problem)
+        require_content_id(self.content_id)
 
 
 def content_digest(image: bytes) -> bytes:
     """The sha256 of a content's bytes; lets other threads run while it reads them."""
     return hashlib.sha256(image).digest()
+
+
+def require_content_id(content_id: str) -> None:
+    """Raise InvalidRequest for a name that logs cannot carry."""
+    if problem := _content_id_problem(content_id):
+        raise InvalidRequest("content.content_id", problem)
 
 
 def _content_id_problem(content_id: str) -> str | None:

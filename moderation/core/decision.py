@@ -90,6 +90,8 @@ class PolicyScores:
     policies: tuple[Policy, ...]
     """Those that are not off."""
     score: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    """Before calibration."""
     judged: NDArray[np.bool_]
     """Whether the request was judged by the policy."""
 
@@ -209,7 +211,7 @@ def decide(
         deciding=verdict_by_position[int(acting[0])] if action > Action.ALLOW else None,
         verdicts=tuple(verdict_by_position.values()),
         audited=audited,
-        scores=PolicyScores(compiled.policies, scores.score, selected),
+        scores=PolicyScores(compiled.policies, scores.score, scores.raw, selected),
     )
 
 

@@ -4,11 +4,15 @@ ModerationError
 ├── InvalidRequest         the caller asked for something wrong; names the field
 │   └── UnknownName        a profile or policy that the active set does not have
 ├── UnjudgeableContent     the content cannot be judged; becomes a Decision with a failure
+├── AccessRefused          the caller may not ask that; the log knows why
+│   ├── Unauthenticated    it did not show who it is
+│   └── PermissionDenied   it is known, and may not do this
 ├── Overloaded             no room now; says when to try again
 ├── DeadlineExceeded       the caller's time was up before there was an answer
 ├── NotReady               warming up, draining, or no valid policy set
 ├── EncodingFailed         the encoder gave no usable answer
 ├── PolicySetRejected      policy files that cannot be used; every problem with its place
+├── KeysRejected           a file of keys that cannot be used; every problem with its place
 ├── LabelsRejected         labels that cannot be used; every problem with its place
 └── BundleRejected         encoder files that cannot be used
 """
@@ -62,6 +66,52 @@ class UnjudgeableContent(ModerationError):
         self.message = message
 
 
+class AccessReason(StrEnum):
+    """Why a caller was refused; a small closed set, safe as a metric label."""
+
+    NO_CREDENTIAL = "no_credential"
+    AMBIGUOUS = "ambiguous"
+    """More than one credential was sent."""
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_AUDIENCE = "wrong_audience"
+    WRONG_ISSUER = "wrong_issuer"
+    WRONG_ALGORITHM = "wrong_algorithm"
+    WRONG_SIGNATURE = "wrong_signature"
+    MISSING_CLAIM = "missing_claim"
+    WRONG_ROLE = "wrong_role"
+    WRONG_TENANT = "wrong_tenant"
+    WRONG_PROFILE = "wrong_profile"
+
+
+class AccessRefused(ModerationError):
+    """What the caller is told is the same for every reason; the log has the reason."""
+
+    def __init__(self, message: str, reason: AccessReason, credential: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.credential = credential
+        """How the log calls the credential; empty if it has no name."""
+
+
+class Unauthenticated(AccessRefused):
+    """The caller did not show who it is."""
+
+    def __init__(self, reason: AccessReason, credential: str = "") -> None:
+        message = "no valid credential; send one as the metadata `authorization: Bearer ...`"
+        super().__init__(message, reason, credential)
+
+
+class PermissionDenied(AccessRefused):
+    """The caller is known, and may not do this."""
+
+    def __init__(self, reason: AccessReason, credential: str) -> None:
+        super().__init__("this credential does not allow that", reason, credential)
+
+
 class Overloaded(ModerationError):
     """There is no room for the request now."""
 
@@ -99,6 +149,14 @@ class Problem:
 
 class PolicySetRejected(ModerationError):
     """The policy files cannot be used; carries every problem found, not only the first."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class KeysRejected(ModerationError):
+    """A file of keys cannot be used; carries every problem found, not only the first."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))

@@ -27,6 +27,10 @@ class Judgement:
     """None if the content could not be judged."""
     tenant: str = ""
     """Whose request it was; empty where callers are not told apart."""
+    request_id: str = ""
+    """By which the request is found in the log."""
+    trace_id: str = ""
+    """Of the trace that the request was a part of; empty if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class DecisionRecord:
     timings: Timings = field(default_factory=Timings)
     embeddings: str = ""
     """Base64 of little-endian float32[frames, dim]; empty if they are not kept."""
+    request_id: str = ""
+    trace_id: str = ""
 
 
 def record_of(
@@ -109,6 +115,8 @@ def record_of(
         tenant=judgement.tenant,
         timings=decision.timings,
         embeddings="" if embeddings is None else embeddings_to_text(embeddings),
+        request_id=judgement.request_id,
+        trace_id=judgement.trace_id,
     )
 
 

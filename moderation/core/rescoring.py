@@ -144,11 +144,18 @@ class Rescoring:
 
     def scores(self, corpus: Corpus) -> tuple[NDArray[np.float32], ...]:
         """For each set float32[policies, contents]; of several frames, the highest counts."""
+        return tuple(
+            one.curves.apply(raw.T).T
+            for one, raw in zip(self.sets, self.raw_scores(corpus), strict=True)
+        )
+
+    def raw_scores(self, corpus: Corpus) -> tuple[NDArray[np.float32], ...]:
+        """As `scores`, before calibration."""
         sizes = [len(one.policies) for one in self.sets]
         towards = self.phrases.aggregate(corpus.embeddings, sizes)
         away = self.contrast.aggregate(corpus.embeddings, sizes)
         return tuple(
-            _scores(one, corpus, near - far)
+            _raw(one, corpus, near - far)
             for one, near, far in zip(self.sets, towards, away, strict=True)
         )
 
@@ -167,14 +174,12 @@ def rounding_of(compiled: CompiledPolicies) -> NDArray[np.float64]:
     return np.asarray(raw * compiled.curves.steepness + 8.0 * _FLOAT32)
 
 
-def _scores(
-    compiled: CompiledPolicies, corpus: Corpus, margins: Similarities
-) -> NDArray[np.float32]:
+def _raw(compiled: CompiledPolicies, corpus: Corpus, margins: Similarities) -> NDArray[np.float32]:
     raw = margins
     raw *= np.float32(compiled.scale)
     if len(corpus) < raw.shape[1]:
         raw = np.maximum.reduceat(raw, corpus.starts, axis=1)
-    return compiled.curves.apply(raw.T).T
+    return raw
 
 
 def _groups(side: Side, set_number: int) -> Iterator[Group]:

@@ -16,8 +16,8 @@ from typing import NoReturn
 from moderation.core.errors import Overloaded
 from moderation.service.lanes import Priority
 from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.tenants import NO_TENANTS, Excess, Room, Tenants
 
-RETRY_AFTER_S = 1.0
 FIRST_LIMIT = 4
 """In times the least limit."""
 GROWTH = 1.1
@@ -103,6 +103,7 @@ class Admission:
         self._telemetry = telemetry
         self._in_flight = dict.fromkeys(Priority, 0)
         self._in_flight_bytes = 0
+        self._tenants = NO_TENANTS
         self._adaptive = AdaptiveLimit(
             least=limits.min_in_flight,
             most=limits.max_in_flight,
@@ -121,8 +122,12 @@ class Admission:
         """Requests that were let in and are not answered yet, of every priority."""
         return sum(self._in_flight.values())
 
+    def share_among(self, tenants: Tenants) -> None:
+        """Keep each tenant to its part from now on."""
+        self._tenants = tenants
+
     @contextmanager
-    def admitted(self, n_bytes: int, priority: Priority) -> Iterator[None]:
+    def admitted(self, n_bytes: int, priority: Priority, tenant: str = "") -> Iterator[None]:
         """Take a place for so many bytes while in the context; raises Overloaded."""
         self._require_memory()
         self._require_place(priority)
@@ -130,10 +135,12 @@ class Admission:
         full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
         if self._in_flight_bytes and full:
             self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
+        self._require_part(n_bytes, priority, tenant)
         self._in_flight[priority] += 1
         self._in_flight_bytes += n_bytes
         try:
-            yield
+            with self._tenants.counted(tenant, n_bytes, priority):
+                yield
         finally:
             self._in_flight[priority] -= 1
             self._in_flight_bytes -= n_bytes
@@ -148,6 +155,17 @@ class Admission:
         if self._memory_share() > self._limits.max_memory_share:
             self._shed(ShedReason.MEMORY, "memory is nearly full")
 
+    def _require_part(self, n_bytes: int, priority: Priority, tenant: str) -> None:
+        is_interactive = priority is Priority.INTERACTIVE
+        most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
+        room = Room(most, self._limits.max_in_flight_bytes)
+        excess = self._tenants.excess(tenant, n_bytes, priority, room)
+        if excess and is_interactive:
+            self._adaptive.reached()
+        # The turn comes last: nobody pays for not being let in.
+        if excess := excess or self._tenants.take_turn(tenant):
+            self._shed_for(excess)
+
     def _require_place(self, priority: Priority) -> None:
         under_way = self.in_flight
         if under_way >= self._most_by_priority[priority]:
@@ -158,8 +176,11 @@ class Admission:
             self._shed(ShedReason.LATENCY, f"{interactive} requests are under way, more would wait")
 
     def _shed(self, reason: ShedReason, message: str) -> NoReturn:
-        self._telemetry.shed(reason)
-        raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
+        self._shed_for(Excess(reason, message))
+
+    def _shed_for(self, excess: Excess) -> NoReturn:
+        self._telemetry.shed(excess.reason)
+        raise Overloaded(excess.message, retry_after_s=excess.retry_after_s)
 
     def _tell_limit(self) -> None:
         if self._adaptive.current != self._told:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,9 +110,10 @@ class ContentEncoder:
         """Frames, and the seconds spent waiting for a thread and decoding."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
+        context = copy_context()  # what is logged on the thread names the request
 
         def decode() -> tuple[float, Pixels]:
-            return loop.time(), self._decoder.decode(image)
+            return loop.time(), context.run(self._decoder.decode, image)
 
         if urgency.priority is Priority.BULK:
             async with self._bulk_decoding:

@@ -17,7 +17,9 @@ from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
 from moderation.service.ports import DecisionLog, Telemetry
 from moderation.service.recent import keep_nothing
+from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
+from moderation.service.tenants import Tenants
 
 
 class Moderator:
@@ -76,16 +78,20 @@ class Moderator:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         started = asyncio.get_running_loop().time()
         urgency = Urgency(priority, started + allowed_s)
-        with self._admission.admitted(len(content.image), priority):
+        with self._admission.admitted(len(content.image), priority, tenant):
             try:
                 async with asyncio.timeout(allowed_s):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)
-                    await self._decision_log.append(replace(judgement, tenant=tenant))
+                    await self._decision_log.append(_attributed(judgement, tenant))
             except (TimeoutError, DeadlineExceeded) as error:
                 self._admission.waited(asyncio.get_running_loop().time() - started, priority)
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
         self._telemetry.decided(judgement.decision)
         return judgement.decision
+
+    def share_among(self, tenants: Tenants) -> None:
+        """Keep each tenant to its part from now on."""
+        self._admission.share_among(tenants)
 
     def show_to(self, shadow: Shadow) -> None:
         """Let it see, from now on, whatever is scored."""
@@ -132,6 +138,14 @@ class Moderator:
             self._shadow.offer(content, scores, compiled)
         timed = _timed(decided, encoded, started, scoring)
         return Judgement(timed, options, digest, encoded.embeddings)
+
+
+def _attributed(judgement: Judgement, tenant: str) -> Judgement:
+    """With whose request it was, and by which names it is found again."""
+    request = current_request()
+    return replace(
+        judgement, tenant=tenant, request_id=request.request_id, trace_id=request.trace_id
+    )
 
 
 def _decided(

@@ -137,6 +137,9 @@ class ShedReason(StrEnum):
     LATENCY = "latency"
     DEADLINE = "deadline"
     MEMORY = "memory"
+    TENANT_IN_FLIGHT = "tenant_in_flight"
+    TENANT_BYTES = "tenant_bytes"
+    TENANT_RATE = "tenant_rate"
 
 
 class Lookup(StrEnum):
@@ -153,6 +156,29 @@ class DecisionLog(Protocol):
 
     async def append(self, judgement: Judgement) -> None:
         """Return once the record is written; raises NotReady if there is no answer without."""
+        ...
+
+
+class FetchOutcome(StrEnum):
+    """What became of an image that a request named; safe as a metric label."""
+
+    FETCHED = "fetched"
+    REFUSED = "refused"
+    """The name is not allowed, or leads to nothing: only the caller can mend that."""
+    UNAVAILABLE = "unavailable"
+    """Its host did not answer as it should, or in time."""
+    BUSY = "busy"
+    """Too many were being fetched."""
+
+
+class ImageFetcher(Protocol):
+    """Where images come from that a request names instead of carrying them."""
+
+    async def fetch(self, uri: str, within_s: float | None) -> bytes:
+        """The image's bytes, cut off after one byte more than an image may have.
+
+        Raises InvalidRequest, NotReady, Overloaded or DeadlineExceeded.
+        """
         ...
 
 
@@ -192,8 +218,16 @@ class Telemetry(Protocol):
         """A request was answered with a decision."""
         ...
 
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """A call was answered with this status code; both are of small closed sets."""
+        ...
+
     def shed(self, reason: ShedReason) -> None:
         """A request was turned away."""
+        ...
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """An image was fetched that a request named, or was not."""
         ...
 
     def queue_changed(self, depth: int) -> None:

@@ -105,7 +105,9 @@ class RecentKeeper:
 
     def _leave_out(self, contents: int, why: str) -> None:
         if not self.left_out:  # further lines would only fill the disk
-            log.warning("recent embeddings are left out: %s", why)
+            log.warning(
+                "recent embeddings are left out: %s", why, extra={"event": "recent_left_out"}
+            )
         self.left_out += contents
 
 

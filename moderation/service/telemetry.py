@@ -10,6 +10,7 @@ from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
     EmbeddedTexts,
+    FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
@@ -34,9 +35,17 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.decided(decision))
 
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.rpc_finished(method, code, seconds))
+
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.shed(reason))
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.reference_fetched(outcome, seconds))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
@@ -129,4 +138,8 @@ class FanOutTelemetry:
             except Exception:  # a broken metric must not fail a request or end the batch loop
                 if position not in self._failed:
                     self._failed.add(position)
-                    log.exception("telemetry failed: %s", type(audience).__name__)
+                    log.exception(
+                        "telemetry failed: %s",
+                        type(audience).__name__,
+                        extra={"event": "telemetry_failed"},
+                    )

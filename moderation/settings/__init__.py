@@ -1,6 +1,12 @@
 """Every setting of the service, and how they are read."""
 
-from moderation.settings.places import bundle_store, cache_directory, is_reachable_from_outside
+from moderation.settings.edge import ServerSettings
+from moderation.settings.places import (
+    bundle_store,
+    cache_directory,
+    is_reachable_from_outside,
+    reachable_here,
+)
 from moderation.settings.reading import (
     CONFIG_VARIABLE,
     SettingsError,
@@ -9,15 +15,19 @@ from moderation.settings.reading import (
     variable_of,
 )
 from moderation.settings.sections import Settings
+from moderation.settings.shares import share_of
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "ServerSettings",
     "Settings",
     "SettingsError",
     "bundle_store",
     "cache_directory",
     "is_reachable_from_outside",
     "load_settings",
+    "reachable_here",
     "setting_names",
+    "share_of",
     "variable_of",
 ]

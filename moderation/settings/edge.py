@@ -12,10 +12,21 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(50051, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the port, each with an encoder of its own; they share "
+        "the limits too.",
+    )
     insecure: bool = Field(
         False, description="Allow plain text on an address that other machines can reach."
     )
-    reflection: bool = Field(True, description="Answer gRPC reflection, for grpcurl and its like.")
+    reflection: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Answer gRPC reflection, for grpcurl and its like; auto: only on addresses "
+        "that no other machine can reach.",
+    )
     max_message_bytes: Count = Field(64 * 2**20, description="Largest message, a batch included.")
     max_batch_contents: Count = Field(256, description="Most images in one ModerateBatch.")
     items_in_flight: Count = Field(

@@ -17,6 +17,17 @@ def is_reachable_from_outside(host: str) -> bool:
         return True
 
 
+def reachable_here(host: str) -> str:
+    """Where a server that listens on this address can be asked from its own machine."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return host or "127.0.0.1"
+    if address.is_unspecified:
+        return "[::1]" if address.version == 6 else "127.0.0.1"
+    return f"[{address}]" if address.version == 6 else host
+
+
 def cache_directory() -> Path:
     """Where this user keeps what can be fetched or made again; not created here."""
     cache = os.environ.get("XDG_CACHE_HOME", "")

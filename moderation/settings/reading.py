@@ -77,12 +77,15 @@ def _config_from_environment() -> Path | None:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {variable_of(setting) for setting in setting_names()} | {CONFIG_VARIABLE}
-    for variable in sorted(environment):
-        name = variable.upper()
-        if not name.startswith(PREFIX) or _is_service_link(name, environment[variable]):
-            continue
-        if name not in known:
-            raise SettingsError(f"{variable}: there is no such setting{_nearest(name, known)}")
+    unknown = [
+        f"{variable}: there is no such setting{_nearest(variable.upper(), known)}"
+        for variable, value in sorted(environment.items())
+        if variable.upper().startswith(PREFIX)
+        and variable.upper() not in known
+        and not _is_service_link(variable.upper(), value)
+    ]
+    if unknown:
+        raise SettingsError("\n".join(unknown))
 
 
 def _is_service_link(name: str, value: str) -> bool:

@@ -3,6 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.settings.edge import LimitSettings, LogSettings, MetricsSettings, ServerSettings
+from moderation.settings.identity import IdentitySettings
 from moderation.settings.judging import (
     BatchingSettings,
     CacheSettings,
@@ -12,6 +13,9 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.references import ReferenceSettings
+from moderation.settings.transport import TlsSettings
+from moderation.settings.watching import DriftSettings
 
 PREFIX = "MODERATION_"
 DELIMITER = "__"
@@ -25,6 +29,9 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
+    tls: TlsSettings = TlsSettings()
+    references: ReferenceSettings = ReferenceSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
@@ -35,4 +42,5 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     recent: RecentSettings = RecentSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()

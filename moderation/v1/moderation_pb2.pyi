@@ -111,12 +111,14 @@ FAILURE_CODE_DECODER_TIMEOUT: FailureCode
 FAILURE_CODE_DECODER_CRASHED: FailureCode
 
 class Content(_message.Message):
-    __slots__ = ("image", "content_id")
+    __slots__ = ("image", "content_id", "uri")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     content_id: str
-    def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ...) -> None: ...
+    uri: str
+    def __init__(self, image: _Optional[bytes] = ..., content_id: _Optional[str] = ..., uri: _Optional[str] = ...) -> None: ...
 
 class ModerateOptions(_message.Message):
     __slots__ = ("profile", "policy_ids", "include_all_verdicts", "priority")
@@ -195,7 +197,7 @@ class ItemError(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged", "audited")
+    __slots__ = ("decision_id", "content_id", "action", "deciding_policy_id", "verdicts", "profile", "policy_set_version", "encoder_id", "decided_at", "timings", "failure", "frames_judged", "audited", "request_id")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +211,7 @@ class Decision(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     FRAMES_JUDGED_FIELD_NUMBER: _ClassVar[int]
     AUDITED_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     content_id: str
     action: Action
@@ -222,7 +225,8 @@ class Decision(_message.Message):
     failure: Failure
     frames_judged: int
     audited: bool
-    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ..., audited: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    def __init__(self, decision_id: _Optional[str] = ..., content_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., deciding_policy_id: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., profile: _Optional[str] = ..., policy_set_version: _Optional[str] = ..., encoder_id: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., frames_judged: _Optional[int] = ..., audited: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("policy_id", "action", "score", "review_threshold", "block_threshold", "margin", "raw_score", "calibrated", "mode", "phrases", "contrast_phrases", "frame", "category", "severity", "category_path", "legal_ground", "clause_url")
@@ -425,20 +429,30 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at", "decision_log")
+    __slots__ = ("serving", "policy_set", "encoder", "build", "started_at", "decision_log", "worker")
     SERVING_FIELD_NUMBER: _ClassVar[int]
     POLICY_SET_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_LOG_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     serving: bool
     policy_set: PolicySetStatus
     encoder: EncoderStatus
     build: BuildInfo
     started_at: _timestamp_pb2.Timestamp
     decision_log: DecisionLogStatus
-    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_log: _Optional[_Union[DecisionLogStatus, _Mapping]] = ...) -> None: ...
+    worker: WorkerPlace
+    def __init__(self, serving: _Optional[bool] = ..., policy_set: _Optional[_Union[PolicySetStatus, _Mapping]] = ..., encoder: _Optional[_Union[EncoderStatus, _Mapping]] = ..., build: _Optional[_Union[BuildInfo, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_log: _Optional[_Union[DecisionLogStatus, _Mapping]] = ..., worker: _Optional[_Union[WorkerPlace, _Mapping]] = ...) -> None: ...
+
+class WorkerPlace(_message.Message):
+    __slots__ = ("index", "count")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    count: int
+    def __init__(self, index: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class DecisionLogStatus(_message.Message):
     __slots__ = ("records", "lost", "problem", "failing_since", "mandatory")

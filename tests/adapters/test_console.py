@@ -2,12 +2,14 @@
 
 import json
 from contextlib import redirect_stderr
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any, Literal
 
 import pytest
 
-from moderation.adapters.console import LogTelemetry, configure_logging
+from moderation.adapters.console import LogTelemetry
+from moderation.adapters.log_form import configure_logging
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
@@ -100,16 +102,18 @@ def test_decisions_are_told_at_debug_without_what_the_caller_sent() -> None:
 
     telemetry.decided(a_decision(content_id="private-name"))
     telemetry.decided(a_decision(action=Action.REVIEW, failure=failure))
+    telemetry.rpc_finished("/Service/Call", "OK", 0.00123)
     telemetry.shed(ShedReason.IN_FLIGHT)
     telemetry.policies_unchanged(version="0" * 64)
 
-    allowed, failed, shed, unchanged = lines(written)
+    allowed, failed, call, shed, unchanged = lines(written)
     assert "private-name" not in str(allowed)
     assert (allowed["action"], allowed["failure"]) == ("ALLOW", None)
     assert (failed["action"], failed["failure"]) == ("REVIEW", "truncated")
+    assert (call["event"], call["code"], call["seconds"]) == ("rpc_finished", "OK", 0.0012)
     assert (shed["event"], shed["reason"]) == ("request_shed", "in_flight")
     assert unchanged["version"] == "0" * 12
-    assert {line["level"] for line in (allowed, failed, shed, unchanged)} == {"debug"}
+    assert {line["level"] for line in (allowed, failed, call, shed, unchanged)} == {"debug"}
 
 
 def test_what_happens_too_often_is_not_logged() -> None:
@@ -147,6 +151,7 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
 
     telemetry.listening(
         address="127.0.0.1:1",
+        tls=True,
         metrics="http://127.0.0.1:2/metrics",
         policies="/etc/policies",
         encoder=starter,
@@ -162,15 +167,45 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
         "stopping",
     ]
     assert told[0]["address"] == "127.0.0.1:1"
+    assert told[0]["tls"] is True
     assert told[0]["policies"] == "/etc/policies"
     assert (told[1]["level"], told[1]["notice"]) == ("warning", "sees no hate symbols")
 
 
 def test_an_encoder_without_a_notice_has_none_logged() -> None:
     telemetry, written = a_log()
-    telemetry.listening(address="a", metrics="m", policies="p", encoder=an_encoder_info())
+    telemetry.listening(
+        address="a", tls=False, metrics="m", policies="p", encoder=an_encoder_info()
+    )
 
     assert [line["event"] for line in lines(written)] == ["listening"]
+
+
+def test_certificates_are_told_with_their_end_and_the_same_refusal_once() -> None:
+    telemetry, written = a_log()
+    end = datetime(2027, 1, 31, tzinfo=UTC)
+
+    def load(*, exposed: bool = False) -> None:
+        telemetry.certificates_loaded(
+            serial="7f", not_after=end, client_ca_not_after=None, key_is_exposed=exposed
+        )
+
+    load(exposed=True)
+    telemetry.certificates_rejected("tls.crt: expired")
+    telemetry.certificates_rejected("tls.crt: expired")
+    load()
+    telemetry.certificates_rejected("tls.crt: expired")
+
+    told = lines(written)
+    assert [(line["level"], line["event"]) for line in told] == [
+        ("info", "certificates_loaded"),
+        ("warning", "private_key_exposed"),
+        ("error", "certificates_rejected"),
+        ("info", "certificates_loaded"),
+        ("error", "certificates_rejected"),
+    ]
+    assert (told[0]["serial"], told[0]["not_after"]) == ("7f", "2027-01-31T00:00:00+00:00")
+    assert told[2]["reason"] == "tls.crt: expired"
 
 
 @pytest.mark.parametrize("log_format", ["json", "pretty"])

@@ -184,6 +184,7 @@ def test_no_truncation_gets_past_as_anything_but_a_picture_or_a_refusal(
     assert_decoded_or_refused(base[: int(len(base) * share)])
 
 
+@pytest.mark.case(26)
 @given(
     base=st.sampled_from(BASES),
     changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), min_size=1),

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from moderation.adapters.policy_state import MAX_ACTIVATIONS, MAX_SETS, PolicyState, state_of
+from moderation.adapters.policy_state import (
+    MAX_ACTIVATIONS,
+    MAX_SETS,
+    FollowedState,
+    PolicyState,
+    state_of,
+)
 from moderation.core.calibration import (
     IsotonicCalibration,
     SolvedThreshold,
@@ -26,7 +32,7 @@ from moderation.core.policy import (
     UnsolvedThresholds,
 )
 from moderation.core.taxonomy import Category
-from moderation.service.activation import Activation, SetOrigin, activation_of
+from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.keeping import NO_KEEPER
 from tests.builders import NOON, a_calibration, a_policy, a_policy_set
 from tests.contracts import PolicyKeeperContract
@@ -195,3 +201,22 @@ def test_who_needs_no_memory_has_none() -> None:
     assert (NO_KEEPER.history(), NO_KEEPER.pin()) == ((), None)
     with pytest.raises(PolicySetRejected, match="was not kept"):
         NO_KEEPER.kept(WHOLE.version)
+
+
+def test_who_follows_reads_what_the_other_process_writes_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    written = PolicyState(tmp_path / "state")
+    followed = FollowedState(written)
+    policy_set = a_policy_set(GUNS)
+    one = activation_of(policy_set, None, origin=SetOrigin.SOURCE, now=NOON)
+
+    followed.keep(policy_set, one)
+    assert followed.history() == ()
+    written.keep(policy_set, one)
+    written.put_pin(Pin(policy_set.version, "other"))
+    followed.unpin()
+
+    assert followed.history() == (one,)
+    assert followed.kept(policy_set.version) == policy_set
+    assert followed.pin() == Pin(policy_set.version, "other")

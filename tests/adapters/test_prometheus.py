@@ -4,6 +4,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from prometheus_client import Metric
@@ -11,13 +12,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
+from moderation.adapters.prometheus.access import MAX_TENANTS, OTHERS
 from moderation.core.decision import Failure, Timings
-from moderation.core.errors import FailureCode, Problem
+from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthenticated
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
+from moderation.service.tenants import TenantUsage
 from tests.builders import (
+    NOON,
     a_decision,
     a_policy,
     a_policy_set,
@@ -27,6 +31,7 @@ from tests.builders import (
 )
 from tests.contracts import TelemetryContract
 
+LATER = NOON + timedelta(days=30)
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -259,6 +264,7 @@ def test_thresholds_for_another_encoder_show_until_they_are_mended(
     assert (before, scraped(server)[gauge]) == (1, 0)
 
 
+@pytest.mark.case(92)
 def test_nothing_that_a_caller_sends_becomes_a_label(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
@@ -304,6 +310,42 @@ def test_there_is_nothing_beside_the_metrics(server: MetricsServer) -> None:
     refused.value.close()
 
 
+def test_a_probe_is_told_whether_the_service_is_ready(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    url = f"http://127.0.0.1:{server.port}/ready"
+    with pytest.raises(urllib.error.HTTPError, match="503") as early:
+        urllib.request.urlopen(url, timeout=10)
+    early.value.close()
+
+    watch(telemetry, active=None)
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert (answer.status, answer.read()) == (200, b"ready\n")
+
+
+def test_certificates_show_when_they_expire_and_that_a_replacement_failed(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    name, failed = "moderation_tls_not_after_timestamp_seconds", "moderation_tls_reload_failed"
+    before = scraped(server)
+    telemetry.certificates.certificates_loaded(
+        serial="7f", not_after=NOON, client_ca_not_after=None, key_is_exposed=False
+    )
+    telemetry.certificates.certificates_rejected("tls.crt: expired")
+    broken = scraped(server)
+    telemetry.certificates.certificates_loaded(
+        serial="80", not_after=NOON, client_ca_not_after=LATER, key_is_exposed=False
+    )
+    mended = scraped(server)
+
+    assert series(name, certificate="server") not in before
+    assert broken[series(name, certificate="server")] == NOON.timestamp()
+    assert series(name, certificate="client_ca") not in broken
+    assert mended[series(name, certificate="client_ca")] == LATER.timestamp()
+    assert [seen[series(failed)] for seen in (before, broken, mended)] == [0, 1, 0]
+    assert mended[series("moderation_tls_reload_failures_total")] == 1
+
+
 def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:
     with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as first:
         port = first.port
@@ -319,3 +361,55 @@ def test_a_server_that_never_started_closes_quietly(telemetry: PrometheusTelemet
     server.__exit__(None, None, None)
 
     assert server.port == 9464
+
+
+def test_refused_callers_are_counted_by_reason(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.access.access_refused(Unauthenticated(AccessReason.EXPIRED, "shop-1"), "/a/method")
+
+    found = scraped(server)
+    assert found[series("moderation_auth_refusals_total", reason="expired")] == 1
+    assert all(
+        series("moderation_auth_refusals_total", reason=reason.value) in found
+        for reason in AccessReason
+    )
+
+
+def test_keys_that_cannot_be_used_are_shown_until_they_can(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_keys_reload_failed")
+
+    telemetry.access.keys_rejected([Problem("keys.yaml", 1, 1, "is wrong")])
+    broken = scraped(server)[failed]
+    telemetry.access.keys_loaded(tenants=1, keys=1, is_exposed=False)
+
+    assert (broken, scraped(server)[failed]) == (1, 0)
+
+
+def test_tenants_have_series_up_to_a_bound_and_the_rest_one_together(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    usage = [TenantUsage(f"tenant-{n}", 1, 10, 2) for n in range(MAX_TENANTS + 3)]
+
+    telemetry.tenants.usage = lambda: usage
+
+    found = scraped(server)
+    assert found[series("moderation_tenant_admitted_total", tenant="tenant-0")] == 10
+    assert found[series("moderation_tenant_in_flight", tenant=OTHERS)] == 3
+    assert found[series("moderation_tenant_shed_total", tenant=OTHERS)] == 6
+    names = [name for name, _ in found]
+    assert names.count("moderation_tenant_admitted_total") == MAX_TENANTS + 1
+
+
+def test_an_issuer_that_cannot_be_asked_is_shown_until_it_can(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_jwks_reload_failed")
+
+    telemetry.access.signers_rejected([Problem("https://us/jwks", 0, 0, "is away")])
+    away = scraped(server)[failed]
+    telemetry.access.signers_loaded(2)
+
+    assert (away, scraped(server)[failed]) == (1, 0)

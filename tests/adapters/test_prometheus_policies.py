@@ -41,6 +41,7 @@ def scores(active: CompiledPolicies, *judged: str, **score: float) -> PolicyScor
     return PolicyScores(
         active.policies,
         np.array([score.get(policy_id, 0.99) for policy_id in ids]),
+        np.zeros(len(ids)),
         np.array([policy_id in (judged or score) for policy_id in ids]),
     )
 

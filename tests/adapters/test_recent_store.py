@@ -36,7 +36,12 @@ def clock() -> Clock:
 
 
 def a_store(
-    directory: Path, clock: Clock, *, max_frames: int = 8, encoder: str = "e"
+    directory: Path,
+    clock: Clock,
+    *,
+    max_frames: int = 8,
+    encoder: str = "e",
+    part: tuple[int, int] = (0, 1),
 ) -> RecentStore:
     return RecentStore(
         directory,
@@ -45,6 +50,7 @@ def a_store(
         max_frames=max_frames,
         max_age_s=DAY_S,
         clock=clock,
+        part=part,
     )
 
 
@@ -157,6 +163,7 @@ def test_a_record_that_a_crash_tore_is_skipped(tmp_path: Path, clock: Clock, cut
         assert ids(tmp_path) == ["a", "c"]
 
 
+@pytest.mark.case(99)
 def test_one_flipped_bit_costs_that_record_only(tmp_path: Path, clock: Clock) -> None:
     with a_store(tmp_path, clock) as store:
         store.append([("a", frames("a gun")), ("b", frames("a cat"))])
@@ -168,6 +175,7 @@ def test_one_flipped_bit_costs_that_record_only(tmp_path: Path, clock: Clock) ->
     assert ids(tmp_path) == ["b"]
 
 
+@pytest.mark.case(104)
 def test_erasing_leaves_no_byte_of_the_content(tmp_path: Path, clock: Clock) -> None:
     with a_store(tmp_path, clock) as store:
         store.append([("them", frames("a gun", "a cat")), ("b", frames("a dog"))])
@@ -254,3 +262,30 @@ def test_a_directory_that_cannot_be_is_told(tmp_path: Path, clock: Clock) -> Non
 
     with pytest.raises(RecentUnavailable, match="cannot hold"), a_store(tmp_path / "file", clock):
         pass
+
+
+def test_parts_of_several_processes_are_read_and_erased_as_one(
+    tmp_path: Path, clock: Clock
+) -> None:
+    with (
+        a_store(tmp_path, clock, part=(0, 2)) as first,
+        a_store(tmp_path, clock, part=(1, 2)) as second,
+    ):
+        for store, content_id in ((second, "a"), (first, "b"), (second, "c")):
+            clock.now += 1
+            store.append([(content_id, frames("a cat"))])
+        read = ids(tmp_path)
+        erased = erase_recent(tmp_path, "c")
+
+    assert read == ["a", "b", "c"]
+    assert erased == 1
+    assert ids(tmp_path) == ["a", "b"]
+
+
+def test_a_part_that_no_process_has_any_more_is_removed(tmp_path: Path, clock: Clock) -> None:
+    for number in range(3):
+        with a_store(tmp_path, clock, part=(number, 3)) as store:
+            store.append([(f"of {number}", frames("a cat"))])
+
+    with a_store(tmp_path, clock, part=(0, 2)):
+        assert ids(tmp_path) == ["of 0", "of 1"]

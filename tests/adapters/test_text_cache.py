@@ -1,8 +1,10 @@
 """Embeddings of texts are computed once, whatever becomes of the file."""
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ def cached(
     *,
     max_bytes: int = 2**20,
     warn: Callable[[str], None] = ignored,
+    wait_s: float = 0.0,
 ) -> CachedTexts:
     return CachedTexts(
         directory,
@@ -31,6 +34,7 @@ def cached(
         encoder=lambda: encoder,
         max_bytes=max_bytes,
         warn=warn,
+        wait_s=wait_s,
     )
 
 
@@ -215,6 +219,37 @@ def _write_one_by_one(directory: Path, texts: list[str]) -> None:
         own.encode_texts([text])
 
 
+def test_of_several_processes_that_want_the_same_texts_one_computes(tmp_path: Path) -> None:
+    started, may_end = Event(), Event()
+
+    class Slow(FakeEncoder):
+        def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+            started.set()
+            may_end.wait(30)
+            return super().encode_texts(texts)
+
+    first, second = Slow(), FakeEncoder()
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(cached(tmp_path, first, wait_s=30).encode_texts, ["a gun"])
+        started.wait(30)
+        other = pool.submit(cached(tmp_path, second, wait_s=30).encode_texts, ["a gun"])
+        may_end.set()
+        rows = [one.result(), other.result()]
+
+    assert all(np.array_equal(row, expected("a gun")) for row in rows)
+    assert second.texts == []
+
+
+def test_who_waits_in_vain_computes_for_itself(tmp_path: Path) -> None:
+    encoder = FakeEncoder()
+    with (tmp_path / "e.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = cached(tmp_path, encoder, wait_s=0.05).encode_texts(["a gun"])
+
+    assert np.array_equal(rows, expected("a gun"))
+    assert encoder.texts == ["a gun"]
+
+
 def test_what_is_on_disk_is_recalled_and_nothing_is_computed(tmp_path: Path) -> None:
     texts = [f"thing {number}" for number in range(9)]
     cached(tmp_path, FakeEncoder()).encode_texts(texts)
@@ -230,7 +265,7 @@ def test_what_is_on_disk_is_recalled_and_nothing_is_computed(tmp_path: Path) -> 
 
 def test_a_record_that_does_not_prove_itself_is_not_recalled(tmp_path: Path) -> None:
     cached(tmp_path, FakeEncoder()).encode_texts(["a gun", "a cat", "a dog"])
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.texts")
     content = bytearray(path.read_bytes())
     content[RECORD + KEY_BYTES] ^= 1  # in the second one's vector
     path.write_bytes(content)

@@ -81,6 +81,35 @@ async def test_plain_text_for_everybody_needs_a_word() -> None:
 
     assert ended.exit_code == 78
     assert "--insecure" in ended.err
+    assert "--tls-certificate" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--tls-certificate", "a.pem"], "tls.certificate_file and tls.key_file belong together"),
+        (["--client-ca", "ca.pem"], "tls.client_certificates needs TLS"),
+    ],
+)
+async def test_settings_of_tls_that_do_not_fit_together_are_told(
+    flags: list[str], told: str
+) -> None:
+    ended = await moderation("serve", *flags)
+
+    assert ended.exit_code == 78
+    assert told in ended.err
+
+
+async def test_certificates_that_cannot_be_used_are_told_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    gone = tmp_path / "tls.crt"
+    files = ("--tls-certificate", gone, "--tls-key", tmp_path / "tls.key")
+
+    ended = await moderation("serve", "--host", "0.0.0.0", *files)
+
+    assert ended.exit_code == 69
+    assert f"cannot start: tls.certificate_file: {gone}: there is no such file" in ended.err
 
 
 async def test_one_port_for_requests_and_metrics_is_refused() -> None:

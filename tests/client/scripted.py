@@ -89,11 +89,12 @@ class ScriptedService(ModerationServiceServicer):
         self.requests: list[pb.ModerateRequest] = []
         self.batch_results: list[pb.ItemResult] | None = None
         self.metadata: dict[str, str] = {}
+        self.request_ids: list[str] = []
         self.time_remaining_s: float | None = None
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         self.requests.append(request)
-        self.metadata = dict(context.invocation_metadata() or ())
+        self._note(context)
         self.time_remaining_s = context.time_remaining()
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         return pb.ModerateResponse(decision=await step(request.content, context))
@@ -101,9 +102,14 @@ class ScriptedService(ModerationServiceServicer):
     async def ModerateBatch(
         self, request: pb.ModerateBatchRequest, context: Context
     ) -> pb.ModerateBatchResponse:
+        self._note(context)
         if self.batch_results is None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "scripted")
         return pb.ModerateBatchResponse(results=self.batch_results)
+
+    def _note(self, context: Context) -> None:
+        self.metadata = dict(context.invocation_metadata() or ())
+        self.request_ids = [*self.request_ids, self.metadata["x-request-id"]]
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context

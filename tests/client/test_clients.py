@@ -148,6 +148,7 @@ async def test_a_service_that_is_away_for_a_while_is_waited_for(
     assert len(service.requests) == failures + 1
 
 
+@pytest.mark.case(53)
 async def test_an_overloaded_service_is_asked_again_when_it_said(connect: Connect) -> None:
     service = ScriptedService(overloaded(retry_after_s=0.3), allow)
     loop = asyncio.get_running_loop()
@@ -162,6 +163,7 @@ async def test_an_overloaded_service_is_asked_again_when_it_said(connect: Connec
     assert took_s >= 0.3
 
 
+@pytest.mark.case(53)
 async def test_pushback_counts_like_retry_info(connect: Connect) -> None:
     pushed_back = failing(EXHAUSTED, trailers=(("grpc-retry-pushback-ms", "20"),))
 
@@ -193,6 +195,7 @@ async def test_an_overloaded_service_is_left_alone_otherwise(
     assert len(service.requests) == 1
 
 
+@pytest.mark.case(53)
 async def test_a_service_that_stays_overloaded_is_not_asked_for_ever(connect: Connect) -> None:
     service = ScriptedService(overloaded(retry_after_s=0.001))
 
@@ -399,3 +402,37 @@ async def test_a_stream_to_nobody_gets_the_posture_for_each(connect: Connect) ->
 
     assert {result.content_id for result in results} == {str(number) for number in range(40)}
     assert {Action(result.decision.action) for result in results} == {Action.BLOCK}
+
+
+async def test_every_request_has_an_id_of_its_own_that_its_retries_keep(connect: Connect) -> None:
+    service = ScriptedService(overloaded(0.01), failing(grpc.StatusCode.INTERNAL, "bug"))
+    async with serving(service) as address, connect(address) as client:
+        decision = await client.moderate(b"image")
+        first = service.request_ids
+        await client.moderate(b"image")
+
+    assert len(first) == 2
+    assert len(set(first)) == 1
+    assert service.request_ids[-1] != first[0]
+    assert decision.request_id == first[0]
+    assert f"(request {first[0]})" in decision.failure.message
+
+
+async def test_a_caller_may_name_a_request(connect: Connect) -> None:
+    service = ScriptedService(wrong("options.profile"))
+    async with serving(service) as address, connect(address) as client:
+        with pytest.raises(InvalidRequest, match=r"\(request upload/7\)$") as raised:
+            await client.moderate(b"image", request_id="upload/7")
+
+    assert service.request_ids == ["upload/7"]
+    assert raised.value.request_id == "upload/7"
+
+
+async def test_an_item_that_is_refused_names_the_request_it_was_in(connect: Connect) -> None:
+    service = ScriptedService()
+    service.batch_results = [pb.ItemResult(error=pb.ItemError(code=3, message="is empty"))]
+    async with serving(service) as address, connect(address) as client:
+        (result,) = await client.moderate_batch([Item(b"image")])
+
+    assert result.error is not None
+    assert [result.error.request_id] == service.request_ids

@@ -35,6 +35,7 @@ def test_a_verdict_is_kept_with_its_score_its_thresholds_and_its_phrases() -> No
         action=Action.BLOCK,
         deciding_policy_id="weapons",
         tenant="shop",
+        request_id="request-7",
         options=Options(policy_ids=frozenset({"weapons", "knives"})),
     )
 
@@ -42,6 +43,7 @@ def test_a_verdict_is_kept_with_its_score_its_thresholds_and_its_phrases() -> No
 
     assert record.action == "BLOCK"
     assert (record.deciding_policy_id, record.tenant) == ("weapons", "shop")
+    assert record.request_id == "request-7"
     assert (record.content_id, record.content_digest) == (
         "them/1.jpg",
         content_digest(b"a kitten").hex(),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from moderation.adapters.grpc.server import LIVENESS_NAME
 from moderation.settings import setting_names, variable_of
 from tests.deploy.monitoring import ROOT
 
@@ -31,6 +32,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
         "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
+        "workers": 4,
         "settings": {"MODERATION_LOG__LEVEL": "debug"},
         "policies": {"weapons.yaml": "id: weapons\n"},
         "bundle": {"claim": "clip", "path": "/bundle"},
@@ -42,6 +44,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
     },
+    "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -52,6 +55,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "LOG_LEVEL": {"settings": {"LOG_LEVEL": "debug"}},
     "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
     "/replicas": {"replicas": 0},
+    "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
@@ -175,7 +180,35 @@ def test_traffic_is_asked_for_readiness_and_only_a_dead_process_is_restarted() -
     container = pod(rendered({}))["containers"][0]
 
     assert container["readinessProbe"]["grpc"] == {"port": 50051}
-    assert "tcpSocket" in container["livenessProbe"]
+    assert container["livenessProbe"]["grpc"] == {"port": 50051, "service": LIVENESS_NAME}
+    assert container["startupProbe"]["grpc"] == container["livenessProbe"]["grpc"]
+
+
+def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
+    objects = rendered(VALUES["mutual tls"])
+    container = pod(objects)["containers"][0]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "tls")
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "tls")
+    sources = [one["secret"] for one in volume["projected"]["sources"]]
+    held = {f"{mount['mountPath']}/{one['path']}" for source in sources for one in source["items"]}
+
+    settings = environment(objects)
+    assert held == {value for name, value in settings.items() if name.endswith("_FILE")}
+    assert settings["MODERATION_TLS__CLIENT_CERTIFICATES"] == "require"
+    assert [one["name"] for one in sources] == ["uploads-tls", "uploads-ca"]
+    assert "subPath" not in mount
+    assert volume["projected"]["defaultMode"] == 0o440
+    assert container["args"] == ["serve"]
+
+
+def test_with_tls_nothing_is_probed_over_grpc() -> None:
+    objects = rendered(VALUES["mutual tls"])
+    container = pod(objects)["containers"][0]
+    probes = [container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+
+    assert not any("grpc" in probe for probe in probes)
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "metrics"}
+    assert "appProtocol" not in objects["Service"]["spec"]["ports"][0]
 
 
 def test_a_gpu_is_asked_for_and_demanded() -> None:
@@ -183,3 +216,8 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
+    assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
+    assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"

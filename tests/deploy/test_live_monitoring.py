@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.deploy.dashboards import BOARDS, queries_of
-from tests.deploy.load import WINE, Load, running_load
+from tests.deploy.load import CAT, WINE, Load, running_load
 from tests.deploy.monitoring import (
     ALERTS,
     ROOT,
@@ -40,6 +40,7 @@ pytestmark = [
 ]
 
 TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
+DRIFT = {"MODERATION_DRIFT__MIN_SCORES": "2", "MODERATION_DRIFT__WINDOW_S": "24"}
 VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
 NO_CATS = """\
 id: no-cats
@@ -64,12 +65,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("site")
     policies = Path(shutil.copytree(ROOT / "policies", directory / "policies"))
     (policies / "no-cats.yaml").write_text(NO_CATS)
+    remember_how_they_score(policies, directory)
     with (
-        running_server(policies, env=TIGHT) as server,
+        running_server(policies, env={**TIGHT, **DRIFT}) as server,
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
     ):
         yield Site(server, policies, prometheus, load)
+
+
+def remember_how_they_score(policies: Path, directory: Path) -> None:
+    """Make references of the load's own pictures."""
+    pictures = [directory / "cat.jpg", directory / "wine.jpg"]
+    for path, picture in zip(pictures, (CAT, WINE), strict=True):
+        path.write_bytes(picture)
+    command = [sys.executable, "-m", "moderation", "drift", "reference", "--policies", policies]
+    command += [argument for path in pictures for argument in ("--on", path)]
+    environment = {**os.environ, **DRIFT, "MODERATION_POLICIES__CACHE_MAX_BYTES": "0"}
+    subprocess.run([*map(str, command)], check=True, timeout=100, env=environment)
 
 
 def test_every_recording_rule_has_data(site: Site) -> None:
@@ -194,7 +207,10 @@ FAULTS: dict[Fault, set[str]] = {
     a_mistake_in_a_policy: {"ModerationPolicyReloadFails"},
     more_than_there_is_room_for: {"ModerationOverloaded", "ModerationErrorBudgetBurnFast"},
     uploads_of_garbage: {"ModerationUnjudgeableRises"},
-    wine_only: {"ModerationPolicyFlagsMore", "ModerationPolicyFlagsLess"},
+    wine_only: {
+        *("ModerationPolicyFlagsMore", "ModerationPolicyFlagsLess"),
+        "ModerationScoresDrift",
+    },
     a_second_server_with_a_policy_less: {"ModerationPolicySetsDiffer"},
     a_second_server_without_policies: {"ModerationNotReady"},
     a_server_that_hangs: {"ModerationDown"},

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moderation.adapters.prometheus import PrometheusTelemetry
+from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from tests.deploy.monitoring import ALERTS, ROOT, RULES, missing_tools, rules_of
 
 MISSING = missing_tools("promtool")
@@ -58,7 +59,8 @@ def test_the_runbook_names_no_alert_that_is_gone() -> None:
 
 
 def test_rules_use_only_metrics_that_the_service_exposes() -> None:
-    exposed = {family.name for family in PrometheusTelemetry().registry.collect()}
+    registries = (PrometheusTelemetry().registry, SupervisorMetrics(2, lambda: 2).registry)
+    exposed = {family.name for registry in registries for family in registry.collect()}
     expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
     used = set(re.findall(r"(?<![:\w])moderation_\w+", expressions))
 

@@ -62,6 +62,12 @@ class Server:
         seen = (one for one in self.events if one["event"] == event)
         return next(seen, None) or self.wait_for(event)
 
+    def whole_log(self) -> list[dict[str, Any]]:
+        """Every event, those that nobody waited for included; for a server that has ended."""
+        while (arrived := self._arriving.get(timeout=STOP_S)) is not None:
+            self.events.append(arrived)
+        return self.events
+
     def terminate(self) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)

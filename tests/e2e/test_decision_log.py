@@ -86,6 +86,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.case(95)
 def test_a_full_disk_costs_no_answer_and_raises_an_alarm(small_disk: Path) -> None:
     log = small_disk / "log"
     with (
@@ -117,6 +118,7 @@ def test_a_full_disk_costs_no_answer_and_raises_an_alarm(small_disk: Path) -> No
     assert contents_in(log) == [*(f"upload/{n}" for n in range(answers - 1)), "with room"]
 
 
+@pytest.mark.case(95)
 def test_where_the_log_is_mandatory_a_full_disk_means_no_answer(small_disk: Path) -> None:
     log, env = small_disk / "log", {MANDATORY: "true"}
     with (
@@ -135,6 +137,7 @@ def test_where_the_log_is_mandatory_a_full_disk_means_no_answer(small_disk: Path
     assert verify(log).problems == []
 
 
+@pytest.mark.case(98)
 def test_two_servers_on_one_directory_both_keep_their_records(tmp_path: Path) -> None:
     flags = ("--device", "cpu", "--decision-log", str(tmp_path))
     with running_server(POLICIES, *flags) as first, running_server(POLICIES, *flags) as second:
@@ -148,6 +151,7 @@ def test_two_servers_on_one_directory_both_keep_their_records(tmp_path: Path) ->
     assert verify(tmp_path).problems == []
 
 
+@pytest.mark.case(104)
 async def test_a_content_is_erased_from_everything_while_the_server_runs(tmp_path: Path) -> None:
     env = {
         "MODERATION_RECENT__ENABLED": "true",

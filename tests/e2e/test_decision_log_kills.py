@@ -80,6 +80,7 @@ def wait_for(load: Load, answers: int) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.case(97, 101)
 def test_kills_at_random_points_lose_no_answer_and_no_record(tmp_path: Path) -> None:
     port, chance, log = a_free_port(), random.Random(7), tmp_path / "log"
     env = {CACHE: str(tmp_path / "cache"), STATE: str(tmp_path / "state")}

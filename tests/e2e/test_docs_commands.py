@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -90,6 +91,7 @@ class Reader:
         text = block.command
         if self._server:
             text = text.replace(USUAL_ADDRESS, self._server.address)
+            text = text.replace(USUAL_METRICS, urlsplit(self._server.metrics_url).netloc)
         shell = ["bash", "-e", "-c", text]
         return subprocess.run(
             [sys.executable, "-c", text] if block.language == "python" else shell,

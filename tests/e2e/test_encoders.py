@@ -96,6 +96,7 @@ def test_a_stored_bundle_is_served_by_its_name(policies: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt:0", "cuda:0,cuda:1"])
+@pytest.mark.case(63)
 async def test_a_demanded_card_that_is_not_there_ends_the_start(
     device: str, policies: Path, tmp_path: Path
 ) -> None:

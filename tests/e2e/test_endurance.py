@@ -66,6 +66,7 @@ def swapped(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.case(66, 81, 103)
 def test_1000_reloads_during_2000_requests_never_mix_two_versions(swapped: Path) -> None:
     cat = (SAMPLES / "cat-portrait.jpg").read_bytes()
     done = threading.Event()

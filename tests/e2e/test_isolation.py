@@ -72,6 +72,7 @@ def restarts(server: Server, reason: str) -> float:
     return float(value)
 
 
+@pytest.mark.case(58)
 def test_a_killed_decoder_costs_the_picture_that_it_had_and_nobody_else() -> None:
     picture = fresh(slow_jpeg())
     with serving() as (server, client), ThreadPoolExecutor(2) as threads:
@@ -150,6 +151,7 @@ def test_many_kills_leave_neither_descriptors_nor_memory_nor_zombies() -> None:
         assert len(service.children()) == DECODERS
 
 
+@pytest.mark.case(45)
 def test_a_caller_that_leaves_frees_its_decoder_within_the_time_for_one_picture() -> None:
     env = {**ONE_DECODER, "MODERATION_DECODE__TIMEOUT_S": "0.5"}
     with serving(env) as (server, client):

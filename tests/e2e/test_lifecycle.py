@@ -65,6 +65,7 @@ def test_a_stop_says_so_at_once_and_answers_on_until_clients_have_left() -> None
     assert 3 <= took_s < 6
 
 
+@pytest.mark.case(57)
 def test_a_second_signal_is_in_a_hurry() -> None:
     with running_server(POLICIES, env={DRAIN: "60"}) as server:
         stop(server)
@@ -77,6 +78,7 @@ def test_a_second_signal_is_in_a_hurry() -> None:
     assert took_s < 5
 
 
+@pytest.mark.case(54)
 def test_nothing_is_let_in_while_memory_is_nearly_full() -> None:
     full = {"MODERATION_LIMITS__MAX_MEMORY_BYTES": "1"}
     with running_server(POLICIES, env=full) as server:
@@ -115,6 +117,7 @@ def colours(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.case(65)
 def test_a_picture_on_which_the_encoder_hangs_costs_nobody_else_an_answer(
     endless: Path, colours: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_picture_on_which_the_encoder_hangs_costs_nobody_else_an_answer(
     assert not after.HasField("failure")
 
 
+@pytest.mark.case(65)
 def test_an_encoder_that_never_comes_back_ends_the_process_for_its_supervisor() -> None:
     env = {"MODERATION_ENCODER__MAX_RUN_S": "1"}
     white = of_one_colour("white")

@@ -52,6 +52,7 @@ def activations(address: str) -> list[pb.PolicySetActivation]:
         return list(answer.activations)
 
 
+@pytest.mark.case(83)
 def test_a_restart_without_policy_files_serves_the_last_set_and_says_so(
     policies: Path, state: Path
 ) -> None:

@@ -85,6 +85,7 @@ def requests(target: str, outcomes: Counter[str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+@pytest.mark.case(56, 66)
 def test_no_request_is_lost_while_servers_are_replaced(
     rollout: Rollout, ending: signal.Signals
 ) -> None:

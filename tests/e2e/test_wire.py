@@ -105,6 +105,7 @@ def code_of(
     return call.code(), call.details()
 
 
+@pytest.mark.case(29)
 def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.Channel) -> None:
     code, details = code_of(channel, b"\xff\xff\xff\xff")
 
@@ -112,12 +113,14 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.Channel
     assert details == "message: is not valid protobuf of the expected type"
 
 
+@pytest.mark.case(30)
 def test_a_message_over_the_limit_is_refused(channel: grpc.Channel) -> None:
     code, _ = code_of(channel, bytes(MAX_MESSAGE + 1))
 
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.case(31)
 def test_a_bomb_of_gzip_is_refused_by_its_unpacked_size(server: Server) -> None:
     bomb = gzip.compress(bytes(512 * MB), compresslevel=9)
     assert len(bomb) < MAX_MESSAGE
@@ -134,6 +137,7 @@ def test_a_bomb_of_gzip_is_refused_by_its_unpacked_size(server: Server) -> None:
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.case(32)
 def test_a_length_of_4_gib_is_refused_before_anything_is_set_aside(server: Server) -> None:
     with RawConnection(server.address) as connection:
         connection.send(connection.request(1))
@@ -141,18 +145,21 @@ def test_a_length_of_4_gib_is_refused_before_anything_is_set_aside(server: Serve
         assert connection.status() == RESOURCE_EXHAUSTED
 
 
+@pytest.mark.case(33)
 def test_an_unknown_method_is_unimplemented(channel: grpc.Channel) -> None:
     code, _ = code_of(channel, b"", method="Nonsense")
 
     assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.case(34)
 def test_metadata_of_20_kb_is_refused(channel: grpc.Channel) -> None:
     code, _ = code_of(channel, b"", metadata=(("x-padding", "x" * 20_000),))
 
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.case(35)
 def test_a_compression_that_nobody_knows_is_refused(server: Server) -> None:
     with RawConnection(server.address) as connection:
         connection.send(connection.request(1, extra=[("grpc-encoding", "snappy-9")]))
@@ -160,6 +167,7 @@ def test_a_compression_that_nobody_knows_is_refused(server: Server) -> None:
         assert connection.status() == INTERNAL
 
 
+@pytest.mark.case(36)
 def test_a_flood_of_pings_ends_its_connection(server: Server) -> None:
     with RawConnection(server.address) as connection:
         try:
@@ -170,6 +178,7 @@ def test_a_flood_of_pings_ends_its_connection(server: Server) -> None:
         assert b"too_many_pings" in connection.until_closed(within_s=10)
 
 
+@pytest.mark.case(37)
 def test_rapid_resets_harm_nobody_else(server: Server) -> None:
     with RawConnection(server.address) as connection:
         try:
@@ -179,6 +188,7 @@ def test_rapid_resets_harm_nobody_else(server: Server) -> None:
             pass  # the server had enough
 
 
+@pytest.mark.case(38)
 def test_more_streams_than_allowed_are_not_opened(server: Server) -> None:
     with RawConnection(server.address) as connection:
         opened = [connection.request(stream) for stream in range(1, 1001, 2)]
@@ -191,6 +201,7 @@ def threads_of(server: Server) -> int:
     return psutil.Process(server.process.pid).num_threads()
 
 
+@pytest.mark.case(41)
 def test_a_flood_of_settings_harms_nobody_else(server: Server) -> None:
     flooded(server, lambda _: SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: 65_535}))
 
@@ -204,6 +215,7 @@ def flooded(server: Server, frame: Callable[[int], SettingsFrame]) -> None:
             pass  # the server had enough
 
 
+@pytest.mark.case(41)
 def test_headers_that_never_end_harm_nobody_else(server: Server) -> None:
     with RawConnection(server.address) as connection:
         try:
@@ -213,6 +225,7 @@ def test_headers_that_never_end_harm_nobody_else(server: Server) -> None:
             pass  # the server had enough
 
 
+@pytest.mark.case(39)
 def test_connections_that_say_nothing_are_closed_and_bounded(server: Server) -> None:
     host, port = server.address.rsplit(":", 1)
     silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
@@ -238,6 +251,7 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
+@pytest.mark.case(40)
 def test_half_a_message_keeps_nobody_waiting(server: Server) -> None:
     connections = [RawConnection(server.address) for _ in range(20)]
     for connection in connections:
@@ -248,6 +262,7 @@ def test_half_a_message_keeps_nobody_waiting(server: Server) -> None:
         connection.__exit__(None, None, None)
 
 
+@pytest.mark.case(43)
 def test_a_stream_that_sends_nothing_is_ended(server: Server) -> None:
     never = threading.Event()
 
@@ -267,6 +282,7 @@ def test_a_stream_that_sends_nothing_is_ended(server: Server) -> None:
     assert took_s < 10
 
 
+@pytest.mark.case(44)
 def test_a_reader_that_never_reads_gets_no_more_than_is_under_way(server: Server) -> None:
     small, everything = a_png(), pb.ModerateOptions(include_all_verdicts=True)
     sent = 0
@@ -291,6 +307,7 @@ def test_a_reader_that_never_reads_gets_no_more_than_is_under_way(server: Server
     assert 0 < sent < MANY
 
 
+@pytest.mark.case(45)
 def test_callers_who_leave_free_their_places(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = moderation_pb2_grpc.ModerationServiceStub(channel)

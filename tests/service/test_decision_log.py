@@ -11,6 +11,7 @@ from moderation.core.content import content_digest
 from moderation.core.decision import Options
 from moderation.core.errors import DeadlineExceeded, FailureCode, NotReady
 from moderation.service.decision_log import DecisionRecorder
+from moderation.service.request_context import RequestContext, work_for
 from tests.builders import NOON, a_content, a_judgement
 from tests.fakes import FakeRecordStore, RecordingTelemetry, embedding_of
 from tests.service.engine import running_engine
@@ -113,6 +114,7 @@ async def test_without_a_record_there_is_no_answer_where_records_are_mandatory()
     assert (recorder.status.lost, store.lost, telemetry.unrecorded) == (0, [0], [])
 
 
+@pytest.mark.case(96)
 async def test_no_more_wait_than_there_is_room_for() -> None:
     store, telemetry = FakeRecordStore(), RecordingTelemetry()
 
@@ -161,12 +163,15 @@ async def test_a_recorder_that_never_started_ends() -> None:
 async def test_the_moderator_records_decisions_of_every_kind_before_it_answers() -> None:
     store = FakeRecordStore()
 
+    work_for(RequestContext("request-7", "0af7651916cd43dd8448eb211c80319c"))
     async with recording(store) as recorder, running_engine(decision_log=recorder) as engine:
         judged = await engine.moderator.moderate(a_content(b"a gun"), Options(), tenant="shop")
         refused = await engine.moderator.moderate(a_content(b"broken"), Options())
 
     first, second = (one for batch in store.batches for one in batch)
     assert (first.decision, first.tenant) == (judged, "shop")
+    assert (first.request_id, second.request_id) == ("request-7", "request-7")
+    assert first.trace_id == "0af7651916cd43dd8448eb211c80319c"
     assert first.content_digest == content_digest(b"a gun")
     assert first.embeddings is not None
     assert first.embeddings[0] == pytest.approx(embedding_of("a gun"))
@@ -176,6 +181,7 @@ async def test_the_moderator_records_decisions_of_every_kind_before_it_answers()
     assert second.embeddings is None
 
 
+@pytest.mark.case(96)
 async def test_a_disk_that_hangs_ends_in_the_deadline() -> None:
     store = FakeRecordStore()
 

@@ -30,6 +30,7 @@ def test_every_audience_hears_every_event() -> None:
     decision, problems = a_decision(), (Problem("a.yaml", 1, 1, "empty"),)
 
     fan_out.decided(decision)
+    fan_out.rpc_finished("/Service/Call", "OK", 0.1)
     fan_out.shed(ShedReason.IN_FLIGHT)
     fan_out.queue_changed(3)
     fan_out.batch_encoded(8, 0.1)
@@ -47,6 +48,7 @@ def test_every_audience_hears_every_event() -> None:
 
     for heard in audiences:
         assert heard.decisions == [decision]
+        assert heard.rpcs == [("/Service/Call", "OK")]
         assert heard.sheds == [ShedReason.IN_FLIGHT]
         assert heard.depths == [3]
         assert heard.batch_sizes == [8]

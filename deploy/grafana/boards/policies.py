@@ -21,6 +21,23 @@ POLICIES = Board(
                 span=12,
             ),
             Panel(
+                "Drift of scores",
+                "Population stability index against the references; above 0.25 an alert fires.",
+                [(f"policy:moderation_policy_score_psi:mean{{{JOB}}}", "{{policy}}")],
+                span=12,
+            ),
+            Panel(
+                "Outdated references",
+                "1 while a policy is worded otherwise than when its reference was made.",
+                [
+                    (
+                        f"max by (policy) (moderation_policy_reference_outdated{{{JOB}}})",
+                        "{{policy}}",
+                    )
+                ],
+                span=12,
+            ),
+            Panel(
                 "Most verdicts",
                 "The ten policies that flagged most in the time shown.",
                 [

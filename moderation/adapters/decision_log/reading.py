@@ -35,6 +35,7 @@ class Query:
     action: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    request_id: str = ""
 
     def takes(self, record: DecisionRecord) -> bool:
         """Whether the decision is wanted."""
@@ -43,6 +44,7 @@ class Query:
             self.decision_id in {"", record.decision_id}
             and self.content_id in {"", record.content_id}
             and self.action in {"", record.action}
+            and self.request_id in {"", record.request_id}
             and (not self.policy_id or self.policy_id in {v.policy_id for v in record.verdicts})
             and (self.since is None or self.since <= moment)
             and (self.until is None or moment <= self.until)
@@ -50,7 +52,13 @@ class Query:
 
     def needles(self) -> tuple[bytes, ...]:
         """What the bytes of a line must hold for it to be worth reading."""
-        wanted = (self.decision_id, self.content_id, self.policy_id, self.action)
+        wanted = (
+            self.decision_id,
+            self.content_id,
+            self.policy_id,
+            self.action,
+            self.request_id,
+        )
         return tuple(json.dumps(one).encode("ascii") for one in wanted if one)
 
 

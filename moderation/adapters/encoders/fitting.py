@@ -49,7 +49,12 @@ class FittingBatches:
             ) from error
         self._limit = size // 2
         self._runs_at_limit = 0
-        log.warning("a batch of %d did not fit into memory; from now on %d", size, self._limit)
+        log.warning(
+            "a batch of %d did not fit into memory; from now on %d",
+            size,
+            self._limit,
+            extra={"event": "batch_did_not_fit"},
+        )
 
     def _grow_in_time(self, size: int) -> None:
         if self._limit is None or size < self._limit:

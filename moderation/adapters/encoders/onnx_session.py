@@ -150,14 +150,23 @@ def onnxruntime_version() -> str:
     return str(onnxruntime.__version__)
 
 
+def onnxruntime_packages() -> list[str]:
+    """Which of onnxruntime's packages are installed, with their versions; two are one too many."""
+    installed = []
+    for package in ("onnxruntime-gpu", "onnxruntime"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed.append(f"{package} {importlib.metadata.version(package)}")
+    return installed
+
+
 def onnxruntime_name() -> str:
     """The package that is installed and its version, for people."""
-    for package in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return f"{package} {importlib.metadata.version(package)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return f"onnxruntime {onnxruntime_version()}"
+    return next(iter(onnxruntime_packages()), f"onnxruntime {onnxruntime_version()}")
+
+
+def available_providers() -> list[str]:
+    """The execution providers that onnxruntime was built with; a library may be missing still."""
+    return list(onnxruntime.get_available_providers())
 
 
 def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, which has none

@@ -1,4 +1,4 @@
-"""What surrounds every RPC: the error table, the bug report, the count and the time.
+"""What surrounds every RPC: its id, the error table, the bug report, the count and the time.
 
 Left to itself, grpcio answers UNKNOWN with the text of a Python exception, both
 for a handler that raises and for bytes that are no protobuf.
@@ -16,8 +16,10 @@ from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 from grpc_status.rpc_status import to_status
 
+from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for
 from moderation.core.errors import InvalidRequest
+from moderation.service.request_context import RequestContext, current_request, work_for
 
 # Generic in the stubs only, hence the quotes.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -41,7 +43,7 @@ class RpcTelemetry(Protocol):
 
 
 class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
-    """Translates errors, and counts and times RPCs, for every service on the server."""
+    """Names, counts and times RPCs, and translates errors, for every service on the server."""
 
     def __init__(self, telemetry: RpcTelemetry, report_bug: ReportBug) -> None:
         self._telemetry = telemetry
@@ -101,6 +103,10 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     async def _answering(self, method: str, context: Context) -> AsyncIterator[None]:
         started = time.monotonic()
         code = grpc.StatusCode.OK
+        request_id = request_id_from(context.invocation_metadata() or ())
+        work_for(RequestContext(request_id))
+        # After the answer, where it costs no message of its own. See `abort` for errors.
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -120,7 +126,12 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
 async def abort(context: Context, refusal: Refusal) -> None:
     """End the RPC with a refusal; raises AbortError."""
     status = to_status(refusal.to_status())
-    metadata = (*(status.trailing_metadata or ()), *refusal.trailing_metadata())
+    # In place of what was set before: grpcio keeps one or the other.
+    metadata = (
+        *(status.trailing_metadata or ()),
+        *refusal.trailing_metadata(),
+        (REQUEST_ID, current_request().request_id),
+    )
     await context.abort(refusal.code, refusal.message, metadata)
 
 

@@ -1,6 +1,6 @@
 """What the service tells about itself: the active policies, and what is running."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from moderation.adapters.grpc.convert_policies import (
 )
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import InvalidRequest
+from moderation.service.activation import Activation
 from moderation.service.decision_log import LogStatus
 from moderation.service.policy_store import PolicyStore
 from moderation.v1 import moderation_pb2 as pb
@@ -34,6 +35,10 @@ class Reports:
     started_at: datetime
     log_status: Callable[[], LogStatus] | None = None
     """How recording goes, where a decision log is kept."""
+    history: Callable[[], Sequence[Activation]] | None = None
+    """What was active, where several processes must say the same; else what this one knows."""
+    worker: tuple[int, int] | None = None
+    """Which process this is, counted from 0, and of how many; None if it is the only one."""
 
     def list_policies(self) -> pb.ListPoliciesResponse:
         """The active policy set; raises NotReady while there is none."""
@@ -43,7 +48,8 @@ class Reports:
         """The policy sets that were active, the newest first."""
         if request.max_results < 0:
             raise InvalidRequest("max_results", f"is {request.max_results}; use 0 for all of them")
-        return history_to_proto(self.policies.history[: request.max_results or None])
+        history = self.history() if self.history else self.policies.history
+        return history_to_proto(history[: request.max_results or None])
 
     def status(self) -> pb.GetStatusResponse:
         """What is running, and how the last reload went."""
@@ -56,4 +62,7 @@ class Reports:
             build=build_to_proto(self.build),
             started_at=timestamp(self.started_at),
             decision_log=log_status_to_proto(self.log_status()) if self.log_status else None,
+            worker=pb.WorkerPlace(index=self.worker[0], count=self.worker[1])
+            if self.worker
+            else None,
         )

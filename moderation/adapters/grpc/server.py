@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from moderation.adapters.grpc.interceptors import EdgeInterceptor
-from moderation.v1 import moderation_pb2, moderation_pb2_grpc
+from moderation.adapters.grpc.access import SERVICE
+from moderation.v1 import moderation_pb2_grpc
 
-SERVICE = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
-HEALTH_NAMES = ("", SERVICE)
-"""Under which names health is asked for: the whole server, and the one service."""
+READINESS_NAMES = ("", SERVICE)
+"""Under which it is asked whether to send requests: the whole server, and the one service."""
+LIVENESS_NAME = "liveness"
+"""Under which it is asked whether the process is alive: if it answers, it is."""
 
 LAST_S = 0.2
 """For the answers that are on their way out when the port is closed."""
@@ -45,38 +46,57 @@ class ServerLimits:
     max_streams_per_connection: int
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
+    shares_port: bool = False
+    """With other processes of this service, between which the kernel deals out connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the server listens, how connections are secured, and whether it describes itself."""
+
+    address: str
+    credentials: grpc.ServerCredentials | None = None
+    """None: plain text."""
+    with_reflection: bool = False
 
 
 class GrpcServer:
-    """Listens from the start, and says NOT_SERVING until `announce_serving`."""
+    """Listens from the start, and says NOT_SERVING until `announce_serving`.
+
+    One that `is_ready` says SERVING from its first moment.
+    """
 
     def __init__(
         self,
         servicer: moderation_pb2_grpc.ModerationServiceServicer,
         *,
-        interceptor: EdgeInterceptor,
-        address: str,
+        interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"],
+        endpoint: Endpoint,
         limits: ServerLimits,
-        with_reflection: bool,
+        is_ready: bool = False,
     ) -> None:
-        self._address = address
+        self._endpoint = endpoint
+        self._is_ready = is_ready
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
-        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(limits))
+        self._server = grpc.aio.server(interceptors=interceptors, options=_options(limits))
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if with_reflection:
+        if endpoint.with_reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
+        self._is_leaving = False
         self.port = 0
 
     async def __aenter__(self) -> Self:
         """Bind and listen; raises OSError if the address is taken or no address."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
+        await (self.announce_serving if self._is_ready else self.announce_not_serving)()
         try:
-            self.port = self._server.add_insecure_port(self._address)
+            self.port = self._bound()
         except RuntimeError as error:
+            where = self._endpoint.address
             raise OSError(
-                f"cannot listen on {self._address}, server.host and server.port: is the port taken?"
+                f"cannot listen on {where}, server.host and server.port: is the port taken?"
             ) from error
         await self._server.start()
         return self
@@ -88,7 +108,7 @@ class GrpcServer:
         traceback: TracebackType | None,
     ) -> None:
         """Close the port; what is under way still is cut off."""
-        await self._health.enter_graceful_shutdown()
+        await self._leave()
         await self._server.stop(LAST_S)
 
     async def drain(self, times: StopTimes, hurry: asyncio.Event) -> None:
@@ -98,7 +118,7 @@ class GrpcServer:
         not before: a client that was refused over an open one would come back to it.
         `hurry` ends the waiting.
         """
-        await self._health.enter_graceful_shutdown()
+        await self._leave()
         hurried = asyncio.create_task(hurry.wait())
         await asyncio.wait([hurried], timeout=times.drain_s)
         stopping = asyncio.create_task(self._server.stop(times.grace_s))
@@ -108,15 +128,28 @@ class GrpcServer:
 
     async def announce_serving(self) -> None:
         """Tell health checks that requests are answered from now on."""
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._set_readiness(health_pb2.HealthCheckResponse.SERVING)
 
     async def announce_not_serving(self) -> None:
         """Tell health checks that this server should not be asked for now."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in HEALTH_NAMES:
-            await self._health.set(name, status)
+    def _bound(self) -> int:
+        """The port; raises RuntimeError."""
+        endpoint = self._endpoint
+        if endpoint.credentials is None:
+            return self._server.add_insecure_port(endpoint.address)
+        return self._server.add_secure_port(endpoint.address, endpoint.credentials)
+
+    async def _leave(self) -> None:
+        """Say NOT_SERVING for good; alive it is until the port is closed."""
+        self._is_leaving = True
+        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def _set_readiness(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        leaving = health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in READINESS_NAMES:
+            await self._health.set(name, leaving if self._is_leaving else status)
 
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
@@ -126,7 +159,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         # A second server on the same port would otherwise share its traffic silently.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(limits.shares_port)),
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_concurrent_streams", limits.max_streams_per_connection),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),

@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from moderation.adapters.grpc.access import VISIT
 from moderation.adapters.grpc.convert import (
     content_from_proto,
     decision_to_proto,
@@ -14,12 +16,16 @@ from moderation.adapters.grpc.interceptors import Context
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.status import ReportBug, refusal_for
 from moderation.adapters.grpc.streaming import map_unordered
+from moderation.core.content import require_content_id
 from moderation.core.errors import InvalidRequest
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
+from moderation.service.ports import ImageFetcher
+from moderation.service.request_context import current_request
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
+Item = TypeVar("Item")
 ItemRequest = pb.ModerateRequest | pb.ModerateStreamRequest
 
 
@@ -44,12 +50,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         limits: RequestLimits,
         report_bug: ReportBug,
         new_id: Callable[[], str],
+        images: ImageFetcher,
     ) -> None:
         self._moderator = moderator
         self._reports = reports
         self._limits = limits
         self._report_bug = report_bug
         self._new_id = new_id
+        self._images = images
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
@@ -64,6 +72,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         if not 1 <= count <= self._limits.max_batch_contents:
             problem = f"has {count} images; send 1 to {self._limits.max_batch_contents}"
             raise InvalidRequest("contents", problem)
+        VISIT.get().require_profile(request.options.profile)
         self._moderator.require(options_from_proto(request.options))
         results = [pb.ItemResult() for _ in request.contents]
 
@@ -86,7 +95,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     ) -> AsyncGenerator[pb.ModerateStreamResponse, None]:
         """Judge images as they come, and answer as they are judged."""
         results = map_unordered(
-            aiter(request_iterator),
+            _while_welcome(request_iterator),
             lambda item: self._answer_item(item, context),
             limit=self._limits.items_in_flight,
             idle_s=self._limits.stream_idle_s,
@@ -114,13 +123,29 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         return self._reports.status()
 
     async def _decide(self, request: ItemRequest, context: Context, usual: Priority) -> pb.Decision:
+        visit = VISIT.get()
+        visit.require_profile(request.options.profile)
         decision = await self._moderator.moderate(
-            content_from_proto(request.content, self._new_id),
+            content_from_proto(await self._carrying(request.content, context), self._new_id),
             options_from_proto(request.options),
             within_s=context.time_remaining(),
             priority=priority_from_proto(request.options, usual),
+            tenant=visit.caller.tenant.name,
         )
-        return decision_to_proto(decision)
+        answer = decision_to_proto(decision)
+        answer.request_id = current_request().request_id
+        return answer
+
+    async def _carrying(self, content: pb.Content, context: Context) -> pb.Content:
+        """The content with its bytes, fetched if it names them; what is under way is bounded."""
+        if not content.uri:
+            return content
+        if content.content_id:  # a wrong request must not cost a fetch
+            require_content_id(content.content_id)
+        if content.image:
+            raise InvalidRequest("content.uri", "stands beside content.image; send one of them")
+        image = await self._images.fetch(content.uri, context.time_remaining())
+        return pb.Content(image=image, content_id=content.content_id)
 
     async def _answer_item(
         self, item: ItemRequest | InvalidRequest, context: Context
@@ -136,6 +161,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
             refusal = refusal_for(error, self._report_bug)
             result.error.CopyFrom(refusal.to_item_error())
         return result
+
+
+async def _while_welcome(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
+    """The items until the caller's credential is withdrawn, which ends the stream."""
+    visit = VISIT.get()
+    async for item in items:
+        visit.recheck()
+        yield item
 
 
 async def _counted(count: int) -> AsyncIterator[int]:

@@ -9,15 +9,19 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from moderation.core.errors import (
+    AccessRefused,
     BundleRejected,
     DeadlineExceeded,
     EncodingFailed,
     InvalidRequest,
+    KeysRejected,
     LabelsRejected,
     ModerationError,
     NotReady,
     Overloaded,
+    PermissionDenied,
     PolicySetRejected,
+    Unauthenticated,
     UnjudgeableContent,
     UnknownName,
 )
@@ -26,6 +30,9 @@ from moderation.v1 import moderation_pb2
 STATUS: Mapping[type[ModerationError], StatusCode] = {
     InvalidRequest: StatusCode.INVALID_ARGUMENT,
     UnknownName: StatusCode.INVALID_ARGUMENT,
+    AccessRefused: StatusCode.PERMISSION_DENIED,
+    Unauthenticated: StatusCode.UNAUTHENTICATED,
+    PermissionDenied: StatusCode.PERMISSION_DENIED,
     Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
     NotReady: StatusCode.UNAVAILABLE,
@@ -33,6 +40,7 @@ STATUS: Mapping[type[ModerationError], StatusCode] = {
     UnjudgeableContent: StatusCode.INTERNAL,
     EncodingFailed: StatusCode.INTERNAL,
     PolicySetRejected: StatusCode.INTERNAL,
+    KeysRejected: StatusCode.INTERNAL,
     LabelsRejected: StatusCode.INTERNAL,
     BundleRejected: StatusCode.INTERNAL,
 }

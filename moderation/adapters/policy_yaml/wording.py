@@ -189,6 +189,7 @@ _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "empty": lambda _, error: error["msg"],
     "ids": lambda _, error: error["msg"],
     "unreadable": lambda _, error: error["msg"],
+    "unshown": lambda _, error: error["msg"],
     "string_unicode": lambda node, _: f"must not contain half of a character, got {node}",
     "bool_type": lambda node, _: f"must be true or false, got {node}",
     "list_type": lambda node, _: f"must be a list, got {node}; start each item with '- '",

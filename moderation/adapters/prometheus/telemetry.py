@@ -18,21 +18,33 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
+from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
     STAGES,
     EncodingMetrics,
     PolicyMetrics,
     RecordMetrics,
+    ReferenceMetrics,
     RequestMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
-from moderation.core.decision import Decision
+from moderation.adapters.prometheus.transport import CertificateMetrics
+from moderation.core.decision import Decision, PolicyScores
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
+from moderation.service.drift import DriftWatch
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+)
 
 
 class PrometheusTelemetry:
@@ -50,12 +62,20 @@ class PrometheusTelemetry:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._requests = RequestMetrics(self.registry)
+        self._references = ReferenceMetrics(self.registry)
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
+        self.access = AccessMetrics(self.registry)
+        self.tenants = TenantMetrics()
+        self.registry.register(self.tenants)
+        self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
         self.registry.register(self._budgets)
+        self._drift = ScoreDrift()
+        self.registry.register(self._drift)
+        self._count_drift: Callable[[PolicyScores], None] | None = None
         self._ready = Gauge(
             "moderation_ready", "1 while the service answers requests.", registry=self.registry
         )
@@ -76,6 +96,7 @@ class PrometheusTelemetry:
             (self._requests.shed, ShedReason),
             (self._requests.unjudgeable, FailureCode),
             (self._policies.reloads, RELOAD_RESULTS),
+            (self._references.fetches, FetchOutcome),
             (self._encoding.lookups, Lookup),
             (self._encoding.decoders_lost, DecoderLoss),
             (self._encoding.shadowed, ShadowOutcome),
@@ -101,6 +122,8 @@ class PrometheusTelemetry:
                 self._counts.judged(verdict)
         if decision.scores is not None:
             self._counts.scored(decision.scores)
+            if self._count_drift is not None:
+                self._count_drift(decision.scores)
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
@@ -109,6 +132,11 @@ class PrometheusTelemetry:
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
         self._requests.shed.labels(reason.value).inc()
+
+    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+        """See Telemetry."""
+        self._references.fetches.labels(outcome.value).inc()
+        self._references.seconds.observe(seconds)
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""
@@ -222,6 +250,11 @@ class PrometheusTelemetry:
         self._requests.in_flight.set_function(in_flight)
         self._counts.active = active
         self._ready.set_function(lambda: float(ready()))
+
+    def watch_drift(self, watch: DriftWatch) -> None:
+        """Have it count every score, and ask it at every scrape."""
+        self._count_drift = watch.scored
+        self._drift.drifts = watch.drifts
 
     def watch_records(self, waiting: Callable[[], int]) -> None:
         """Ask at every scrape how many answers wait for their record."""

@@ -49,7 +49,12 @@ def log(tmp_path: Path) -> Path:
         store.append(
             [
                 a_judgement("a", decision_id="d-a", action=Action.BLOCK),
-                a_judgement("b", decision_id="d-b", decided_at=NOON + timedelta(days=1)),
+                a_judgement(
+                    "b",
+                    decision_id="d-b",
+                    decided_at=NOON + timedelta(days=1),
+                    request_id='asked"twice',
+                ),
                 a_judgement("a", decision_id="d-c", verdicts=(shadow,)),
             ]
         )
@@ -67,6 +72,7 @@ def log(tmp_path: Path) -> Path:
         (Query(since=NOON + timedelta(hours=1)), ["d-b"]),
         (Query(until=NOON), ["d-a", "d-c"]),
         (Query(content_id="a", action="ALLOW"), ["d-c"]),
+        (Query(request_id='asked"twice'), ["d-b"]),
         (Query(content_id="d-a"), []),
         (Query(decision_id="nobody"), []),
     ],
@@ -75,6 +81,7 @@ def test_decisions_are_found(log: Path, query: Query, found: list[str]) -> None:
     assert [one.decision_id for one in read(log, query)] == found
 
 
+@pytest.mark.case(99)
 def test_a_damaged_line_is_told_and_the_others_are_found(log: Path) -> None:
     (segment,) = files_of(log)
     segment.write_bytes(segment.read_bytes().replace(b'"d-b"', b'"d-x"'))
@@ -86,12 +93,14 @@ def test_a_damaged_line_is_told_and_the_others_are_found(log: Path) -> None:
     assert warnings == [f"{segment}:3: was changed: its checksum is another"]
 
 
+@pytest.mark.case(100)
 def test_a_record_of_the_first_schema_stays_readable(tmp_path: Path) -> None:
     record = RecordCodec().decode(line_of(SCHEMA_1))
 
     assert (record.decision_id, record.action) == ("d-1", "REVIEW")
     assert record.verdicts[0].phrases == (("a gun", 0.3),)
     assert (record.tenant, record.failure_code, record.embeddings) == ("", "", "")
+    assert (record.request_id, record.trace_id) == ("", "")
 
 
 def test_a_record_of_a_later_schema_is_read_for_what_is_known_of_it() -> None:

@@ -36,6 +36,7 @@ def erase(directory: Path, content_id: str) -> int:
 
 
 @pytest.mark.parametrize("content_id", ["them/1.jpg", "caf\xe9 \N{GRINNING FACE}.png", 'a"\\b'])
+@pytest.mark.case(104)
 def test_nothing_of_an_erased_content_is_left_and_the_chain_holds(
     tmp_path: Path, content_id: str
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_log_that_expired_whole_goes_on_with_its_numbers(tmp_path: Path) -> No
         assert files_of(tmp_path)[0].name > "decisions-000000000001.jsonl"
 
 
+@pytest.mark.case(105)
 def test_a_hold_wins_over_retention_and_covers_nothing_else(tmp_path: Path) -> None:
     clock = Clock()
     (tmp_path / HOLDS).write_text(HOLD)

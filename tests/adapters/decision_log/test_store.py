@@ -183,6 +183,7 @@ def test_answers_without_a_record_are_told_in_the_log(tmp_path: Path) -> None:
     assert (verified.lost_answers, verified.problems) == (3, [])
 
 
+@pytest.mark.case(106)
 def test_a_clock_that_is_set_back_changes_no_order(tmp_path: Path) -> None:
     clock = Clock()
     with a_log(tmp_path, clock=clock) as store:

@@ -39,6 +39,7 @@ def test_a_batch_that_fits_is_run_whole() -> None:
 
 
 @pytest.mark.parametrize(("room", "sizes"), [(4, [8, 4, 4]), (3, [8, 4, 2, 2, 2, 2])])
+@pytest.mark.case(64)
 def test_a_batch_that_does_not_fit_is_answered_in_parts(room: int, sizes: list[int]) -> None:
     card = Card(room)
 

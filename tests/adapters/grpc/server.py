@@ -1,19 +1,22 @@
 """The whole gRPC side on a loopback port, in front of a real engine with fake eyes."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
 import pytest
 
+from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import GrpcServer, ServerLimits
+from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.core.policy import PolicySet
+from moderation.fetching import NoReferences
 from moderation.service.admission import Limits
+from moderation.service.ports import ImageFetcher
 from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
 from tests.service.engine import ROOMY, Engine, running_engine
@@ -42,6 +45,8 @@ async def served(
     max_connection_age_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
+    interceptors: Sequence[AccessInterceptor] = (),
+    images: ImageFetcher | None = None,
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
     bugs: list[BaseException] = []
@@ -58,13 +63,13 @@ async def served(
             limits=RequestLimits(max_batch_contents, items_in_flight),
             report_bug=report_bug,
             new_id=lambda: f"made-up-{next(ids)}",
+            images=images or NoReferences(),
         )
         server = GrpcServer(
             servicer,
-            interceptor=EdgeInterceptor(engine.telemetry, report_bug),
-            address="127.0.0.1:0",
+            interceptors=[EdgeInterceptor(engine.telemetry, report_bug), *interceptors],
+            endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
-            with_reflection=with_reflection,
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)

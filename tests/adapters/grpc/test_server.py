@@ -7,8 +7,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from moderation.adapters.grpc.access import SERVICE
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
-from moderation.adapters.grpc.server import SERVICE, GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import (
+    LIVENESS_NAME,
+    Endpoint,
+    GrpcServer,
+    ServerLimits,
+    StopTimes,
+)
 from moderation.core.errors import PolicySetRejected
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -37,6 +44,23 @@ async def test_health_tells_the_truth_under_both_names() -> None:
 
     assert before == [NOT_SERVING, NOT_SERVING]
     assert after == [SERVING, SERVING]
+
+
+async def test_the_process_is_alive_whether_or_not_it_can_be_asked() -> None:
+    async with served() as service:
+        alive = [await health_of(service, LIVENESS_NAME)]
+        await service.server.announce_serving()
+        await service.server.announce_not_serving()  # as with policies that are too old
+        alive.append(await health_of(service, LIVENESS_NAME))
+        draining = asyncio.create_task(service.server.drain(StopTimes(PATIENCE_S, 0), NO_HURRY()))
+        await asyncio.sleep(0.05)
+        await service.server.announce_serving()  # which a stop must not be talked out of
+        alive.append(await health_of(service, LIVENESS_NAME))
+        ready = [await health_of(service), await health_of(service, SERVICE)]
+        draining.cancel()
+
+    assert alive == [SERVING, SERVING, SERVING]
+    assert ready == [NOT_SERVING, NOT_SERVING]
 
 
 async def test_health_of_an_unknown_service_is_not_found() -> None:
@@ -125,10 +149,9 @@ async def test_a_taken_port_is_refused_instead_of_shared() -> None:
         telemetry = RecordingTelemetry()
         second = GrpcServer(
             moderation_pb2_grpc.ModerationServiceServicer(),
-            interceptor=EdgeInterceptor(telemetry, str),
-            address=f"127.0.0.1:{service.server.port}",
+            interceptors=[EdgeInterceptor(telemetry, str)],
+            endpoint=Endpoint(f"127.0.0.1:{service.server.port}"),
             limits=ServerLimits(1 << 20, 64),
-            with_reflection=False,
         )
         with pytest.raises(OSError, match="is the port taken"):
             await second.__aenter__()

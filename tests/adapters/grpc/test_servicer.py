@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action, Mode, Profile, Thresholds
@@ -295,3 +296,64 @@ async def test_the_listing_shows_every_policy_and_profile() -> None:
     assert list(profiles["strict"].policy_ids) == ["weapons"]
     assert profiles["strict"].on_unjudgeable == pb.ACTION_BLOCK
     assert set(profiles["default"].policy_ids) == {"weapons", "knives"}
+
+
+def request_id_of(metadata: object) -> str:
+    assert isinstance(metadata, grpc.aio.Metadata)
+    return str(metadata["x-request-id"])
+
+
+async def test_an_answer_and_its_decision_carry_the_id_that_the_caller_sent() -> None:
+    async with served() as service:
+        call = service.stub.Moderate(
+            pb.ModerateRequest(content=GUN), metadata=[("x-request-id", "upload/7")]
+        )
+        answer = await call
+        trailers = await call.trailing_metadata()
+
+    assert answer.decision.request_id == "upload/7"
+    assert request_id_of(trailers) == "upload/7"
+
+
+async def test_a_caller_without_an_id_that_can_be_used_is_told_another() -> None:
+    async with served() as service:
+        call = service.stub.Moderate(
+            pb.ModerateRequest(content=GUN), metadata=[("x-request-id", "two words")]
+        )
+        answer = await call
+        trailers = await call.trailing_metadata()
+
+    assert len(answer.decision.request_id) == 32
+    assert request_id_of(trailers) == answer.decision.request_id
+
+
+async def test_a_refusal_carries_the_id_beside_its_details() -> None:
+    async with served() as service:
+        call = service.stub.Moderate(pb.ModerateRequest(), metadata=[("x-request-id", "upload/7")])
+        error = await refused(call)
+        unknown = health_pb2_grpc.HealthStub(service.channel).Check(
+            health_pb2.HealthCheckRequest(service="nonsense"),
+            metadata=[("x-request-id", "probe/8")],
+        )
+        aborted = await refused(unknown)
+
+    assert request_id_of(error.trailing_metadata()) == "upload/7"
+    assert "grpc-status-details-bin" in repr(error.trailing_metadata())
+    assert request_id_of(aborted.trailing_metadata()) == "probe/8"
+
+
+async def test_all_items_of_a_batch_or_stream_have_the_id_of_their_rpc() -> None:
+    metadata = [("x-request-id", "batch/9")]
+
+    async with served() as service:
+        batch = await service.stub.ModerateBatch(
+            pb.ModerateBatchRequest(contents=[KITTEN, GUN]), metadata=metadata
+        )
+        sent = [pb.ModerateStreamRequest(content=content) for content in (KITTEN, GUN)]
+        call = service.stub.ModerateStream(iter(sent), metadata=metadata)
+        streamed = [response.result async for response in call]
+        trailers = await call.trailing_metadata()
+
+    results = [*batch.results, *streamed]
+    assert [one.decision.request_id for one in results] == ["batch/9"] * 4
+    assert request_id_of(trailers) == "batch/9"

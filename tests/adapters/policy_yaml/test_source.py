@@ -254,6 +254,7 @@ def problems_of(source: YamlPolicySource) -> list[str]:
     return []
 
 
+@pytest.mark.case(103)
 def test_files_that_are_swapped_while_they_are_read_are_never_mixed(tmp_path: Path) -> None:
     names = ("a", "b")
     for name in names:

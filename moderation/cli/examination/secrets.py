@@ -1,0 +1,36 @@
+"""Files with keys and certificates: there, readable for the service, and for nobody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from moderation.cli.config import value_of
+from moderation.cli.examination.findings import Finding, broken, doubtful, good
+from moderation.settings import Settings, setting_names
+
+FILE = "_file"
+KEY = "key"
+FOR_OTHERS = 0o077
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """Every setting that names a file, if it has a value."""
+    names = [name for name in setting_names() if name.endswith(FILE) and value_of(settings, name)]
+    for name in names:
+        yield _file(name, Path(str(value_of(settings, name))))
+    if not names:
+        yield good("no setting names a file with a key or a certificate")
+
+
+def _file(setting: str, path: Path) -> Finding:
+    where = f"{setting} {path}"
+    try:
+        content, mode = path.read_bytes(), path.stat().st_mode
+    except OSError as error:
+        return broken(f"cannot be read: {error.strerror}", where, "mend the path or its rights")
+    if not content.strip():
+        return broken("is empty", where, "write the key or certificate into it")
+    if KEY in setting and mode & FOR_OTHERS:
+        rights = f"{mode & 0o777:o}"
+        cure = f"chmod 600 {path}, and let it belong to the service's user"
+        return doubtful(f"other users can get at the key (mode {rights})", where, cure)
+    return good("can be read", where)

@@ -1,0 +1,237 @@
+"""The supervisor of several workers: it starts, counts and replaces them, and judges nothing.
+
+It holds the port for them, shows their metrics as one, and passes a stop on. The first worker
+starts alone: what is wrong with the settings is told once, and what it computes of the
+policies' texts the others find on the disk.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from moderation.adapters.prometheus import MetricsServer
+from moderation.adapters.prometheus.sums import SummedMetrics
+from moderation.adapters.prometheus.supervisor import SupervisorMetrics
+from moderation.adapters.workers import wire
+from moderation.adapters.workers.console import SupervisorLog
+from moderation.adapters.workers.process import (
+    METRICS_S,
+    WorkerProcess,
+    bury_adopted,
+    environment,
+)
+from moderation.adapters.workers.reservation import reserved
+from moderation.service.supervision import Restarts, WorkersLost, death
+from moderation.settings import Settings, share_of
+from moderation.settings.sections import PREFIX
+from moderation.stopping import Stops, stop_signals
+from moderation.working import LEADER, orders_for
+
+COMMAND = (sys.executable, "-m", "moderation", "serve-as-worker")
+COUNT_EVERY_S = 2.0
+"""So much of a worker's counts is lost at most, if it is killed."""
+LEAST_REST = 50.0
+"""In times what counting took: with thousands of policies it is done less often."""
+MAX_SILENCES = 6
+"""Of METRICS_S each: an event loop that hangs for so long is not waited for."""
+SPARE_S = 10.0
+"""Beyond what a worker may take to stop; it is killed then."""
+EXIT_LOST = 70
+
+
+async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> None:
+    """Run the service until SIGTERM or SIGINT; raises WorkersLost, or OSError on a taken port.
+
+    `command` starts a worker, which gets the number of a socket as its last argument.
+    """
+    stops = stop_signals()
+    log = SupervisorLog()
+    with ExitStack() as stack:
+        server, shown = settings.server, settings.metrics
+        port = stack.enter_context(reserved(server.host, server.port))
+        supervisor = _Supervisor(settings, port, command, log)
+        metrics = stack.enter_context(
+            MetricsServer(supervisor.registry, host=shown.host, port=shown.port)
+        )
+        supervisor.addresses = {
+            "address": f"{server.host}:{port}",
+            "metrics": metrics.url,
+            "policies": str(settings.policies.directory.absolute()),
+        }
+        try:
+            await supervisor.run_until(stops.asked)
+            log.stopping()
+        finally:
+            await supervisor.end(stops)
+
+
+class _Supervisor:
+    """Keeps a process running at every worker's place."""
+
+    def __init__(
+        self, settings: Settings, port: int, command: Sequence[str], log: SupervisorLog
+    ) -> None:
+        self._command = command
+        count, cores = settings.server.workers, len(os.sched_getaffinity(0))
+        self._orders = [
+            orders_for(worker, share_of(settings, worker, port=port, cores=cores))
+            for worker in range(count)
+        ]
+        self._stop_s = settings.server.drain_s + settings.server.grace_s + SPARE_S
+        self._log = log
+        self._running: dict[int, WorkerProcess] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leader_listens = asyncio.Event()
+        self._have_listened: set[int] = set()
+        self._have_served: set[int] = set()
+        self._loop = asyncio.get_running_loop()
+        self._metrics = SupervisorMetrics(count, lambda: len(self._listening()))
+        self._sums = SummedMetrics(self._metrics.registry, self._refresh)
+        self.registry = CollectorRegistry()
+        self.registry.register(self._sums)
+        self.addresses: Mapping[str, str] = {}
+        """Where requests and scrapes go, to be told when somebody answers there."""
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Start every worker, and replace those that die; raises WorkersLost."""
+        places = range(len(self._orders))
+        self._tasks = [asyncio.create_task(self._keep(worker)) for worker in places]
+        self._tasks.append(asyncio.create_task(self._count()))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in self._tasks:
+            if task.done():
+                await task
+
+    async def end(self, stops: Stops) -> None:
+        """Have all workers stop in order, in so much time as they may take."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        workers = [*self._running.values()]
+        hurried = asyncio.create_task(stops.hurried.wait())
+        ended = asyncio.create_task(_all_ended(workers))
+        for worker in workers:
+            worker.stop()
+        await asyncio.wait(
+            [ended, hurried], timeout=self._stop_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if hurried.done():
+            for worker in workers:
+                worker.stop()
+            await asyncio.wait([ended], timeout=SPARE_S)
+        hurried.cancel()
+        for worker in workers:
+            worker.kill()
+        await ended
+
+    async def _keep(self, worker: int) -> None:
+        restarts = Restarts()
+        if worker != LEADER:
+            await self._leader_listens.wait()
+        while True:
+            began = self._loop.time()
+            process = await self._started(worker)
+            code = await process.ended()
+            self._forget(worker)
+            self._require_sense(worker, code)
+            pause_s = restarts.died(self._loop.time() - began)
+            if restarts.is_hopeless and not self._listening():
+                message = f"workers die soon after they start, of {death(code)} at last"
+                raise WorkersLost(message, EXIT_LOST)
+            self._log.lost(worker, death(code), pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _started(self, worker: int) -> WorkerProcess:
+        process = await WorkerProcess.started(
+            self._command,
+            self._orders[worker],
+            env=environment(without=PREFIX),
+            hears=partial(self._heard, worker),
+        )
+        self._running[worker] = process
+        self._log.started(worker, process.pid)
+        return process
+
+    def _forget(self, worker: int) -> None:
+        del self._running[worker]
+        self._sums.ended(worker)
+        self._metrics.lost.inc()
+
+    def _require_sense(self, worker: int, code: int) -> None:
+        """What a worker refuses before it has ever listened is no accident; it has said why."""
+        if code > 0 and worker not in self._have_listened:
+            raise WorkersLost(f"worker {worker} does not start, for the reason above", code)
+
+    def _heard(self, worker: int, message: Mapping[str, Any]) -> None:
+        if message[wire.EVENT] == wire.LISTENING:
+            self._have_listened.add(worker)
+            if not self._leader_listens.is_set():
+                self._log.listening(**self.addresses, told=message)
+                self._leader_listens.set()
+            return
+        self._log.worker_serving(worker)
+        is_new = worker not in self._have_served
+        self._have_served.add(worker)
+        if is_new and len(self._have_served) == len(self._orders):
+            self._log.serving(len(self._orders))
+
+    def _listening(self) -> dict[int, WorkerProcess]:
+        return {
+            worker: process for worker, process in self._running.items() if process.is_listening
+        }
+
+    async def _count(self) -> None:
+        """Learn what the workers count, and see that they answer, every few seconds."""
+        silences: dict[WorkerProcess, int] = {}
+        while True:
+            began = time.perf_counter()
+            answered = await self._ask_all()
+            took_s = time.perf_counter() - began
+            silences = {
+                process: 0 if is_well else silences.get(process, 0) + 1
+                for process, is_well in answered.items()
+            }
+            for process, times in silences.items():
+                if times >= MAX_SILENCES:
+                    self._log.silent(process.pid)
+                    process.kill()
+            bury_adopted([process.pid for process in self._running.values()])
+            is_dear = all(answered.values())  # else it took so long to wait in vain
+            await asyncio.sleep(max(COUNT_EVERY_S, LEAST_REST * took_s * is_dear))
+
+    async def _ask_all(self) -> dict[WorkerProcess, bool]:
+        """Whether each that listens has answered."""
+        listening = self._listening()
+        asked = (self._ask(worker, process) for worker, process in listening.items())
+        return dict(zip(listening.values(), await asyncio.gather(*asked), strict=True))
+
+    async def _ask(self, worker: int, process: WorkerProcess) -> bool:
+        try:
+            snapshot = await process.metrics()
+        except TimeoutError:
+            return False
+        except OSError:
+            return True  # it has ended, which is seen elsewhere
+        if self._running.get(worker) is process:
+            self._sums.report(worker, snapshot)
+        return True
+
+    def _refresh(self) -> None:
+        """Called for a scrape, from another thread; what cannot be learnt now was learnt before."""
+        asking = asyncio.run_coroutine_threadsafe(self._ask_all(), self._loop)
+        with suppress(TimeoutError):
+            asking.result(METRICS_S + COUNT_EVERY_S)
+
+
+async def _all_ended(workers: Iterable[WorkerProcess]) -> None:
+    for worker in workers:
+        await worker.ended()

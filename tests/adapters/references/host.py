@@ -1,0 +1,118 @@
+"""A real HTTPS server that sends images, leads on, drips, lies, or falls silent."""
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.certificates import Authority, Folder
+from tests.picture_builders import a_png
+
+IMAGE = a_png()
+LARGE = b"\xff" * 300_000
+
+
+@dataclass
+class Host:
+    """Where it is, whom to trust, and what it was asked."""
+
+    port: int
+    authority: Path
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    connections: int = 0
+
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    host: Host
+
+    def setup(self) -> None:
+        self.host.connections += 1
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.host.asked.append((self.headers["Host"], self.path))
+        name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
+        getattr(self, f"_{name}", self._missing)(rest)
+
+    def _image(self, rest: str) -> None:
+        self._send(200, IMAGE)
+
+    def _large(self, rest: str) -> None:
+        self._send(200, LARGE)
+
+    def _packed(self, rest: str) -> None:
+        self._send(200, b"x", ("Content-Encoding", "gzip"))
+
+    def _broken(self, rest: str) -> None:
+        self._send(503, b"")
+
+    def _missing(self, rest: str) -> None:
+        self._send(404, b"")
+
+    def _to(self, rest: str) -> None:
+        self._send(302, b"", ("Location", rest.replace("~", "/")))
+
+    def _round(self, rest: str) -> None:
+        self._send(302, b"", ("Location", "/round"))
+
+    def _cut(self, rest: str) -> None:
+        self._send(200, IMAGE[:10], length=len(IMAGE))
+
+    def _drip(self, rest: str) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(50):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.1)
+
+    def _send(
+        self, status: int, body: bytes, *headers: tuple[str, str], length: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Callers that leave in the middle are what the tests are about."""
+
+
+@contextmanager
+def running_host(folder: Path) -> Iterator[Host]:
+    """The server on a loopback port, with a certificate for localhost by its own authority."""
+    authority, files = Authority(), Folder(folder)
+    files.hold(authority.issue())
+    (folder / "ca.pem").write_bytes(authority.pem)
+    server = _Server(("127.0.0.1", 0), _Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    host = Host(server.server_address[1], folder / "ca.pem")
+    _Handler.host = host
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+    serving.start()
+    try:
+        yield host
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()

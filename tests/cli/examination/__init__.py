@@ -1,0 +1,1 @@
+"""Each check of the doctor, on an installation in which that very thing is broken."""
