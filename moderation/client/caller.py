@@ -7,14 +7,13 @@ from ipaddress import ip_address
 from typing import TypeAlias
 
 from moderation.client.channel import Credentials
+from moderation.client.trace_context import trace_headers
 
 Secret: TypeAlias = str | Callable[[], str]
 """An API key or a token, or what is asked for it before each call; it must be quick."""
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 AUTHORIZATION = "authorization"
-from moderation.client.trace_context import trace_headers
-
 REQUEST_ID = "x-request-id"
 TARGET = re.compile(r"(?:(?P<scheme>dns|ipv4|ipv6|unix|unix-abstract):(?://[^/]*/)?)?(?P<rest>.*)")
 
