@@ -10,13 +10,13 @@ from typing import Self, TypeVar
 import grpc
 
 from moderation.client.budget import Budget, checked_timeout_s
+from moderation.client.caller import Secret, caller_for
 from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
     Result,
     batch_request,
-    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -36,7 +36,7 @@ class ModerationClient:
     Takes the same arguments as AsyncModerationClient. Several threads may share one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the client
         self,
         address: str,
         *,
@@ -44,12 +44,22 @@ class ModerationClient:
         timeout_s: float = 10.0,
         credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
+        api_key: Secret = "",
+        token: Secret = "",
+        plain_text_key: bool = False,
     ) -> None:
         self._address = address
         self._posture = Posture.for_action(on_unavailable)
         self._timeout_s = checked_timeout_s(timeout_s)
         self._credentials = credentials
-        self._metadata = tuple(metadata)
+        self._caller = caller_for(
+            address,
+            credentials,
+            metadata=metadata,
+            api_key=api_key,
+            token=token,
+            plain_text_key=plain_text_key,
+        )
         self._open_stub: Stub | None = None
 
     def __enter__(self) -> Self:
@@ -191,8 +201,8 @@ class ModerationClient:
         return with_action(response.decision)
 
     def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
-        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
+            metadata = self._caller.beside(budget.request_id)
             try:
                 return method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.RpcError as failure:

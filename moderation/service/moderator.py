@@ -84,8 +84,7 @@ class Moderator:
         urgency = Urgency(priority, started + allowed_s)
         with ExitStack() as place:
             with self._tracer.stage(Stage.ADMISSION):
-                n_bytes = len(content.image)
-                place.enter_context(self._admission.admitted(n_bytes, priority, tenant))
+                place.enter_context(self._admission.admitted(len(content.image), priority, tenant))
             try:
                 async with asyncio.timeout(allowed_s):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)

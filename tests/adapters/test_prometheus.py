@@ -441,3 +441,15 @@ def test_tenants_have_series_up_to_a_bound_and_the_rest_one_together(
     assert found[series("moderation_tenant_shed_total", tenant=OTHERS)] == 6
     names = [name for name, _ in found]
     assert names.count("moderation_tenant_admitted_total") == MAX_TENANTS + 1
+
+
+def test_an_issuer_that_cannot_be_asked_is_shown_until_it_can(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    failed = series("moderation_jwks_reload_failed")
+
+    telemetry.access.signers_rejected([Problem("https://us/jwks", 0, 0, "is away")])
+    away = scraped(server)[failed]
+    telemetry.access.signers_loaded(2)
+
+    assert (away, scraped(server)[failed]) == (1, 0)

@@ -46,6 +46,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "affinity": {"podAntiAffinity": {}},
     },
     "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
+    "keys": {"identity": {"secret": "uploads-keys"}},
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -58,6 +59,7 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "/replicas": {"replicas": 0},
     "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "secrets": {"identity": {"secrets": "uploads-keys"}},
     "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
@@ -201,6 +203,20 @@ def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
     assert "subPath" not in mount
     assert volume["projected"]["defaultMode"] == 0o440
     assert container["args"] == ["serve"]
+
+
+def test_the_file_of_keys_is_mounted_where_the_service_looks_for_it() -> None:
+    objects = rendered(VALUES["keys"])
+    container = pod(objects)["containers"][0]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "identity")
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "identity")
+    (item,) = volume["secret"]["items"]
+
+    file = f"{mount['mountPath']}/{item['path']}"
+    assert environment(objects)["MODERATION_IDENTITY__KEYS_FILE"] == file
+    assert volume["secret"]["secretName"] == "uploads-keys"
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert "subPath" not in mount
 
 
 def test_with_tls_nothing_is_probed_over_grpc() -> None:

@@ -4,13 +4,7 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import (
-    EmbeddedTexts,
-    Lookup,
-    ShadowOutcome,
-    ShedReason,
-    SpanLoss,
-)
+from moderation.service.ports import EmbeddedTexts, Lookup, ShadowOutcome, ShedReason, SpanLoss
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract

@@ -43,7 +43,7 @@ class RequestLimits:
 class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     """Fulfils ModerationService; errors are left to the interceptor, but for single items."""
 
-    def __init__(  # noqa: PLR0913 - its parts, each by name
+    def __init__(  # noqa: PLR0913 - what the RPCs need, each by its name
         self,
         *,
         moderator: Moderator,
@@ -59,8 +59,8 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         self._limits = limits
         self._report_bug = report_bug
         self._new_id = new_id
-        self._tracer = tracer
         self._images = images
+        self._tracer = tracer
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
