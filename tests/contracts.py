@@ -34,6 +34,7 @@ from moderation.service.ports import (
     PolicySource,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
     Telemetry,
     TextEncoder,
 )
@@ -255,6 +256,12 @@ class TelemetryContract:
         telemetry.recording_failed("No space left on device")
         telemetry.decision_not_recorded("No space left on device")
         telemetry.decisions_recorded(1, 1100)
+
+    def test_the_events_of_rpcs_and_traces_are_taken(self, telemetry: Telemetry) -> None:
+        telemetry.rpc_finished("/Service/Call", "OK", 0.1)
+        for loss in SpanLoss:
+            telemetry.spans_lost(3, loss)
+        telemetry.spans_sent(512)
 
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:

@@ -28,6 +28,7 @@ from moderation.service.ports import (
     Lookup,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
 )
 
 FAKE_DIM = 64
@@ -269,6 +270,9 @@ class RecordingTelemetry:
         """Decisions written to the decision log together."""
         self.unrecorded: list[str] = []
         self.recording_failures: list[str] = []
+        self.spans: list[int] = []
+        """Sent together."""
+        self.lost_spans: list[tuple[int, SpanLoss]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code."""
 
@@ -343,3 +347,9 @@ class RecordingTelemetry:
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))
+
+    def spans_sent(self, count: int) -> None:
+        self.spans.append(count)
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        self.lost_spans.append((count, loss))

@@ -344,6 +344,41 @@ def test_settings_of_tls_that_contradict_each_other(tls: dict[str, str], told: s
     assert bool(told) == bool(contradiction)
 
 
+TOKENS = {"jwks_file": "jwks.json", "jwt_issuer": "us", "jwt_audience": "moderation"}
+FETCHED = {**TOKENS, "jwks_file": ""}
+
+
+@pytest.mark.parametrize(
+    ("identity", "told"),
+    [
+        ({}, ""),
+        (TOKENS, ""),
+        ({"jwt_algorithms": "HS256"}, ""),
+        ({**TOKENS, "jwt_algorithms": "RS256, ES256"}, ""),
+        ({**TOKENS, "jwks_url": "https://us.example/jwks"}, "are both set; keep one"),
+        ({**TOKENS, "jwt_issuer": ""}, "set both"),
+        ({**TOKENS, "jwt_audience": ""}, "set both"),
+        ({**TOKENS, "jwt_algorithms": "RS256,HS256"}, "HS256; use some of RS256"),
+        ({**TOKENS, "jwt_algorithms": "none"}, "none; use some of"),
+        ({**TOKENS, "jwt_algorithms": ","}, "nothing; use some of"),
+        ({**FETCHED, "jwks_url": "https://us.example/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://localhost:1/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://[::1]:1/jwks"}, ""),
+        ({**FETCHED, "jwks_url": "http://us.example/jwks"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "http://10.0.0.1/jwks"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "file:///etc/passwd"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "https:///jwks"}, "must start with https://"),
+    ],
+)
+def test_settings_of_callers_that_contradict_each_other(
+    identity: dict[str, str], told: str
+) -> None:
+    contradiction = load_settings({"identity": identity}).identity.contradiction
+
+    assert told in contradiction
+    assert bool(told) == bool(contradiction)
+
+
 def test_a_file_that_is_no_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("server: [1\n x: 2\n")

@@ -44,6 +44,8 @@ const CHANNEL_OPTIONS = {
   "grpc.max_reconnect_backoff_ms": 2_000,
 };
 
+const ON_THIS_MACHINE = /^(dns:(\/\/\/)?)?(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$|^unix:/;
+
 // Only the caller can mend these; every other failure means that nothing was judged.
 const CALLERS_FAULT = new Set([
   grpc.status.INVALID_ARGUMENT,
@@ -59,11 +61,22 @@ const CALLERS_FAULT = new Set([
 // several servers as "ipv4:10.0.0.1:50051,10.0.0.2:50051". `tls` names PEM files: `ca` of the
 // server's authority, and `certificate` and `key` for a server that wants to know its clients;
 // `serverName` is looked for in the server's certificate instead of the target. Without `tls` the
-// connection is plain text.
+// connection is plain text. `apiKey` says who calls: a text, or a function that is asked for it
+// before each call. It does not go to another machine in plain text, unless `plainTextKey` says
+// that something else encrypts the way there.
 export function openClient(
   target,
-  { timeoutMs = 10_000, onUnavailable = "ACTION_REVIEW", tls = null } = {},
+  {
+    timeoutMs = 10_000,
+    onUnavailable = "ACTION_REVIEW",
+    tls = null,
+    apiKey = "",
+    plainTextKey = false,
+  } = {},
 ) {
+  if (apiKey && !tls && !plainTextKey && !ON_THIS_MACHINE.test(target)) {
+    throw new Error(`the API key would go to ${target} in plain text; give tls, or plainTextKey`);
+  }
   const definition = protoLoader.loadSync("moderation/v1/moderation.proto", {
     includeDirs: [PROTOS],
     enums: String,
@@ -81,7 +94,7 @@ export function openClient(
     const request = { content: { image, content_id: contentId }, options: { profile } };
     const deadline = new Date(Date.now() + timeoutMs);
     return new Promise((resolve, reject) => {
-      stub.Moderate(request, { deadline }, (error, response) => {
+      stub.Moderate(request, metadataOf(apiKey), { deadline }, (error, response) => {
         if (!error) resolve(response.decision);
         else if (CALLERS_FAULT.has(error.code)) reject(error);
         else resolve(withoutAnswer(error, contentId));
@@ -95,6 +108,13 @@ export function openClient(
   }
 
   return { moderate, stub, close: () => stub.close() };
+}
+
+function metadataOf(apiKey) {
+  const metadata = new grpc.Metadata();
+  const key = typeof apiKey === "function" ? apiKey() : apiKey;
+  if (key) metadata.set("authorization", `Bearer ${key.trim()}`);
+  return metadata;
 }
 
 function credentialsOf(tls) {

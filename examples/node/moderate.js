@@ -1,5 +1,5 @@
 // node moderate.js [--ca FILE] [--cert FILE --key FILE] [--server-name NAME] TARGET PICTURE...:
-// prints the action and the reason for each picture.
+// prints the action and the reason for each picture. MODERATION_API_KEY says who asks, if it is set.
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -18,7 +18,7 @@ if (!target || pictures.length === 0) {
 
 const { ca, cert: certificate, key, "server-name": serverName } = values;
 const tls = Object.keys(values).length > 0 ? { ca, certificate, key, serverName } : null;
-const client = openClient(target, { tls });
+const client = openClient(target, { tls, apiKey: process.env.MODERATION_API_KEY });
 for (const picture of pictures) {
   const decision = await client.moderate(await readFile(picture), { contentId: picture });
   const reason = decision.failure?.message || decision.deciding_policy_id || "no policy";

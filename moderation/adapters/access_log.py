@@ -49,7 +49,16 @@ class AccessLog:
         for problem in problems:
             self._log.error("keys_rejected", problem=str(problem))
 
+    def signers_loaded(self, keys: int) -> None:
+        """See AccessTelemetry."""
+        self._log.info("signers_loaded", keys=keys)
+
+    def signers_rejected(self, problems: Sequence[Problem]) -> None:
+        """See AccessTelemetry."""
+        for problem in problems:
+            self._log.error("signers_rejected", problem=str(problem))
+
     def open_to_everyone(self, address: str) -> None:
         """Say that callers are not told apart on an address that other machines can reach."""
-        cure = "set identity.keys_file, or keep others away by a network policy or a proxy"
+        cure = "give callers keys or tokens, or keep others away by a network policy or a proxy"
         self._log.warning("open_to_everyone", address=address, cure=cure)

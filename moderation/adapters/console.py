@@ -21,6 +21,7 @@ from moderation.service.ports import (
     Lookup,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
 )
 
 
@@ -33,6 +34,8 @@ class LogTelemetry:
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
         """Why decisions could not be recorded when they last could not; empty since they can."""
+        self._spans_lost = False
+        """Since the collector of traces last took some."""
         self._unusable = ""
         """Why certificates could not be replaced when they last could not."""
 
@@ -161,6 +164,18 @@ class LogTelemetry:
             self._log.error("decision_log_failed", reason=reason)
         self._unrecorded = reason
 
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry; too frequent for a log, but for the first after a loss."""
+        if self._spans_lost:
+            self._log.info("spans_sent_again")
+        self._spans_lost = False
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry; further losses are counted, and old news."""
+        if not self._spans_lost:
+            self._log.warning("spans_lost", reason=loss.value)
+        self._spans_lost = True
+
     def recording(self, *, directory: str, torn_bytes: int, mandatory: bool) -> None:
         """Say where decisions are recorded, and what a crash had left there."""
         self._log.info("decision_log", directory=directory, mandatory=mandatory)
@@ -212,6 +227,10 @@ class LogTelemetry:
         )
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
+
+    def tracing(self, *, endpoint: str, sample_ratio: float) -> None:
+        """Say where traces go, and the share of those that are begun here."""
+        self._log.info("tracing", endpoint=endpoint, sample_ratio=sample_ratio)
 
     def encoder_misfit(self, reason: str) -> None:
         """Say why another bundle of this model would run better here."""

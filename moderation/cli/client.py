@@ -8,11 +8,13 @@ import typer
 from moderation.cli.flags import (
     Address,
     AllVerdicts,
+    ApiKeyFile,
     AsJson,
     Ca,
     Cert,
     Key,
     Pictures,
+    PlainTextKey,
     Profile,
     ServerName,
     Timeout,
@@ -34,16 +36,27 @@ def client(
     cert: Cert = None,
     key: Key = None,
     server_name: ServerName = "",
+    api_key_file: ApiKeyFile = None,
+    plain_text_key: PlainTextKey = False,
     timeout: Timeout = 10.0,
 ) -> int:
     """Have pictures judged by a running server."""
     found = find_pictures(pictures, tell_skipped=True)
-    from moderation.cli.remote import Connection, judge_pictures, tls_of
+    from moderation.cli.remote import Connection, api_key_of, judge_pictures, tls_of
+
+    connection = Connection(
+        address,
+        timeout,
+        on_unavailable,
+        tls=tls_of(ca, cert, key, server_name),
+        api_key=api_key_of(api_key_file),
+        plain_text_key=plain_text_key,
+    )
 
     return asyncio.run(
         judge_pictures(
             found,
-            Connection(address, timeout, on_unavailable, tls_of(ca, cert, key, server_name)),
+            connection,
             profile=profile,
             all_verdicts=all_verdicts,
             as_json=as_json,

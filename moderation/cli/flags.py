@@ -36,6 +36,18 @@ Key = Annotated[Path | None, typer.Option("--key", help="PEM file of the key of 
 ServerName = Annotated[
     str, typer.Option("--server-name", help="Name in the server's certificate, if another.")
 ]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        help="File with the API key or token to show.",
+        show_default="MODERATION_API_KEY",
+    ),
+]
+PlainTextKey = Annotated[
+    bool,
+    typer.Option("--plain-text-key", help="Send it in plain text to another machine too."),
+]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, help="Seconds for one answer, retries included.")
 ]

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.table import Table
@@ -26,6 +26,7 @@ from moderation.client import (
     TlsUnusable,
 )
 from moderation.client.channel import MAX_MESSAGE_BYTES
+from moderation.settings import api_key_from_environment
 from moderation.v1 import moderation_pb2 as pb
 
 EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
@@ -49,15 +50,34 @@ class Connection:
     timeout_s: float
     on_unavailable: str = "review"
     tls: Tls | None = None
+    api_key: str = field(default="", repr=False)
+    plain_text_key: bool = False
 
     def client(self) -> AsyncModerationClient:
-        """A client that is not connected yet."""
-        return AsyncModerationClient(
-            self.address,
-            timeout_s=self.timeout_s,
-            on_unavailable=Action[self.on_unavailable.upper()],
-            credentials=self.tls,
-        )
+        """A client that is not connected yet; raises CommandError."""
+        try:
+            return AsyncModerationClient(
+                self.address,
+                timeout_s=self.timeout_s,
+                on_unavailable=Action[self.on_unavailable.upper()],
+                credentials=self.tls,
+                api_key=self.api_key,
+                plain_text_key=self.plain_text_key,
+            )
+        except ValueError as error:
+            told = str(error).replace("plain_text_key=True", "--plain-text-key")
+            raise CommandError(told.replace("credentials=Tls(...)", "--ca"), Exit.USAGE) from error
+
+
+def api_key_of(file: Path | None) -> str:
+    """From a file, or else from the environment; empty for none. Raises CommandError."""
+    if file is None:
+        return api_key_from_environment()
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not ASCII"
+        raise CommandError(f"{file}: the API key cannot be read: {reason}", Exit.CONFIG) from error
 
 
 def tls_of(ca: Path | None, cert: Path | None, key: Path | None, server_name: str) -> Tls | None:

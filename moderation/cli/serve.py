@@ -134,8 +134,8 @@ def _supervise(settings: Settings) -> int:
 
 def refuse_what_cannot_serve(settings: Settings) -> None:
     """Raise CommandError if no server is to start with these settings."""
-    if settings.tls.contradiction:
-        raise CommandError(settings.tls.contradiction, Exit.CONFIG)
+    if contradiction := settings.tls.contradiction or settings.identity.contradiction:
+        raise CommandError(contradiction, Exit.CONFIG)
     _refuse_open_plain_text(settings)
     _refuse_one_port_for_both(settings)
 

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from moderation.cli.flags import Address, Ca, Cert, Key, ServerName, Timeout
+from moderation.cli.flags import (
+    Address,
+    ApiKeyFile,
+    Ca,
+    Cert,
+    Key,
+    PlainTextKey,
+    ServerName,
+    Timeout,
+)
 
 
 def status(
@@ -15,10 +24,18 @@ def status(
     cert: Cert = None,
     key: Key = None,
     server_name: ServerName = "",
+    api_key_file: ApiKeyFile = None,
+    plain_text_key: PlainTextKey = False,
     timeout: Timeout = 10.0,
 ) -> int:
     """Show what a running server says of itself; ends with 69 when it is not serving."""
-    from moderation.cli.remote import Connection, show_status, tls_of
+    from moderation.cli.remote import Connection, api_key_of, show_status, tls_of
 
-    tls = tls_of(ca, cert, key, server_name)
-    return asyncio.run(show_status(Connection(address, timeout, tls=tls), as_json=as_json))
+    connection = Connection(
+        address,
+        timeout,
+        tls=tls_of(ca, cert, key, server_name),
+        api_key=api_key_of(api_key_file),
+        plain_text_key=plain_text_key,
+    )
+    return asyncio.run(show_status(connection, as_json=as_json))

@@ -18,13 +18,13 @@ import grpc
 import grpc.aio
 
 from moderation.client.budget import Budget, checked_timeout_s
+from moderation.client.caller import Secret, caller_for
 from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
     Result,
     batch_request,
-    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -44,10 +44,12 @@ class AsyncModerationClient:
     cannot be reached, half of it is spent on asking again. `on_unavailable` is the action
     for content that the service gave no answer on: REVIEW unless you say otherwise.
     Without `credentials`, a `Tls` or gRPC's own, the connection is plain text. `metadata` goes
-    with every call, for example `[("authorization", "Bearer ...")]`.
+    with every call. `api_key`, or `token` for one of an issuer, says who calls: a text, or
+    what is asked for it before each call. Neither goes to another machine in plain text, unless
+    `plain_text_key` says that something else encrypts the way there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the client
         self,
         address: str,
         *,
@@ -55,12 +57,22 @@ class AsyncModerationClient:
         timeout_s: float = 10.0,
         credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
+        api_key: Secret = "",
+        token: Secret = "",
+        plain_text_key: bool = False,
     ) -> None:
         self._address = address
         self._posture = Posture.for_action(on_unavailable)
         self._timeout_s = checked_timeout_s(timeout_s)
         self._credentials = credentials
-        self._metadata = tuple(metadata)
+        self._caller = caller_for(
+            address,
+            credentials,
+            metadata=metadata,
+            api_key=api_key,
+            token=token,
+            plain_text_key=plain_text_key,
+        )
         self._open_stub: AsyncStub | None = None
 
     async def __aenter__(self) -> Self:
@@ -185,7 +197,7 @@ class AsyncModerationClient:
 
     def _open_stream(self) -> SharedStream:
         request_id = uuid4().hex
-        metadata = call_metadata(self._metadata, request_id)
+        metadata = self._caller.beside(request_id)
         return SharedStream(self._stub.ModerateStream(metadata=metadata), request_id)
 
     async def _judge_on(self, streams: "_Streams", request: pb.ModerateRequest) -> Result:
@@ -222,8 +234,8 @@ class AsyncModerationClient:
     async def _call(
         self, method: Callable[..., Awaitable[AnswerT]], request: object, budget: Budget
     ) -> AnswerT:
-        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
+            metadata = self._caller.beside(budget.request_id)
             try:
                 return await method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.aio.AioRpcError as failure:

@@ -1,13 +1,11 @@
 """What goes in and what comes out: items, results, and the requests made from them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from moderation.client.errors import ClientError
 from moderation.v1 import moderation_pb2 as pb
-
-REQUEST_ID = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,6 @@ class Result:
     def error(self) -> ClientError | None:
         """The refusal, if there is one."""
         return self.outcome if isinstance(self.outcome, ClientError) else None
-
-
-def call_metadata(
-    always: Sequence[tuple[str, str]], request_id: str
-) -> tuple[tuple[str, str], ...]:
-    """What goes beside a request: what goes with every call, and the id of this one."""
-    return (*always, (REQUEST_ID, request_id))
 
 
 def options_message(

@@ -3,20 +3,20 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from contextvars import copy_context
 from functools import partial
-from itertools import repeat
 from typing import Self, TypeVar
 
 import grpc
 
 from moderation.client.budget import Budget, checked_timeout_s
+from moderation.client.caller import Secret, caller_for
 from moderation.client.channel import Credentials, channel_options, channel_security
 from moderation.client.errors import ClientError, ServiceUnavailable, error_from_rpc
 from moderation.client.messages import (
     Item,
     Result,
     batch_request,
-    call_metadata,
     moderate_request,
     named,
     options_message,
@@ -36,7 +36,7 @@ class ModerationClient:
     Takes the same arguments as AsyncModerationClient. Several threads may share one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the client
         self,
         address: str,
         *,
@@ -44,12 +44,22 @@ class ModerationClient:
         timeout_s: float = 10.0,
         credentials: Credentials = None,
         metadata: Sequence[tuple[str, str]] = (),
+        api_key: Secret = "",
+        token: Secret = "",
+        plain_text_key: bool = False,
     ) -> None:
         self._address = address
         self._posture = Posture.for_action(on_unavailable)
         self._timeout_s = checked_timeout_s(timeout_s)
         self._credentials = credentials
-        self._metadata = tuple(metadata)
+        self._caller = caller_for(
+            address,
+            credentials,
+            metadata=metadata,
+            api_key=api_key,
+            token=token,
+            plain_text_key=plain_text_key,
+        )
         self._open_stub: Stub | None = None
 
     def __enter__(self) -> Self:
@@ -113,7 +123,11 @@ class ModerationClient:
         answers = [*response.results, *[None] * len(requests)]
         rest = partial(Budget, budget.left_s(), request_id=budget.request_id)
         with ThreadPoolExecutor(RETRIES_AT_ONCE, "moderation-client") as pool:
-            return list(pool.map(self._finish, requests, answers, repeat(rest)))
+            finishing = [
+                pool.submit(copy_context().run, self._finish, request, answer, rest)
+                for request, answer in zip(requests, answers, strict=False)
+            ]
+            return [one.result() for one in finishing]
 
     def moderate_stream(
         self,
@@ -135,7 +149,9 @@ class ModerationClient:
         with ThreadPoolExecutor(max_in_flight, "moderation-client") as pool:
             for item in items:
                 request = moderate_request(named(item), options)
-                running.add(pool.submit(self._ask, request, Budget(self._timeout_s)))
+                budget = Budget(self._timeout_s)
+                # Each with what is the caller's context now, for the trace that is in it.
+                running.add(pool.submit(copy_context().run, self._ask, request, budget))
                 if len(running) >= max_in_flight:
                     ready, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from (one.result() for one in ready)
@@ -185,8 +201,8 @@ class ModerationClient:
         return with_action(response.decision)
 
     def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
-        metadata = call_metadata(self._metadata, budget.request_id)
         while True:
+            metadata = self._caller.beside(budget.request_id)
             try:
                 return method(request, timeout=budget.left_s(), metadata=metadata)
             except grpc.RpcError as failure:

@@ -1,6 +1,5 @@
 """Lets in whoever shows a credential that allows what is asked, and tells of everybody else."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from typing import Protocol
 from moderation.core.errors import (
     AccessReason,
     AccessRefused,
-    KeysRejected,
     Problem,
     Unauthenticated,
 )
 from moderation.core.identity import ANYONE, KEY_PREFIX, Caller, KeyRing, Role, Tenant
 from moderation.core.policy import DEFAULT_PROFILE
+from moderation.service.last_good import LastGood, Source
 from moderation.service.ports import ChangeFeed
 
 
@@ -32,6 +31,14 @@ class AccessTelemetry(Protocol):
 
     def keys_rejected(self, problems: Sequence[Problem]) -> None:
         """The keys cannot be used; the last good ones stay."""
+        ...
+
+    def signers_loaded(self, keys: int) -> None:
+        """So many keys that sign tokens came into force."""
+        ...
+
+    def signers_rejected(self, problems: Sequence[Problem]) -> None:
+        """The keys that sign tokens cannot be had; the last good ones stay."""
         ...
 
 
@@ -56,6 +63,16 @@ class AccessAudiences:
         for audience in self._audiences:
             audience.keys_rejected(problems)
 
+    def signers_loaded(self, keys: int) -> None:
+        """See AccessTelemetry."""
+        for audience in self._audiences:
+            audience.signers_loaded(keys)
+
+    def signers_rejected(self, problems: Sequence[Problem]) -> None:
+        """See AccessTelemetry."""
+        for audience in self._audiences:
+            audience.signers_rejected(problems)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedKeys:
@@ -64,14 +81,6 @@ class LoadedKeys:
     ring: KeyRing
     is_exposed: bool = False
     """Whether every user of the machine can read the file."""
-
-
-class KeySource(Protocol):
-    """Where keys come from. Called from a worker thread."""
-
-    def load(self) -> LoadedKeys:
-        """The keys; raises KeysRejected."""
-        ...
 
 
 class Authenticator(Protocol):
@@ -94,40 +103,30 @@ class Presented:
     claimed_tenants: tuple[str, ...] = ()
 
 
-class KeyStore:
-    """The keys in force. An edit that cannot be used keeps the last good ones."""
+NO_KEYS = LoadedKeys(KeyRing({}, {}))
 
-    def __init__(self, source: KeySource, telemetry: AccessTelemetry) -> None:
-        self._source = source
+
+class KeyStore:
+    """An Authenticator by the keys in force. An edit that cannot be used keeps the last good."""
+
+    def __init__(self, source: Source[LoadedKeys], telemetry: AccessTelemetry) -> None:
         self._telemetry = telemetry
-        self._loaded: LoadedKeys | None = None
-        self._ring = KeyRing({}, {})
-        self._problems: tuple[Problem, ...] = ()
+        self._keys = LastGood(
+            source, empty=NO_KEYS, loaded=self._loaded, rejected=telemetry.keys_rejected
+        )
 
     @property
     def tenants(self) -> Mapping[str, Tenant]:
         """Those that there are now, by name."""
-        return self._ring.tenants
+        return self._keys.value.ring.tenants
 
     async def load(self) -> None:
         """Take over what the source says now; raises KeysRejected if it cannot be used."""
-        loaded = await asyncio.to_thread(self._source.load)
-        if loaded == self._loaded and not self._problems:
-            return
-        self._loaded, self._ring, self._problems = loaded, loaded.ring, ()
-        self._telemetry.keys_loaded(
-            tenants=len(loaded.ring.tenants),
-            keys=len(loaded.ring.keys),
-            is_exposed=loaded.is_exposed,
-        )
+        await self._keys.load()
 
     async def follow(self, feed: ChangeFeed) -> None:
         """Load again after every burst of changes, until the feed is closed."""
-        async for _ in feed.changes():
-            try:
-                await self.load()
-            except KeysRejected as rejected:
-                self._rejected(rejected.problems)
+        await self._keys.follow(feed)
 
     def recognises(self, token: str) -> bool:
         """See Authenticator."""
@@ -135,12 +134,13 @@ class KeyStore:
 
     def caller_with(self, token: str, now: datetime) -> Caller:
         """See Authenticator."""
-        return self._ring.caller_with(token, now)
+        return self._keys.value.ring.caller_with(token, now)
 
-    def _rejected(self, problems: tuple[Problem, ...]) -> None:
-        if problems != self._problems:  # found again at every look, but told once
-            self._problems = problems
-            self._telemetry.keys_rejected(problems)
+    def _loaded(self, loaded: LoadedKeys) -> None:
+        ring = loaded.ring
+        self._telemetry.keys_loaded(
+            tenants=len(ring.tenants), keys=len(ring.keys), is_exposed=loaded.is_exposed
+        )
 
 
 class Access:

@@ -211,6 +211,15 @@ class DecoderLoss(StrEnum):
     """It died with nothing to do: something outside ended it."""
 
 
+class SpanLoss(StrEnum):
+    """Why a span did not arrive where traces are collected; safe as a metric label."""
+
+    QUEUE_FULL = "queue_full"
+    """More came than could be sent on."""
+    NOT_TAKEN = "not_taken"
+    """The collector could not be reached, or would not have it."""
+
+
 class Telemetry(Protocol):
     """What operators get to see; must not raise and must not block."""
 
@@ -304,4 +313,12 @@ class Telemetry(Protocol):
 
     def recording_failed(self, reason: str) -> None:
         """The decision log could not be written or tended; it is tried again."""
+        ...
+
+    def spans_sent(self, count: int) -> None:
+        """So many spans of traces were taken by the collector; from a thread of its own."""
+        ...
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """So many were dropped; from any thread."""
         ...

@@ -14,6 +14,7 @@ from moderation.service.ports import (
     Lookup,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
     Telemetry,
 )
 
@@ -130,6 +131,14 @@ class FanOutTelemetry:
     def recording_failed(self, reason: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.recording_failed(reason))
+
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_sent(count))
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_lost(count, loss))
 
     def _tell(self, event: Callable[[Telemetry], None]) -> None:
         for position, audience in enumerate(self._audiences):

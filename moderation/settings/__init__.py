@@ -8,8 +8,10 @@ from moderation.settings.places import (
     reachable_here,
 )
 from moderation.settings.reading import (
+    API_KEY_VARIABLE,
     CONFIG_VARIABLE,
     SettingsError,
+    api_key_from_environment,
     load_settings,
     setting_names,
     variable_of,
@@ -18,10 +20,12 @@ from moderation.settings.sections import Settings
 from moderation.settings.shares import share_of
 
 __all__ = [
+    "API_KEY_VARIABLE",
     "CONFIG_VARIABLE",
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "api_key_from_environment",
     "bundle_store",
     "cache_directory",
     "is_reachable_from_outside",

@@ -22,6 +22,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from moderation.settings.sections import DELIMITER, PREFIX, Settings
 
 CONFIG_VARIABLE = "MODERATION_CONFIG"
+API_KEY_VARIABLE = "MODERATION_API_KEY"
+"""For commands that ask a server; no setting, so that no list of settings shows it."""
 
 SERVICE_LINK = re.compile(
     rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
@@ -70,13 +72,21 @@ def variable_of(setting: str) -> str:
     return PREFIX + setting.replace(".", DELIMITER).upper()
 
 
+def api_key_from_environment() -> str:
+    """The API key for commands that ask a server; empty if there is none."""
+    return os.environ.get(API_KEY_VARIABLE, "")
+
+
 def _config_from_environment() -> Path | None:
     named = os.environ.get(CONFIG_VARIABLE)
     return Path(named) if named else None
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {variable_of(setting) for setting in setting_names()} | {CONFIG_VARIABLE}
+    known = {variable_of(setting) for setting in setting_names()} | {
+        CONFIG_VARIABLE,
+        API_KEY_VARIABLE,
+    }
     unknown = [
         f"{variable}: there is no such setting{_nearest(variable.upper(), known)}"
         for variable, value in sorted(environment.items())

@@ -71,6 +71,8 @@ def test_keys_and_who_could_read_them_are_told() -> None:
         log.keys_loaded(tenants=1, keys=2, is_exposed=False)
         log.keys_loaded(tenants=1, keys=2, is_exposed=True)
         log.keys_rejected([Problem("keys.yaml", 3, 1, "is wrong")])
+        log.signers_loaded(2)
+        log.signers_rejected([Problem("jwks.json", 0, 0, "is wrong")])
         log.open_to_everyone("0.0.0.0")
 
     assert [one["event"] for one in events] == [
@@ -78,6 +80,8 @@ def test_keys_and_who_could_read_them_are_told() -> None:
         "keys_loaded",
         "keys_file_readable_by_everybody",
         "keys_rejected",
+        "signers_loaded",
+        "signers_rejected",
         "open_to_everyone",
     ]
     assert events[3]["problem"] == "keys.yaml:3:1: is wrong"

@@ -14,7 +14,7 @@ from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import EmbeddedTexts, ShedReason
+from moderation.service.ports import EmbeddedTexts, ShedReason, SpanLoss
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
 
@@ -122,6 +122,21 @@ def test_what_happens_too_often_is_not_logged() -> None:
     telemetry.batch_encoded(8, 0.02)
 
     assert lines(written) == []
+
+
+def test_lost_spans_are_told_once_and_their_end_too() -> None:
+    telemetry, written = a_log()
+    telemetry.tracing(endpoint="http://collector:4318", sample_ratio=0.5)
+    telemetry.spans_sent(512)
+    telemetry.spans_lost(3, SpanLoss.NOT_TAKEN)
+    telemetry.spans_lost(1, SpanLoss.QUEUE_FULL)
+    telemetry.spans_sent(512)
+    telemetry.spans_sent(512)
+
+    begun, lost, again = lines(written)
+    assert (begun["endpoint"], begun["sample_ratio"]) == ("http://collector:4318", 0.5)
+    assert (lost["event"], lost["level"], lost["reason"]) == ("spans_lost", "warning", "not_taken")
+    assert again["event"] == "spans_sent_again"
 
 
 def test_thresholds_of_another_encoder_are_a_warning() -> None:

@@ -1,7 +1,11 @@
 """Who may call what, asked of a real server: every RPC with every kind of credential."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +25,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status.rpc_status import from_call
 
 from moderation.adapters.grpc.access import ROLE_BY_METHOD
+from moderation.client import AsyncModerationClient, CallRefused
 from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.identity.keys import KeysForTests
+from tests.adapters.identity.tokens import AUDIENCE, ISSUER, Issuer
+from tests.cli.command import moderation
 from tests.e2e.server import Server, running_server, until
 
 pytestmark = pytest.mark.e2e
@@ -33,6 +40,8 @@ ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
 CAT = pb.Content(image=(ROOT / "samples" / "cat-portrait.jpg").read_bytes())
 PATIENCE_S = 20.0
+MODULES = ROOT / "examples" / "node" / "node_modules"
+NO_NODE = "needs node, and `npm ci` in examples/node"
 SERVICE = "/moderation.v1.ModerationService"
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -50,6 +59,7 @@ REQUESTS: dict[str, Message] = {
     ),
 }
 """What a right caller asks; of other methods, an empty message."""
+OTHER_ROLE = {Role.MODERATE: Role.READ, Role.READ: Role.MODERATE}
 OPEN = {f"/grpc.health.v1.Health/{name}" for name in ("Check", "List", "Watch")}
 ROLES = {path: ROLE_BY_METHOD.get(path) for path in METHODS if path not in OPEN}
 
@@ -80,39 +90,74 @@ CODES = {
 REFUSALS = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
+class Scheme(StrEnum):
+    """How a caller shows who it is."""
+
+    KEY = "API key"
+    TOKEN = "JWT"
+
+
 @dataclass
 class Guarded:
-    """A server with keys, and a channel to it."""
+    """A server with keys and an issuer of tokens, and a channel to it."""
 
     server: Server
     channel: grpc.Channel
     keys: KeysForTests
+    issuer: Issuer
+    jwks: Path
+
+    def credential(self, scheme: Scheme, shown: Shown, role: Role) -> str:
+        """What is sent, empty if nothing is."""
+        make = self._key if scheme is Scheme.KEY else self._token
+        return "" if shown is Shown.NOTHING else make(shown, role)
+
+    def _key(self, shown: Shown, role: Role) -> str:
+        by_kind = {
+            Shown.UNKNOWN: self.keys.unknown,
+            Shown.EXPIRED: self.keys.expired,
+            Shown.REVOKED: self.keys.revoked,
+            Shown.WRONG_ROLE: self.keys.of(OTHER_ROLE[role]),
+            Shown.ADMIN: self.keys.of(Role.ADMIN),
+        }
+        return by_kind.get(shown) or self.keys.of(role)
+
+    def _token(self, shown: Shown, role: Role) -> str:
+        """The issuer signs with `first`; it has withdrawn `second`."""
+        right = self.issuer.token
+        by_kind = {
+            Shown.UNKNOWN: lambda: Issuer().token(role),
+            Shown.EXPIRED: lambda: right(role, exp=time.time() - 60),
+            Shown.REVOKED: lambda: right(role, kid="second"),
+            Shown.WRONG_ROLE: lambda: right(OTHER_ROLE[role]),
+            Shown.ADMIN: lambda: right(Role.ADMIN),
+        }
+        return by_kind.get(shown, lambda: right(role))()
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Guarded]:
     with TemporaryDirectory() as folder:
         keys = KeysForTests(Path(folder) / "keys.yaml")
-        env = {"MODERATION_IDENTITY__KEYS_FILE": str(keys.path)}
+        issuer, jwks = Issuer(), Path(folder) / "jwks.json"
+        issuer.publish(jwks, "first")
+        env = {
+            "MODERATION_IDENTITY__KEYS_FILE": str(keys.path),
+            "MODERATION_IDENTITY__JWKS_FILE": str(jwks),
+            "MODERATION_IDENTITY__JWT_ISSUER": ISSUER,
+            "MODERATION_IDENTITY__JWT_AUDIENCE": AUDIENCE,
+        }
         with (
             running_server(POLICIES, "--device", "cpu", env=env) as server,
             grpc.insecure_channel(server.address) as channel,
         ):
-            yield Guarded(server, channel, keys)
+            yield Guarded(server, channel, keys, issuer, jwks)
 
 
-def metadata_for(keys: KeysForTests, shown: Shown, role: Role) -> list[tuple[str, str]]:
-    other = Role.READ if role is Role.MODERATE else Role.MODERATE
-    token = {
-        Shown.NOTHING: "",
-        Shown.UNKNOWN: keys.unknown,
-        Shown.EXPIRED: keys.expired,
-        Shown.REVOKED: keys.revoked,
-        Shown.WRONG_TENANT: keys.of(role),
-        Shown.WRONG_ROLE: keys.of(other),
-        Shown.RIGHT: keys.of(role),
-        Shown.ADMIN: keys.of(Role.ADMIN),
-    }[shown]
+def metadata_for(
+    guarded: Guarded, shown: Shown, role: Role, scheme: Scheme = Scheme.KEY
+) -> list[tuple[str, str]]:
+    token = guarded.credential(scheme, shown, role)
     credential = [("authorization", f"Bearer {token}")] if token else []
     return [*credential, *([("x-tenant", "bank")] if shown is Shown.WRONG_TENANT else [])]
 
@@ -137,11 +182,14 @@ def test_every_method_is_open_or_has_a_role() -> None:
     assert METHODS.keys() == OPEN | ROLE_BY_METHOD.keys()
 
 
+@pytest.mark.parametrize("scheme", Scheme)
 @pytest.mark.parametrize("shown", Shown)
 @pytest.mark.parametrize("path", sorted(METHODS))
-def test_every_method_with_every_kind_of_key(guarded: Guarded, path: str, shown: Shown) -> None:
+def test_every_method_with_every_kind_of_credential(
+    guarded: Guarded, path: str, shown: Shown, scheme: Scheme
+) -> None:
     role = ROLES.get(path) or Role.MODERATE
-    metadata = metadata_for(guarded.keys, shown, role)
+    metadata = metadata_for(guarded, shown, role, scheme)
 
     code = code_of(guarded.channel, path, metadata)
 
@@ -153,7 +201,7 @@ def test_every_method_with_every_kind_of_key(guarded: Guarded, path: str, shown:
 
 def test_refusals_are_counted_and_logged_without_secrets(guarded: Guarded) -> None:
     for shown in Shown:
-        metadata = metadata_for(guarded.keys, shown, Role.READ)
+        metadata = metadata_for(guarded, shown, Role.READ)
         code_of(guarded.channel, f"{SERVICE}/GetStatus", metadata)
     with urllib.request.urlopen(guarded.server.metrics_url) as page:
         metrics = page.read().decode()
@@ -182,6 +230,24 @@ def test_keys_are_rotated_without_a_restart(guarded: Guarded) -> None:
     until(lambda: code(old) is grpc.StatusCode.UNAUTHENTICATED)
 
     assert code(new) is grpc.StatusCode.OK
+
+
+def test_the_keys_of_the_issuer_are_rotated_without_a_restart(guarded: Guarded) -> None:
+    def code(kid: str) -> object:
+        metadata = [("authorization", f"Bearer {guarded.issuer.token(Role.READ, kid=kid)}")]
+        return code_of(guarded.channel, f"{SERVICE}/GetStatus", metadata)
+
+    assert (code("first"), code("second")) == (
+        grpc.StatusCode.OK,
+        grpc.StatusCode.UNAUTHENTICATED,
+    )
+    guarded.issuer.publish(guarded.jwks, "second")
+    until(lambda: code("second") is grpc.StatusCode.OK)
+    refused = code("first")
+    guarded.issuer.publish(guarded.jwks, "first")
+    until(lambda: code("first") is grpc.StatusCode.OK)
+
+    assert refused is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> None:
@@ -220,11 +286,48 @@ def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
     assert code.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
+@pytest.mark.skipif(shutil.which("node") is None or not MODULES.exists(), reason=NO_NODE)
+def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
+    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+
+    def ended(key: str, target: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["node", "moderate.js", target, picture],
+            cwd=MODULES.parent,
+            env={**os.environ, "MODERATION_API_KEY": key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    key, address = guarded.keys.of(Role.MODERATE), guarded.server.address
+    right, without, exposed = ended(key, address), ended("", address), ended(key, "10.0.0.1:1")
+    assert "ACTION_ALLOW (no policy)" in right.stdout
+    assert "UNAUTHENTICATED" in without.stderr
+    assert "in plain text" in exposed.stderr
+    assert key not in right.stdout + right.stderr + exposed.stderr
+
+
+async def test_the_python_client_and_the_command_show_their_key(guarded: Guarded) -> None:
+    key, address = guarded.keys.of(Role.READ), guarded.server.address
+    async with AsyncModerationClient(address, api_key=key) as client:
+        status = await client.status()
+    async with AsyncModerationClient(address) as client:
+        with pytest.raises(CallRefused):
+            await client.status()
+    right = await moderation("status", "--address", address, env={"MODERATION_API_KEY": key})
+    without = await moderation("status", "--address", address)
+
+    assert status.serving
+    assert (right.exit_code, without.exit_code) == (0, 77)
+
+
 def test_a_broken_file_keeps_the_last_good_keys(guarded: Guarded) -> None:
     good = guarded.keys.path.read_text()
     guarded.keys.path.write_text("tenants: [")
     rejected = guarded.server.wait_for("keys_rejected")
-    metadata = metadata_for(guarded.keys, Shown.RIGHT, Role.READ)
+    metadata = metadata_for(guarded, Shown.RIGHT, Role.READ)
     code = code_of(guarded.channel, f"{SERVICE}/GetStatus", metadata)
     guarded.keys.path.write_text(good)
     guarded.server.wait_for("keys_loaded")

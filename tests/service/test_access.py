@@ -38,6 +38,7 @@ class RecordingAccess:
         self.refused: list[tuple[AccessReason, str, str]] = []
         self.loaded: list[tuple[int, int, bool]] = []
         self.rejected: list[Sequence[Problem]] = []
+        self.signers: list[int | Sequence[Problem]] = []
 
     def access_refused(self, refusal: AccessRefused, method: str) -> None:
         self.refused.append((refusal.reason, refusal.credential, method))
@@ -47,6 +48,12 @@ class RecordingAccess:
 
     def keys_rejected(self, problems: Sequence[Problem]) -> None:
         self.rejected.append(problems)
+
+    def signers_loaded(self, keys: int) -> None:
+        self.signers.append(keys)
+
+    def signers_rejected(self, problems: Sequence[Problem]) -> None:
+        self.signers.append(problems)
 
 
 class FakeKeys:
@@ -204,11 +211,14 @@ async def test_every_audience_is_told() -> None:
     both.access_refused(Unauthenticated(AccessReason.UNKNOWN), METHOD)
     both.keys_loaded(tenants=1, keys=2, is_exposed=True)
     both.keys_rejected((PROBLEM,))
+    both.signers_loaded(3)
+    both.signers_rejected((PROBLEM,))
 
     for told in (first, second):
         assert told.refused == [(AccessReason.UNKNOWN, "", METHOD)]
         assert told.loaded == [(1, 2, True)]
         assert told.rejected == [(PROBLEM,)]
+        assert told.signers == [3, (PROBLEM,)]
 
 
 async def test_where_callers_are_not_told_apart_everything_goes() -> None:

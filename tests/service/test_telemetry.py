@@ -4,7 +4,7 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import EmbeddedTexts, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import EmbeddedTexts, Lookup, ShadowOutcome, ShedReason, SpanLoss
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -45,6 +45,8 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.binding_checked(None, suits=True)
     fan_out.encoder_shadowed(ShadowOutcome.RECORDED)
     fan_out.encoder_stuck(31.5)
+    fan_out.spans_sent(512)
+    fan_out.spans_lost(3, SpanLoss.QUEUE_FULL)
 
     for heard in audiences:
         assert heard.decisions == [decision]
@@ -57,6 +59,7 @@ def test_every_audience_hears_every_event() -> None:
         assert heard.unchanged == ["v"]
         assert heard.rejected == [problems]
         assert heard.bindings == [(None, True)]
+        assert (heard.spans, heard.lost_spans) == ([512], [(3, SpanLoss.QUEUE_FULL)])
         assert heard.shadowed == [ShadowOutcome.RECORDED]
 
 

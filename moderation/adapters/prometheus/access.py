@@ -30,6 +30,11 @@ class AccessMetrics:
             "1 while the file of keys cannot be used and the last good keys count.",
             registry=registry,
         )
+        self._signers_failed = Gauge(
+            "moderation_jwks_reload_failed",
+            "1 while the keys that sign tokens cannot be had and the last good ones count.",
+            registry=registry,
+        )
         for reason in AccessReason:  # a rate needs a first value
             self._refusals.labels(reason.value)
 
@@ -44,6 +49,14 @@ class AccessMetrics:
     def keys_rejected(self, problems: Sequence[Problem]) -> None:
         """See AccessTelemetry."""
         self._failed.set(1)
+
+    def signers_loaded(self, keys: int) -> None:
+        """See AccessTelemetry."""
+        self._signers_failed.set(0)
+
+    def signers_rejected(self, problems: Sequence[Problem]) -> None:
+        """See AccessTelemetry."""
+        self._signers_failed.set(1)
 
 
 class TenantMetrics(Collector):

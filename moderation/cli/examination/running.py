@@ -1,12 +1,12 @@
 """Whether a server runs at the addresses in the settings, by what it tells everybody."""
 
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 
-from moderation.settings import Settings
+from moderation.cli.asking import page_at
+from moderation.settings import Settings, api_key_from_environment
 
 ASK_S = 2.0
 OURS = b"moderation_build_info"
@@ -32,21 +32,24 @@ def ask_metrics(settings: Settings) -> MetricsAnswer | None:
     metrics = settings.metrics
     url = f"http://{dialled(metrics.host)}:{metrics.port}/metrics"
     try:
-        with urllib.request.urlopen(url, timeout=ASK_S) as answer:
-            said, body = answer.headers.get("Date"), answer.read()
-    except (OSError, ValueError):
+        body, headers = page_at(url, timeout_s=ASK_S)
+    except (OSError, HTTPException, ValueError):
         return None
+    said = headers.get("Date")
     return MetricsAnswer(OURS in body, parsedate_to_datetime(said) if said else None)
 
 
 def ask_status(settings: Settings) -> str | None:
     """What a server at the requests' address says of itself; None if none answers there."""
-    from moderation.client import ClientError, ModerationClient
+    from moderation.client import CallRefused, ClientError, ModerationClient
 
     address = f"{dialled(settings.server.host)}:{settings.server.port}"
     try:
-        with ModerationClient(address, timeout_s=ASK_S) as client:
+        key = api_key_from_environment()
+        with ModerationClient(address, timeout_s=ASK_S, api_key=key) as client:
             answer = client.status()
-    except ClientError:
+    except CallRefused:
+        return "a server that asks for a credential, MODERATION_API_KEY, to say more"
+    except (ClientError, ValueError):
         return None
     return f"version {answer.build.version}, {'serving' if answer.serving else 'not serving'}"
