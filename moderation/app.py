@@ -38,9 +38,11 @@ from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
 from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
+from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.stopping import stop_signals
+from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references
 from moderation.working import Worker, WorkerLog
@@ -63,6 +65,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
+        tracer = stack.enter_context(tracing(settings, telemetry))
         # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
         identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
@@ -77,6 +80,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 with_shadow=True,
                 recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
+                tracer=tracer,
             )
         )
         build = _build_info()
@@ -103,7 +107,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        edge = _Edge(telemetry, log, identity, await image_fetcher(settings, telemetry, stack))
+        images = await image_fetcher(settings, telemetry, stack)
+        edge = _Edge(telemetry, log, tracer, identity, images)
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
@@ -121,7 +126,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             policies=str(settings.policies.directory.absolute()),
             encoder=engine.encoder,
         )
-        _tell_of_encoders(engine, settings, log)
+        _tell_what_runs_beside(engine, settings, log)
         await _until_stopped(stops.asked, following)
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
@@ -148,7 +153,10 @@ def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: Async
     return stack.enter_context(shown).url
 
 
-def _tell_of_encoders(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+def _tell_what_runs_beside(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
+    traces = settings.tracing
+    if traces.endpoint:
+        log.tracing(endpoint=traces.endpoint, sample_ratio=traces.sample_ratio)
     if engine.misfit:
         log.encoder_misfit(engine.misfit)
     if engine.shadow is not None:
@@ -173,6 +181,7 @@ def _server(
         report_bug=edge.report_bug,
         new_id=new_id,
         images=edge.images,
+        tracer=edge.tracer,
     )
     return GrpcServer(
         servicer,
@@ -195,6 +204,7 @@ class _Edge:
 
     telemetry: Telemetry
     log: LogTelemetry
+    tracer: Tracer
     identity: Identity | None
     images: ImageFetcher
 
@@ -205,7 +215,7 @@ class _Edge:
 
     @property
     def interceptors(self) -> tuple[EdgeInterceptor | AccessInterceptor, ...]:
-        outer = EdgeInterceptor(self.telemetry, self.report_bug)
+        outer = EdgeInterceptor(self.telemetry, self.report_bug, self.tracer)
         return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
 
 

@@ -46,6 +46,7 @@ from moderation.service.ports import (
 )
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
+from moderation.service.tracing import NO_TRACER, Tracer
 from moderation.service.watchdog import Watchdog
 from moderation.settings import Settings
 
@@ -80,7 +81,7 @@ def new_id() -> str:
 
 
 @asynccontextmanager
-async def running_engine(
+async def running_engine(  # noqa: PLR0913 - what a server has beside what a command has, by name
     settings: Settings,
     telemetry: Telemetry,
     *,
@@ -88,6 +89,7 @@ async def running_engine(
     with_shadow: bool = False,
     recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
+    tracer: Tracer = NO_TRACER,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
@@ -123,12 +125,14 @@ async def running_engine(
             cache=_cache(settings, telemetry),
             encoder_id=encoder.info.encoder_id,
             telemetry=telemetry,
+            tracer=tracer,
         )
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
             source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
             text_encoder=texts,
+            text_memory=texts,
             encoder=encoder.info,
             telemetry=telemetry,
             clock=utc_now,
@@ -150,6 +154,7 @@ async def running_engine(
             keep=keep,
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
             decision_log=decision_log,
+            tracer=tracer,
         )
         if second is not None:
             second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)

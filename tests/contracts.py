@@ -26,6 +26,7 @@ from moderation.service.decision_log import RecordStore
 from moderation.service.ports import (
     ChangeFeed,
     DecoderLoss,
+    EmbeddedTexts,
     ImageDecoder,
     ImageEncoder,
     Lookup,
@@ -33,6 +34,7 @@ from moderation.service.ports import (
     PolicySource,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
     Telemetry,
     TextEncoder,
 )
@@ -255,10 +257,20 @@ class TelemetryContract:
         telemetry.decision_not_recorded("No space left on device")
         telemetry.decisions_recorded(1, 1100)
 
+    def test_the_events_of_rpcs_and_traces_are_taken(self, telemetry: Telemetry) -> None:
+        telemetry.rpc_finished("/Service/Call", "OK", 0.1)
+        for loss in SpanLoss:
+            telemetry.spans_lost(3, loss)
+        telemetry.spans_sent(512)
+
     def test_the_policies_events_are_taken(self, telemetry: Telemetry) -> None:
         for origin in SetOrigin:
             telemetry.policies_loaded(
-                version="0" * 64, policies=3, embedded=12, seconds=0.1, origin=origin
+                version="0" * 64,
+                policies=3,
+                embedded=EmbeddedTexts(12, 1),
+                seconds=0.1,
+                origin=origin,
             )
         telemetry.activation_not_kept("No space left on device")
         telemetry.texts_not_kept("Read-only file system")

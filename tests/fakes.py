@@ -21,7 +21,15 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8
@@ -129,6 +137,9 @@ class FakePolicySource:
         self.holds = holds
         self.loads = 0
 
+    def fingerprint(self) -> object:
+        return self.holds
+
     def load(self) -> PolicySet:
         self.loads += 1
         if isinstance(self.holds, Exception):
@@ -175,6 +186,9 @@ class FakeCalibrations:
     def __init__(self, *calibrations: PolicyCalibration) -> None:
         self.by_id = {one.policy_id: one for one in calibrations}
         self.asked_for: list[str] = []
+
+    def fingerprint(self, encoder_id: str) -> object:
+        return encoder_id, frozenset(self.by_id)
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         self.asked_for.append(encoder_id)
@@ -256,6 +270,9 @@ class RecordingTelemetry:
         """Decisions written to the decision log together."""
         self.unrecorded: list[str] = []
         self.recording_failures: list[str] = []
+        self.spans: list[int] = []
+        """Sent together."""
+        self.lost_spans: list[tuple[int, SpanLoss]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code."""
 
@@ -291,11 +308,11 @@ class RecordingTelemetry:
         *,
         version: str,
         policies: int,
-        embedded: int,
+        embedded: EmbeddedTexts,
         seconds: float,
         origin: SetOrigin,
     ) -> None:
-        self.loaded.append((version, policies, embedded))
+        self.loaded.append((version, policies, embedded.computed))
         self.origins.append(origin)
 
     def activation_not_kept(self, reason: str) -> None:
@@ -330,3 +347,9 @@ class RecordingTelemetry:
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))
+
+    def spans_sent(self, count: int) -> None:
+        self.spans.append(count)
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        self.lost_spans.append((count, loss))

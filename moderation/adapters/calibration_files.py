@@ -104,6 +104,14 @@ class CalibrationFiles:
         self._policies = policies
         self._scale = _Scale(scale=scale.scale, contrast_aggregation=scale.contrast_aggregation)
 
+    def fingerprint(self, encoder_id: str) -> object:
+        """See CalibrationSource."""
+        directory = directory_of(self._policies, encoder_id)
+        try:
+            return {name: _identity(directory / name) for name in self._names(encoder_id)}
+        except PolicySetRejected as rejected:
+            return str(rejected)
+
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         """See CalibrationSource."""
         calibrations: dict[str, PolicyCalibration] = {}
@@ -156,6 +164,14 @@ class CalibrationFiles:
 def directory_of(policies: Path, encoder_id: str) -> Path:
     """Where an encoder's calibrations lie."""
     return policies / FOLDER / encoder_id
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _visible(directory: Path) -> Iterator[str]:

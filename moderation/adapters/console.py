@@ -14,7 +14,15 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 
 
 class LogTelemetry:
@@ -28,6 +36,8 @@ class LogTelemetry:
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
         """Why decisions could not be recorded when they last could not; empty since they can."""
+        self._spans_lost = False
+        """Since the collector of traces last took some."""
         self._unusable = ""
         """Why certificates could not be replaced when they last could not."""
 
@@ -75,7 +85,13 @@ class LogTelemetry:
         self._log.debug("limit_changed", max_in_flight=max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._rejected = ()
@@ -85,7 +101,8 @@ class LogTelemetry:
             origin=origin.value,
             version=version[:12],
             policies=policies,
-            texts_embedded=embedded,
+            texts_embedded=embedded.computed,
+            texts_recalled=embedded.recalled,
             seconds=round(seconds, 3),
         )
 
@@ -149,6 +166,18 @@ class LogTelemetry:
             self._log.error("decision_log_failed", reason=reason)
         self._unrecorded = reason
 
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry; too frequent for a log, but for the first after a loss."""
+        if self._spans_lost:
+            self._log.info("spans_sent_again")
+        self._spans_lost = False
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry; further losses are counted, and old news."""
+        if not self._spans_lost:
+            self._log.warning("spans_lost", reason=loss.value)
+        self._spans_lost = True
+
     def recording(self, *, directory: str, torn_bytes: int, mandatory: bool) -> None:
         """Say where decisions are recorded, and what a crash had left there."""
         self._log.info("decision_log", directory=directory, mandatory=mandatory)
@@ -200,6 +229,10 @@ class LogTelemetry:
         )
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
+
+    def tracing(self, *, endpoint: str, sample_ratio: float) -> None:
+        """Say where traces go, and the share of those that are begun here."""
+        self._log.info("tracing", endpoint=endpoint, sample_ratio=sample_ratio)
 
     def encoder_misfit(self, reason: str) -> None:
         """Say why another bundle of this model would run better here."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -27,7 +27,7 @@ SUFFIX = ".texts"
 LOCK_SUFFIX = ".lock"
 LOOK_EVERY_S = 0.02
 RECORDS_AT_ONCE = 4096
-"""That are read for their keys; the vectors stay on disk until they are asked for."""
+"""That are read at most. For their keys, the vectors stay on disk until they are asked for."""
 
 _Records = NDArray[np.void]
 
@@ -69,6 +69,12 @@ class CachedTexts:
         self._indexed = 0
         """Records whose keys are known."""
 
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """See TextMemory: those that are on disk."""
+        key_by_text = {text: _key(text) for text in texts}
+        row_by_key = self._stored(list(key_by_text.values()))
+        return {text: row_by_key[key] for text, key in key_by_text.items() if key in row_by_key}
+
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """See TextEncoder."""
         keys = [_key(text) for text in texts]
@@ -109,25 +115,31 @@ class CachedTexts:
         try:
             with self._path.open("rb", buffering=0) as file:
                 self._index(file)
-                rows = ((key, self._row(file, key)) for key in dict.fromkeys(keys))
-                return {key: row for key, row in rows if row is not None}
+                known = self._number_by_key
+                key_by_number = {known[key]: key for key in keys if key in known}
+                return dict(self._rows(file, key_by_number))
         except FileNotFoundError:
             return {}
         except OSError as error:
             self._tell(error)
             return {}
 
-    def _row(self, file: BinaryIO, key: bytes) -> Embedding | None:
-        number = self._number_by_key.get(key)
-        if number is None:
-            return None
+    def _rows(
+        self, file: BinaryIO, key_by_number: Mapping[int, bytes]
+    ) -> Iterator[tuple[bytes, Embedding]]:
+        """Vectors of records that prove themselves; neighbours are read at once."""
         size = self._record.itemsize
-        content = os.pread(file.fileno(), size, number * size)
-        if len(content) < size:
-            return None
-        record = np.frombuffer(content, dtype=self._record)
-        is_right = bytes(record["key"][0]) == key and record["check"][0] == _check(content)
-        return record["embedding"][0] if is_right else None
+        for first, stop in _runs(sorted(key_by_number)):
+            content = os.pread(file.fileno(), (stop - first) * size, first * size)
+            whole = content[: len(content) // size * size]
+            records = np.frombuffer(whole, dtype=self._record)
+            vectors, checks = records["embedding"].copy(), records["check"].tolist()
+            bounds = range(0, len(whole), size)
+            for row, (start, check) in enumerate(zip(bounds, checks, strict=True)):
+                key = key_by_number[first + row]
+                is_right = whole[start : start + KEY_BYTES] == key
+                if is_right and check == _check(memoryview(whole)[start : start + size]):
+                    yield key, vectors[row]
 
     def _index(self, file: BinaryIO) -> None:
         """Learn the keys of what was added since, by whomever."""
@@ -191,10 +203,19 @@ def _lock_within(file: IO[bytes], seconds: float) -> None:
             return
 
 
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Bounds of numbers that follow one another, at most RECORDS_AT_ONCE together."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
+    for some in np.split(np.asarray(numbers, dtype=np.int64), breaks):
+        for start in range(0, len(some), RECORDS_AT_ONCE):
+            part = some[start : start + RECORDS_AT_ONCE]
+            yield int(part[0]), int(part[-1]) + 1
+
+
 def _key(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:KEY_BYTES]
 
 
-def _check(record: bytes) -> int:
+def _check(record: bytes | memoryview) -> int:
     """Checksum of a record less its last field, which is for it."""
     return zlib.crc32(record[:-4])

@@ -114,7 +114,7 @@ def _findings(
         )
 
     texts = kept_texts(settings, encoder, loaded)
-    phrases = PhraseEmbeddings(texts)
+    phrases = PhraseEmbeddings(texts, texts)
     phrases.embed(texts_to_embed(policy_set), active=frozenset())
     compiled = compile_policies(
         policy_set,

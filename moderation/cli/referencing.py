@@ -67,7 +67,7 @@ def _require_enough(corpus: Corpus | None, settings: Settings) -> None:
 def _raw(corpus: Corpus, engine: Engine) -> NDArray[np.float64]:
     rescoring = Rescoring.of(engine.policies.current)
     parts = (corpus.part(first, stop) for first, stop in corpus.chunks(CHUNK_ROWS))
-    return np.concatenate([rescoring.raw_scores(part)[0] for part in parts])
+    return np.concatenate([rescoring.raw_scores(part)[0].T for part in parts])
 
 
 def _reference(

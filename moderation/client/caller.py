@@ -1,4 +1,4 @@
-"""What a client sends beside each request: who calls, and the id of the request."""
+"""What a client sends beside each request: who calls, the request's id, and the caller's trace."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TypeAlias
 
 from moderation.client.channel import Credentials
+from moderation.client.trace_context import trace_headers
 
 Secret: TypeAlias = str | Callable[[], str]
 """An API key or a token, or what is asked for it before each call; it must be quick."""
@@ -26,7 +27,7 @@ class Caller:
 
     def beside(self, request_id: str) -> Metadata:
         """The metadata of one call; raises ValueError if the secret cannot be sent."""
-        own = (*self.metadata, (REQUEST_ID, request_id))
+        own = (*self.metadata, (REQUEST_ID, request_id), *trace_headers())
         secret = self.secret() if callable(self.secret) else self.secret
         return (*own, (AUTHORIZATION, f"Bearer {_sendable(secret)}")) if secret else own
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from contextvars import copy_context
 from functools import partial
-from itertools import repeat
 from typing import Self, TypeVar
 
 import grpc
@@ -123,7 +123,11 @@ class ModerationClient:
         answers = [*response.results, *[None] * len(requests)]
         rest = partial(Budget, budget.left_s(), request_id=budget.request_id)
         with ThreadPoolExecutor(RETRIES_AT_ONCE, "moderation-client") as pool:
-            return list(pool.map(self._finish, requests, answers, repeat(rest)))
+            finishing = [
+                pool.submit(copy_context().run, self._finish, request, answer, rest)
+                for request, answer in zip(requests, answers, strict=False)
+            ]
+            return [one.result() for one in finishing]
 
     def moderate_stream(
         self,
@@ -145,7 +149,9 @@ class ModerationClient:
         with ThreadPoolExecutor(max_in_flight, "moderation-client") as pool:
             for item in items:
                 request = moderate_request(named(item), options)
-                running.add(pool.submit(self._ask, request, Budget(self._timeout_s)))
+                budget = Budget(self._timeout_s)
+                # Each with what is the caller's context now, for the trace that is in it.
+                running.add(pool.submit(copy_context().run, self._ask, request, budget))
                 if len(running) >= max_in_flight:
                     ready, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from (one.result() for one in ready)

@@ -81,10 +81,7 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
             continue
-        # Of what came or went as a whole, that much is told as one would have to write.
-        is_whole = not (name in old and name in new)
-        before = _values(old[name], without_defaults=is_whole) if name in old else {}
-        after = _values(new[name], without_defaults=is_whole) if name in new else {}
+        before, after = _values(old.get(name), new.get(name)), _values(new.get(name), old.get(name))
         changes = tuple(
             Change(path, before.get(path), after.get(path))
             for path in dict.fromkeys([*before, *after])
@@ -95,13 +92,18 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
     return tuple(parts)
 
 
-def _values(part: Part, *, without_defaults: bool) -> dict[str, Value]:
-    """Every value by its path; what is empty or absent has none."""
+def _values(part: Part | None, other: Part | None) -> dict[str, Value]:
+    """Every value by its path, of fields that differ; what is empty or absent has none.
+
+    Of what came or went as a whole, that much is told as one would have to write.
+    """
+    if part is None:
+        return {}
     found = {
         path: value
         for one in fields(part)
         if one.compare and one.name not in {"id", "policy_id"}
-        if not (without_defaults and getattr(part, one.name) == one.default)
+        if getattr(part, one.name) != (getattr(other, one.name) if other else one.default)
         for path, value in _flat(*_as_written(one.name, getattr(part, one.name)))
     }
     return {path: value for path, value in found.items() if value not in {None, ""}}

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from moderation.core.calibration import Fit
 from moderation.core.corpus import Corpus
+from moderation.core.curves import Real
 from moderation.core.policy import Policy
 from moderation.core.rescoring import Rescoring, rounding_of
 from moderation.core.scoring import CompiledPolicies, ProfileCuts
@@ -68,9 +69,11 @@ class LinedUp:
             rounding=rounding_of(side.compiled)[at],
         )
 
-    def scores(self, by_side: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores by the side's policies in this order, NaN where one does not judge there."""
-        return np.where(self.at < 0, np.nan, by_side.take(self.at, axis=1))
+    def scores(self, by_side: NDArray[Real]) -> NDArray[Real]:
+        """Scores [policies, ...] of the side in this order, NaN where one does not judge there."""
+        ordered = by_side.take(self.at, axis=0)
+        ordered[self.at < 0] = np.nan
+        return ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,18 @@ class Plan:
             touched=np.flatnonzero((rescored_at >= 0) | cut_moved | (before.acts != after.acts)),
         )
 
-    def scores(self, corpus: Corpus) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """By either side, float64[contents, policies of the plan], NaN where one does not judge."""
+    def scores(self, corpus: Corpus) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """By the old side for all policies, by the new one for those touched.
+
+        float32[policies, contents], NaN where a policy does not judge.
+        """
         by_old, *anew = self.rescoring.scores(corpus)
         before = self.old.scores(by_old)
-        after = np.where(self.new.at < 0, np.nan, before)
+        after = before.take(self.touched, axis=0)
+        after[self.new.at[self.touched] < 0] = np.nan
         for scores in anew:  # one, if any policy is scored anew
-            columns = np.flatnonzero(self.rescored_at >= 0)
-            after[:, columns] = scores.take(self.rescored_at[columns], axis=1)
+            place = self.rescored_at[self.touched]
+            after[place >= 0] = scores.take(place[place >= 0], axis=0)
         return before, after
 
 

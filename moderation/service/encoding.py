@@ -16,6 +16,7 @@ from moderation.service.embedding_cache import ContentKey, EmbeddingCache
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.ports import ImageDecoder, ImageEncoder, Lookup, Telemetry
 from moderation.service.sharing import SharedWork
+from moderation.service.tracing import NO_STAGE, NO_TRACER, Stage, Tracer
 
 HASHED_AT_ONCE_BYTES = 256 * 1024
 """The digest of so many bytes takes less of the event loop than asking a thread for it would."""
@@ -49,6 +50,7 @@ class ContentEncoder:
         cache: EmbeddingCache,
         encoder_id: str,
         telemetry: Telemetry,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._decoder = decoder
         self._batcher = batcher
@@ -59,6 +61,7 @@ class ContentEncoder:
         self._cache = cache
         self._encoder_id = encoder_id
         self._telemetry = telemetry
+        self._tracer = tracer
         self._shared: SharedWork[ContentKey, EncodedContent] = SharedWork()
 
     async def digest(self, image: bytes) -> bytes:
@@ -83,18 +86,23 @@ class ContentEncoder:
             return EncodedContent(remembered, cached=True)
         shared = self._shared.is_under_way(key)
         self._telemetry.embedding_looked_up(Lookup.SHARED if shared else Lookup.MISS)
-        return await self._shared.result(
-            key, urgency or Urgency(), lambda common: self._encode(key, image, common)
-        )
+        with self._tracer.stage(Stage.SHARED) if shared else NO_STAGE:
+            return await self._shared.result(
+                key, urgency or Urgency(), lambda common: self._encode(key, image, common)
+            )
 
     async def _encode(self, key: ContentKey, image: bytes, urgency: Urgency) -> EncodedContent:
         try:
-            frames, waited_s, decode_s = await self._decoded(image, urgency)
+            with self._tracer.stage(Stage.DECODE):
+                frames, waited_s, decode_s = await self._decoded(image, urgency)
         except UnjudgeableContent as error:
             self._cache.remember_refusal(key, error)
             raise
         try:
-            batched = await self._batcher.submit(list(frames), urgency)
+            with self._tracer.stage(Stage.QUEUE) as queue:
+                batched = await self._batcher.submit(list(frames), urgency)
+                encode_s = max(one.run_s for one in batched)
+                queue.hand_over(Stage.ENCODE, encode_s)
         except EncodingFailed as error:
             raise UnjudgeableContent(FailureCode.ENCODER_FAILED, str(error)) from error
         embeddings = np.stack([one.result for one in batched])
@@ -103,7 +111,7 @@ class ContentEncoder:
             embeddings=embeddings,
             decode_s=decode_s,
             queue_s=waited_s + max(one.queue_s for one in batched),
-            encode_s=max(one.run_s for one in batched),
+            encode_s=encode_s,
         )
 
     async def _decoded(self, image: bytes, urgency: Urgency) -> tuple[Pixels, float, float]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from moderation.service.recent import keep_nothing
 from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
 from moderation.service.tenants import Tenants
+from moderation.service.tracing import NO_TRACER, Stage, Tracer
 
 
 class Moderator:
@@ -37,6 +39,7 @@ class Moderator:
         keep: Callable[[str, Embeddings], None] = keep_nothing,
         memory_share: Callable[[], float] = no_memory_limit,
         decision_log: DecisionLog = RECORDS_NOTHING,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -48,6 +51,7 @@ class Moderator:
         self._shadow: Shadow | None = None
         self._keep = keep
         self._decision_log = decision_log
+        self._tracer = tracer
 
     @property
     def in_flight(self) -> int:
@@ -78,15 +82,19 @@ class Moderator:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         started = asyncio.get_running_loop().time()
         urgency = Urgency(priority, started + allowed_s)
-        with self._admission.admitted(len(content.image), priority, tenant):
+        with ExitStack() as place:
+            with self._tracer.stage(Stage.ADMISSION):
+                place.enter_context(self._admission.admitted(len(content.image), priority, tenant))
             try:
                 async with asyncio.timeout(allowed_s):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)
-                    await self._decision_log.append(_attributed(judgement, tenant))
+                    with self._tracer.stage(Stage.RECORD):
+                        await self._decision_log.append(_attributed(judgement, tenant))
             except (TimeoutError, DeadlineExceeded) as error:
                 self._admission.waited(asyncio.get_running_loop().time() - started, priority)
                 raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
         self._telemetry.decided(judgement.decision)
+        self._tracer.decided(judgement.decision)
         return judgement.decision
 
     def share_among(self, tenants: Tenants) -> None:
@@ -132,8 +140,9 @@ class Moderator:
         if not encoded.cached:
             self._admission.waited(encoded.queue_s, urgency.priority)
         scoring = asyncio.get_running_loop().time()
-        scores = score(encoded.embeddings, compiled)
-        decided = _decided(blank, scores, options, compiled, cuts)
+        with self._tracer.stage(Stage.SCORE):
+            scores = score(encoded.embeddings, compiled)
+            decided = _decided(blank, scores, options, compiled, cuts)
         if self._shadow is not None:
             self._shadow.offer(content, scores, compiled)
         timed = _timed(decided, encoded, started, scoring)

@@ -11,8 +11,9 @@ from moderation.core.corpus import Corpus
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import DEFAULT_PROFILE, Policy, PolicySet, Profile
 from moderation.core.policy_diff import PolicySetDiff, diff_policy_sets
-from moderation.core.policy_effect import Effect, Tally, effects, merged, tally
+from moderation.core.policy_effect import Effect, Tally, effects, merged
 from moderation.core.policy_plan import Plan, Side, to_rescore
+from moderation.core.policy_tally import tally
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder

@@ -18,14 +18,16 @@ from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.keeping import NO_KEEPER
-from moderation.service.phrases import PhraseEmbeddings
+from moderation.service.phrases import NO_MEMORY, PhraseEmbeddings
 from moderation.service.policy_tests import accept
 from moderation.service.ports import (
     ChangeFeed,
+    EmbeddedTexts,
     PolicyKeeper,
     PolicySource,
     Telemetry,
     TextEncoder,
+    TextMemory,
 )
 
 
@@ -48,7 +50,7 @@ class _Built:
     """A set that may become the active one."""
 
     compiled: CompiledPolicies
-    embedded: int
+    embedded: EmbeddedTexts
     origin: SetOrigin
     pin: Pin | None = None
     overruled: Pin | None = None
@@ -60,11 +62,12 @@ class _Built:
 class PolicyStore:
     """The one place that knows which policies are active."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators, each by name, and three that may be missing
+    def __init__(  # noqa: PLR0913 - its collaborators, each by name, and four that may be missing
         self,
         *,
         source: PolicySource,
         text_encoder: TextEncoder,
+        text_memory: TextMemory = NO_MEMORY,
         encoder: EncoderInfo,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
@@ -74,7 +77,7 @@ class PolicyStore:
         check: Callable[[CompiledPolicies], None] = accept,
     ) -> None:
         self._source = source
-        self._phrases = PhraseEmbeddings(text_encoder)
+        self._phrases = PhraseEmbeddings(text_encoder, text_memory)
         self._texts_in_use: frozenset[str] = frozenset()
         """Of the active set."""
         self._encoder = encoder
@@ -204,7 +207,7 @@ class PolicyStore:
         if active is not None and active.policy_set.version == policy_set.version:
             on = {policy.id for policy in policy_set.policies if policy.is_on(today)}
             if on == active.positions.keys():
-                return _Built(active, 0, origin, pin)
+                return _Built(active, EmbeddedTexts(), origin, pin)
         wanted = texts_to_embed(policy_set)
         embedded = self._phrases.embed(wanted, active=self._texts_in_use)
         compiled = compile_policies(

@@ -1,12 +1,13 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.calibration import PolicyCalibration
 from moderation.core.comparison import Pair
-from moderation.core.content import Embeddings, Pixels
+from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder, PolicySet
@@ -50,6 +51,23 @@ class TextEncoder(Protocol):
         ...
 
 
+class TextMemory(Protocol):
+    """Embeddings of texts that were computed before, by this process or another."""
+
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """Those that are known, by text; none is computed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """How a policy set's new texts got their embeddings."""
+
+    computed: int = 0
+    recalled: int = 0
+    """That had been computed before, and were kept."""
+
+
 class PolicySource(Protocol):
     """Where policies come from."""
 
@@ -58,8 +76,20 @@ class PolicySource(Protocol):
         ...
 
 
+class PolicyFiles(PolicySource, Protocol):
+    """Policies that may be replaced while they are read."""
+
+    def fingerprint(self) -> object:
+        """What tells one state of them from another, without reading them; must not raise."""
+        ...
+
+
 class CalibrationSource(Protocol):
-    """Where calibrations come from."""
+    """Where calibrations come from; they may be replaced while they are read."""
+
+    def fingerprint(self, encoder_id: str) -> object:
+        """What tells one state of an encoder's from another, without reading; must not raise."""
+        ...
 
     def load(self, encoder_id: str) -> Mapping[str, PolicyCalibration]:
         """Those for an encoder, by policy id, none if there are none; raises PolicySetRejected."""
@@ -181,6 +211,15 @@ class DecoderLoss(StrEnum):
     """It died with nothing to do: something outside ended it."""
 
 
+class SpanLoss(StrEnum):
+    """Why a span did not arrive where traces are collected; safe as a metric label."""
+
+    QUEUE_FULL = "queue_full"
+    """More came than could be sent on."""
+    NOT_TAKEN = "not_taken"
+    """The collector could not be reached, or would not have it."""
+
+
 class Telemetry(Protocol):
     """What operators get to see; must not raise and must not block."""
 
@@ -225,9 +264,15 @@ class Telemetry(Protocol):
         ...
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
-        """A policy set became the active one; `embedded` texts had to be embedded for it."""
+        """A policy set became the active one; `embedded` are its texts that were new."""
         ...
 
     def activation_not_kept(self, reason: str) -> None:
@@ -268,4 +313,12 @@ class Telemetry(Protocol):
 
     def recording_failed(self, reason: str) -> None:
         """The decision log could not be written or tended; it is tried again."""
+        ...
+
+    def spans_sent(self, count: int) -> None:
+        """So many spans of traces were taken by the collector; from a thread of its own."""
+        ...
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """So many were dropped; from any thread."""
         ...

@@ -9,10 +9,12 @@ from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.ports import (
     DecoderLoss,
+    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
+    SpanLoss,
     Telemetry,
 )
 
@@ -71,7 +73,13 @@ class FanOutTelemetry:
         self._tell(lambda audience: audience.limit_changed(max_in_flight))
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._tell(
@@ -123,6 +131,14 @@ class FanOutTelemetry:
     def recording_failed(self, reason: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.recording_failed(reason))
+
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_sent(count))
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.spans_lost(count, loss))
 
     def _tell(self, event: Callable[[Telemetry], None]) -> None:
         for position, audience in enumerate(self._audiences):

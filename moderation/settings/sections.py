@@ -14,6 +14,7 @@ from moderation.settings.judging import (
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
 from moderation.settings.references import ReferenceSettings
+from moderation.settings.tracing import TracingSettings
 from moderation.settings.transport import TlsSettings
 from moderation.settings.watching import DriftSettings
 
@@ -44,3 +45,4 @@ class Settings(BaseSettings):
     decision_log: DecisionLogSettings = DecisionLogSettings()
     drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()

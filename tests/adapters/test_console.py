@@ -14,7 +14,7 @@ from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import ShedReason
+from moderation.service.ports import EmbeddedTexts, ShedReason, SpanLoss
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
 
@@ -42,7 +42,11 @@ class TestLog(TelemetryContract):
 def test_a_load_is_one_line_of_json() -> None:
     telemetry, written = a_log()
     telemetry.policies_loaded(
-        version="abcdef" * 10, policies=3, embedded=9, seconds=0.12345, origin=SetOrigin.SOURCE
+        version="abcdef" * 10,
+        policies=3,
+        embedded=EmbeddedTexts(9, 1),
+        seconds=0.12345,
+        origin=SetOrigin.SOURCE,
     )
 
     (line,) = lines(written)
@@ -54,6 +58,7 @@ def test_a_load_is_one_line_of_json() -> None:
         "origin": "source",
         "policies": 3,
         "texts_embedded": 9,
+        "texts_recalled": 1,
         "seconds": 0.123,
     }
 
@@ -117,6 +122,21 @@ def test_what_happens_too_often_is_not_logged() -> None:
     telemetry.batch_encoded(8, 0.02)
 
     assert lines(written) == []
+
+
+def test_lost_spans_are_told_once_and_their_end_too() -> None:
+    telemetry, written = a_log()
+    telemetry.tracing(endpoint="http://collector:4318", sample_ratio=0.5)
+    telemetry.spans_sent(512)
+    telemetry.spans_lost(3, SpanLoss.NOT_TAKEN)
+    telemetry.spans_lost(1, SpanLoss.QUEUE_FULL)
+    telemetry.spans_sent(512)
+    telemetry.spans_sent(512)
+
+    begun, lost, again = lines(written)
+    assert (begun["endpoint"], begun["sample_ratio"]) == ("http://collector:4318", 0.5)
+    assert (lost["event"], lost["level"], lost["reason"]) == ("spans_lost", "warning", "not_taken")
+    assert again["event"] == "spans_sent_again"
 
 
 def test_thresholds_of_another_encoder_are_a_warning() -> None:
@@ -228,7 +248,7 @@ def test_lines_below_the_level_are_left_out() -> None:
     telemetry, written = a_log(level="warning")
 
     telemetry.policies_loaded(
-        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=1, embedded=EmbeddedTexts(1, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
     telemetry.policies_rejected((Problem("a.yaml", 1, 1, "empty"),))
 
@@ -246,10 +266,11 @@ def test_the_pretty_format_is_text_for_people() -> None:
     telemetry, written = a_log("pretty")
 
     telemetry.policies_loaded(
-        version="v", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=1, embedded=EmbeddedTexts(1, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
 
     logged = written.getvalue()
     assert "policies_loaded" in logged
     assert "texts_embedded=1" in logged
+    assert "texts_recalled=1" in logged
     assert "\x1b[" not in logged  # colours are for terminals

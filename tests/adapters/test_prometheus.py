@@ -4,7 +4,9 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import timedelta
+from urllib.request import Request, urlopen
 
 import pytest
 from prometheus_client import Metric
@@ -18,7 +20,15 @@ from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthent
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import DecoderLoss, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
+from moderation.service.request_context import RequestContext, work_for
 from moderation.service.tenants import TenantUsage
 from tests.builders import (
     NOON,
@@ -168,7 +178,7 @@ def test_a_rejected_reload_shows_until_the_policies_are_mended(
 ) -> None:
     failed = series("moderation_policy_reload_failed")
     telemetry.policies_loaded(
-        version="v1", policies=3, embedded=9, seconds=0.2, origin=SetOrigin.SOURCE
+        version="v1", policies=3, embedded=EmbeddedTexts(9, 1), seconds=0.2, origin=SetOrigin.SOURCE
     )
     assert scraped(server)[failed] == 0
 
@@ -192,7 +202,11 @@ def test_only_the_active_version_is_shown(
 ) -> None:
     for number in range(100):
         telemetry.policies_loaded(
-            version=f"v{number}", policies=1, embedded=1, seconds=0.1, origin=SetOrigin.SOURCE
+            version=f"v{number}",
+            policies=1,
+            embedded=EmbeddedTexts(1, 1),
+            seconds=0.1,
+            origin=SetOrigin.SOURCE,
         )
 
     versions = [key for key in scraped(server) if key[0] == "moderation_policy_set_info"]
@@ -261,6 +275,36 @@ def test_thresholds_for_another_encoder_show_until_they_are_mended(
 
 
 @pytest.mark.case(92)
+def test_spans_are_counted_by_what_became_of_them(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.spans_sent(512)
+    telemetry.spans_lost(3, SpanLoss.NOT_TAKEN)
+
+    seen = scraped(server)
+    assert seen[series("moderation_spans_sent_total")] == 512
+    assert seen[series("moderation_spans_lost_total", reason="not_taken")] == 3
+    assert seen[series("moderation_spans_lost_total", reason="queue_full")] == 0
+
+
+def test_only_a_trace_that_is_kept_is_an_exemplar(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    def answer(method: str, *, is_sampled: bool) -> None:
+        work_for(RequestContext("request-7", f"trace-of-{method}", is_sampled))
+        telemetry.rpc_finished(method, "OK", 0.3)
+
+    copy_context().run(answer, "kept", is_sampled=True)
+    copy_context().run(answer, "other", is_sampled=False)
+
+    url = f"http://127.0.0.1:{server.port}/metrics"
+    asked = Request(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    with urlopen(asked, timeout=10) as answered:
+        text = answered.read().decode()
+    assert 'le="0.5",method="kept"} 1.0 # {trace_id="trace-of-kept"} 0.3' in text
+    assert "trace-of-other" not in text
+
+
 def test_nothing_that_a_caller_sends_becomes_a_label(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:

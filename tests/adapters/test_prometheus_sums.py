@@ -18,7 +18,7 @@ from moderation.adapters.prometheus.sums import (
 from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from moderation.core.policy import Action
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup
+from moderation.service.ports import EmbeddedTexts, Lookup
 from tests.builders import a_decision, a_policy, a_policy_set, a_verdict, compiled
 
 Series = dict[str, float]
@@ -107,7 +107,9 @@ def test_gauges_follow_their_table(
         worker.queue_changed(depth)
         watch(worker, is_ready=is_ready)
     one.policies_rejected(())
-    other.policies_loaded(version="b", policies=5, embedded=0, seconds=1, origin=SetOrigin.SOURCE)
+    other.policies_loaded(
+        version="b", policies=5, embedded=EmbeddedTexts(), seconds=1, origin=SetOrigin.SOURCE
+    )
 
     seen = show(sums, one, other)
 

@@ -248,3 +248,43 @@ def test_who_waits_in_vain_computes_for_itself(tmp_path: Path) -> None:
 
     assert np.array_equal(rows, expected("a gun"))
     assert encoder.texts == ["a gun"]
+
+
+def test_what_is_on_disk_is_recalled_and_nothing_is_computed(tmp_path: Path) -> None:
+    texts = [f"thing {number}" for number in range(9)]
+    cached(tmp_path, FakeEncoder()).encode_texts(texts)
+    encoder = FakeEncoder()
+
+    known = cached(tmp_path, encoder).recall(["thing 7", "a cat", "thing 0", "thing 1", "thing 7"])
+
+    assert {text: row.tolist() for text, row in known.items()} == {
+        text: embedding_of(text).tolist() for text in ("thing 0", "thing 1", "thing 7")
+    }
+    assert encoder.texts == []
+
+
+def test_a_record_that_does_not_prove_itself_is_not_recalled(tmp_path: Path) -> None:
+    cached(tmp_path, FakeEncoder()).encode_texts(["a gun", "a cat", "a dog"])
+    (path,) = tmp_path.glob("*.texts")
+    content = bytearray(path.read_bytes())
+    content[RECORD + KEY_BYTES] ^= 1  # in the second one's vector
+    path.write_bytes(content)
+
+    assert cached(tmp_path, FakeEncoder()).recall(["a gun", "a cat", "a dog"]).keys() == {
+        "a gun",
+        "a dog",
+    }
+
+
+def test_nothing_is_recalled_where_there_is_no_file(tmp_path: Path) -> None:
+    assert cached(tmp_path, FakeEncoder()).recall(["a gun"]) == {}
+
+
+def test_more_records_than_are_read_at_once_are_recalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moderation.adapters.text_cache.RECORDS_AT_ONCE", 4)
+    texts = [f"thing {number}" for number in range(11)]
+    cached(tmp_path, FakeEncoder()).encode_texts(texts)
+
+    assert cached(tmp_path, FakeEncoder()).recall(texts).keys() == set(texts)

@@ -90,6 +90,7 @@ class ScriptedService(ModerationServiceServicer):
         self.batch_results: list[pb.ItemResult] | None = None
         self.metadata: dict[str, str] = {}
         self.request_ids: list[str] = []
+        self.traces: list[str] = []
         self.time_remaining_s: float | None = None
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
@@ -110,6 +111,7 @@ class ScriptedService(ModerationServiceServicer):
     def _note(self, context: Context) -> None:
         self.metadata = dict(context.invocation_metadata() or ())
         self.request_ids = [*self.request_ids, self.metadata["x-request-id"]]
+        self.traces.append(self.metadata.get("traceparent", ""))
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context

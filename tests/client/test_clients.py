@@ -6,6 +6,7 @@ import inspect
 import grpc
 import grpc.aio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from moderation.client import (
     Action,
@@ -436,3 +437,26 @@ async def test_an_item_that_is_refused_names_the_request_it_was_in(connect: Conn
 
     assert result.error is not None
     assert [result.error.request_id] == service.request_ids
+
+
+async def test_the_trace_that_the_caller_is_in_goes_with_every_kind_of_call(
+    connect: Connect,
+) -> None:
+    service = ScriptedService()
+    full = pb.ItemError(code=8, message="full", retry_after=duration(0.01))
+    service.batch_results = [pb.ItemResult(error=full)]  # it is asked for again, alone
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
+
+    async with serving(service) as address, connect(address) as client:
+        with tracer.start_as_current_span("upload") as span:
+            await client.moderate(b"image")
+            await client.moderate_batch([Item(b"image")])
+            await client.moderate_all([Item(b"image")])
+        within, service.traces = service.traces, []
+        await client.moderate(b"image")
+
+    context = span.get_span_context()
+    named = {header.rpartition("-")[0] for header in within}
+    assert named == {f"00-{context.trace_id:032x}-{context.span_id:016x}"}
+    assert len(within) >= 4
+    assert service.traces == [""]

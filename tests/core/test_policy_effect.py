@@ -15,16 +15,9 @@ from moderation.core.corpus import Corpus
 from moderation.core.decision import Options, decide
 from moderation.core.decision import Outcome as CoreOutcome
 from moderation.core.policy import Action, Mode, Phrase, PolicySet, Profile, Thresholds
-from moderation.core.policy_effect import (
-    CONTENT,
-    MAX_RECHECKED,
-    MOST_MOVED,
-    Tally,
-    effects,
-    merged,
-    tally,
-)
+from moderation.core.policy_effect import CONTENT, MOST_MOVED, Tally, effects, merged
 from moderation.core.policy_plan import Plan, Side, to_rescore
+from moderation.core.policy_tally import MAX_RECHECKED, tally
 from moderation.core.rescoring import ROUNDING, Rescoring, rescore, rounding_of
 from moderation.core.scoring import CompiledPolicies, compile_policies, score
 from tests.builders import SCALE, a_policy, a_policy_set, compiled
@@ -230,7 +223,7 @@ def test_two_sets_scored_together_score_as_each_does_alone(
     both = Rescoring.of(one, other).scores(corpus)
 
     for found, ready in zip(both, (one, other), strict=True):
-        assert np.all(np.abs(found - rescore(corpus, ready)) <= rounding_of(ready))
+        assert np.all(np.abs(found.T - rescore(corpus, ready)) <= rounding_of(ready))
 
 
 def test_what_two_sets_share_is_multiplied_once() -> None:
@@ -260,7 +253,7 @@ def test_two_texts_of_one_meaning_are_two_phrases() -> None:
     old, new = ready("one", "another", "a kitten"), ready("a third", "another", "one")
 
     for found, alone in zip(Rescoring.of(old, new).scores(a_corpus(20)), (old, new), strict=True):
-        assert np.allclose(found, rescore(a_corpus(20), alone), atol=1e-6)
+        assert np.allclose(found.T, rescore(a_corpus(20), alone), atol=1e-6)
 
 
 def test_only_what_could_have_changed_is_looked_at() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import EmbeddedTexts, Lookup, ShadowOutcome, ShedReason, SpanLoss
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract
@@ -38,13 +38,15 @@ def test_every_audience_hears_every_event() -> None:
     fan_out.cache_changed(4096)
     fan_out.limit_changed(64)
     fan_out.policies_loaded(
-        version="v", policies=2, embedded=5, seconds=0.1, origin=SetOrigin.SOURCE
+        version="v", policies=2, embedded=EmbeddedTexts(5, 1), seconds=0.1, origin=SetOrigin.SOURCE
     )
     fan_out.policies_unchanged(version="v")
     fan_out.policies_rejected(problems)
     fan_out.binding_checked(None, suits=True)
     fan_out.encoder_shadowed(ShadowOutcome.RECORDED)
     fan_out.encoder_stuck(31.5)
+    fan_out.spans_sent(512)
+    fan_out.spans_lost(3, SpanLoss.QUEUE_FULL)
 
     for heard in audiences:
         assert heard.decisions == [decision]
@@ -57,6 +59,7 @@ def test_every_audience_hears_every_event() -> None:
         assert heard.unchanged == ["v"]
         assert heard.rejected == [problems]
         assert heard.bindings == [(None, True)]
+        assert (heard.spans, heard.lost_spans) == ([512], [(3, SpanLoss.QUEUE_FULL)])
         assert heard.shadowed == [ShadowOutcome.RECORDED]
 
 

@@ -20,6 +20,7 @@ from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for
 from moderation.core.errors import InvalidRequest
 from moderation.service.request_context import RequestContext, current_request, work_for
+from moderation.service.tracing import NO_TRACER, Tracer
 
 # Generic in the stubs only, hence the quotes.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -45,9 +46,15 @@ class RpcTelemetry(Protocol):
 class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     """Names, counts and times RPCs, and translates errors, for every service on the server."""
 
-    def __init__(self, telemetry: RpcTelemetry, report_bug: ReportBug) -> None:
+    def __init__(
+        self,
+        telemetry: RpcTelemetry,
+        report_bug: ReportBug,
+        tracer: Tracer = NO_TRACER,
+    ) -> None:
         self._telemetry = telemetry
         self._report_bug = report_bug
+        self._tracer = tracer
 
     async def intercept_service(  # type: ignore[override]  # the stub forgets unknown methods
         self,
@@ -103,8 +110,10 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     async def _answering(self, method: str, context: Context) -> AsyncIterator[None]:
         started = time.monotonic()
         code = grpc.StatusCode.OK
-        request_id = request_id_from(context.invocation_metadata() or ())
-        work_for(RequestContext(request_id))
+        metadata = tuple(context.invocation_metadata() or ())
+        request_id = request_id_from(metadata)
+        span = self._tracer.begin(method, metadata, request_id)
+        work_for(RequestContext(request_id, span.trace_id, span.is_sampled))
         # After the answer, where it costs no message of its own. See `abort` for errors.
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         try:
@@ -121,6 +130,7 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
             await abort(context, refusal)
         finally:
             self._telemetry.rpc_finished(method, code.name, time.monotonic() - started)
+            span.end(code.name)
 
 
 async def abort(context: Context, refusal: Refusal) -> None:

@@ -22,6 +22,7 @@ from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
 from moderation.service.ports import ImageFetcher
 from moderation.service.request_context import current_request
+from moderation.service.tracing import NO_TRACER, Stage, Tracer
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
@@ -42,7 +43,7 @@ class RequestLimits:
 class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     """Fulfils ModerationService; errors are left to the interceptor, but for single items."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the RPCs need, each by its name
         self,
         *,
         moderator: Moderator,
@@ -51,6 +52,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         report_bug: ReportBug,
         new_id: Callable[[], str],
         images: ImageFetcher,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._moderator = moderator
         self._reports = reports
@@ -58,6 +60,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         self._report_bug = report_bug
         self._new_id = new_id
         self._images = images
+        self._tracer = tracer
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
@@ -156,7 +159,8 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
                 raise item
             item.content.content_id = item.content.content_id or self._new_id()
             result.content_id = item.content.content_id
-            result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
+            with self._tracer.stage(Stage.ITEM):
+                result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
         except Exception as error:  # one item must not end the batch or stream it is in
             refusal = refusal_for(error, self._report_bug)
             result.error.CopyFrom(refusal.to_item_error())

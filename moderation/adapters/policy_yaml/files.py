@@ -8,7 +8,7 @@ have other files of the machine quoted in an error message.
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from moderation.adapters.policy_yaml.tree import Flaw, Flawed, Place
@@ -52,6 +52,15 @@ def list_policy_files(directory: Path) -> list[str]:
 def fingerprint(directory: Path) -> Mapping[str, tuple[int, ...]]:
     """By name, what tells one state of the policy files from another without reading them."""
     return {name: _identity(directory, name) for name in list_policy_files(directory)}
+
+
+def state_of_files(directory: Path, others: Iterable[str]) -> Mapping[str, tuple[int, ...]] | str:
+    """`fingerprint`, and the same of other files beside these; why there is none, if so."""
+    try:
+        found = fingerprint(directory)
+    except Flawed as error:
+        return str(error)
+    return {**found, **{name: _identity(directory, name) for name in others}}
 
 
 def stem_of(name: str) -> str:

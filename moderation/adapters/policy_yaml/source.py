@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from moderation.adapters.policy_yaml.binding import read_binding
+from moderation.adapters.policy_yaml.binding import LOCK_NAME, read_binding
 from moderation.adapters.policy_yaml.categories import (
     CategoriesFile,
     category_problem,
@@ -19,6 +19,7 @@ from moderation.adapters.policy_yaml.files import (
     fingerprint,
     read_policy_file,
     shown_name,
+    state_of_files,
     stem_of,
 )
 from moderation.adapters.policy_yaml.includes import NO_LISTS, Lists, parse_lists
@@ -74,6 +75,10 @@ class YamlPolicySource:
         self._shown = shown_name(directory.absolute().name) or "policies"
         self._parsed: Mapping[str, _Parsed] = {}
         self._finished: Mapping[str, _Finished] = {}
+
+    def fingerprint(self) -> object:
+        """See PolicyFiles; of the policies, what they share, and what binds them to an encoder."""
+        return state_of_files(self._directory, [LOCK_NAME])
 
     def load(self) -> PolicySet:
         """The policy set; raises PolicySetRejected with every problem found."""

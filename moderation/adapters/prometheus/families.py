@@ -211,3 +211,18 @@ class RecordMetrics:
             "Decisions that were answered without a record.",
             registry=registry,
         )
+
+
+class TraceMetrics:
+    """Of the traces that are sent to a collector."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sent = Counter(
+            "moderation_spans_sent", "Spans that the collector took.", registry=registry
+        )
+        self.lost = Counter(
+            "moderation_spans_lost",
+            "Spans that were dropped, by reason: queue_full or not_taken.",
+            ["reason"],
+            registry=registry,
+        )

@@ -48,6 +48,7 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_tls_not_after_timestamp_seconds": min,
     # What is wrong with one of them is wrong; what is the same for all stays the same.
     "moderation_keys_reload_failed": max,
+    "moderation_jwks_reload_failed": max,
     "moderation_policy_reload_failed": max,
     "moderation_policy_reference_outdated": max,
     # Each worker compares what it saw itself; the one that drifts most is told.

@@ -28,6 +28,7 @@ from moderation.adapters.prometheus.families import (
     RecordMetrics,
     ReferenceMetrics,
     RequestMetrics,
+    TraceMetrics,
 )
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.adapters.prometheus.transport import CertificateMetrics
@@ -37,7 +38,16 @@ from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.drift import DriftWatch
-from moderation.service.ports import DecoderLoss, FetchOutcome, Lookup, ShadowOutcome, ShedReason
+from moderation.service.ports import (
+    DecoderLoss,
+    EmbeddedTexts,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
+from moderation.service.request_context import current_request
 
 
 class PrometheusTelemetry:
@@ -59,6 +69,7 @@ class PrometheusTelemetry:
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
+        self._traces = TraceMetrics(self.registry)
         self.access = AccessMetrics(self.registry)
         self.tenants = TenantMetrics()
         self.registry.register(self.tenants)
@@ -94,15 +105,18 @@ class PrometheusTelemetry:
             (self._encoding.decoders_lost, DecoderLoss),
             (self._encoding.shadowed, ShadowOutcome),
             (self._encoding.stage_seconds, STAGES),
+            (self._traces.lost, SpanLoss),
         )
         for family, values in closed:
             for value in values:
                 family.labels(value)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
-        """Count an RPC that was answered; `method` and `code` are closed sets."""
+        """See Telemetry; a request whose spans are kept is an exemplar of its duration."""
+        request = current_request()
+        exemplar = {"trace_id": request.trace_id} if request.is_sampled else None
         self._requests.rpcs.labels(method, code).inc()
-        self._requests.rpc_seconds.labels(method).observe(seconds)
+        self._requests.rpc_seconds.labels(method).observe(seconds, exemplar)
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
@@ -157,7 +171,13 @@ class PrometheusTelemetry:
         self._requests.limit.set(max_in_flight)
 
     def policies_loaded(
-        self, *, version: str, policies: int, embedded: int, seconds: float, origin: SetOrigin
+        self,
+        *,
+        version: str,
+        policies: int,
+        embedded: EmbeddedTexts,
+        seconds: float,
+        origin: SetOrigin,
     ) -> None:
         """See Telemetry."""
         self._policies.reloads.labels("loaded").inc()
@@ -210,6 +230,14 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._records.failures.inc()
         self._records.failing.set(1)
+
+    def spans_sent(self, count: int) -> None:
+        """See Telemetry."""
+        self._traces.sent.inc(count)
+
+    def spans_lost(self, count: int, loss: SpanLoss) -> None:
+        """See Telemetry."""
+        self._traces.lost.labels(loss.value).inc(count)
 
     def describe(
         self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
