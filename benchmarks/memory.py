@@ -7,7 +7,6 @@ shares with others too. What N workers take lies between N times the one and N t
 """
 
 import threading
-import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ ROOM = {
 }
 """As many requests as are sent may wait."""
 CACHE = "moderation_embedding_cache_bytes"
-MISSES = 'moderation_embedding_lookups_total{result="miss"}'
+LOOKUPS, MISS = "moderation_embedding_lookups_total", 'result="miss"'
 MIB = 2**20
 
 
@@ -74,7 +73,7 @@ def _of_requests(server: Running, few: int, many: int) -> Iterator[Row]:
         peaks.append(max(sizes))
     each = (peaks[1] - peaks[0]) / (many - few) / 1024
     yield Row("a request that waits, VGA", "KiB", (each,), more_is_better=False)
-    per_picture = _metric(server, CACHE) / _metric(server, MISSES)
+    per_picture = server.metric(CACHE) / server.metric(LOOKUPS, MISS)
     yield Row("a picture in the cache", "bytes", (per_picture,), more_is_better=False)
 
 
@@ -119,14 +118,6 @@ def _watching(process: psutil.Process) -> Iterator[Sequence[int]]:
         finally:
             over.set()
             watching.result()
-
-
-def _metric(server: Running, series: str) -> float:
-    with urllib.request.urlopen(server.metrics_url, timeout=30) as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith(f"{series} "):
-                return float(line.split()[-1])
-    raise RuntimeError(f"{server.metrics_url} shows no {series}")
 
 
 if __name__ == "__main__":

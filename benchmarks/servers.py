@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 STOP_S = 30.0
+SCRAPE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,13 @@ class Running:
     pid: int
     address: str
     metrics_url: str
+
+    def metric(self, name: str, labels: str = "") -> float:
+        """The sum of the series of this name, of those that have these labels; 0 for none."""
+        with urllib.request.urlopen(self.metrics_url, timeout=SCRAPE_S) as answer:
+            lines = answer.read().decode().splitlines()
+        found = (line for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+        return sum(float(line.rpartition(" ")[2]) for line in found if labels in line)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The real server under one load in several variants of its settings, held against the first."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,9 +25,16 @@ def variants_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def measure_variants(
-    title: str, env_by_variant: Mapping[str, Mapping[str, str]], arguments: argparse.Namespace
+    title: str,
+    env_by_variant: Mapping[str, Mapping[str, str]],
+    arguments: argparse.Namespace,
+    *,
+    before: Sequence[Row] = (),
 ) -> None:
-    """Measure all in turns, on pictures that are new and on ones that are known, and report."""
+    """Measure all in turns, on pictures that are new and on ones that are known, and report.
+
+    The rows of `before` are reported first.
+    """
     variants = list(env_by_variant)
     with ExitStack() as stack:
         address_by_variant = {
@@ -49,6 +56,7 @@ def measure_variants(
                     )
                     measured.setdefault((name, variant), []).append(run_load(load))
     rows = [row for key, outcomes in measured.items() for row in _rows(key, outcomes)]
+    rows = [*before, *rows]
     report(f"{title}, VGA, {CALLERS} callers", rows, arguments)
 
 

@@ -58,7 +58,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     Policy files that cannot be used do not end it: it says NOT_SERVING until they are mended.
     A `worker` is one of several processes, and stops when its supervisor has gone, too.
     """
-    log = LogTelemetry() if worker is None else WorkerLog(worker.index)
+    log = LogTelemetry() if worker is None else WorkerLog()
     metrics = PrometheusTelemetry()
     stops = stop_signals()
     state = state_of(settings.policies.state_directory, settings.policies.directory)

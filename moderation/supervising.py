@@ -36,12 +36,13 @@ from moderation.working import LEADER, orders_for
 
 COMMAND = (sys.executable, "-m", "moderation", "serve-as-worker")
 COUNT_EVERY_S = 2.0
-"""So much of a worker's counts is lost at most, if it is killed."""
+"""So much of a worker's counts is lost in the ordinary case, if it is killed."""
 LEAST_REST = 50.0
 """In times what counting took: with thousands of policies it is done less often."""
+LONGEST_REST_S = 10.0
 MAX_SILENCES = 6
 """Of METRICS_S each: an event loop that hangs for so long is not waited for."""
-SPARE_S = 10.0
+SPARE_S = 5.0
 """Beyond what a worker may take to stop; it is killed then."""
 EXIT_LOST = 70
 
@@ -87,6 +88,7 @@ class _Supervisor:
         self._stop_s = settings.server.drain_s + settings.server.grace_s + SPARE_S
         self._log = log
         self._running: dict[int, WorkerProcess] = {}
+        self._starting = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._leader_listens = asyncio.Event()
         self._have_listened: set[int] = set()
@@ -151,13 +153,17 @@ class _Supervisor:
             await asyncio.sleep(pause_s)
 
     async def _started(self, worker: int) -> WorkerProcess:
-        process = await WorkerProcess.started(
-            self._command,
-            self._orders[worker],
-            env=environment(without=PREFIX),
-            hears=partial(self._heard, worker),
-        )
-        self._running[worker] = process
+        self._starting += 1
+        try:
+            process = await WorkerProcess.started(
+                self._command,
+                self._orders[worker],
+                env=environment(without=PREFIX),
+                hears=partial(self._heard, worker),
+            )
+            self._running[worker] = process
+        finally:
+            self._starting -= 1
         self._log.started(worker, process.pid)
         return process
 
@@ -204,9 +210,9 @@ class _Supervisor:
                 if times >= MAX_SILENCES:
                     self._log.silent(process.pid)
                     process.kill()
-            bury_adopted([process.pid for process in self._running.values()])
-            is_dear = all(answered.values())  # else it took so long to wait in vain
-            await asyncio.sleep(max(COUNT_EVERY_S, LEAST_REST * took_s * is_dear))
+            if not self._starting:  # what is being started is ours, and not known by its id yet
+                bury_adopted([process.pid for process in self._running.values()])
+            await asyncio.sleep(max(COUNT_EVERY_S, min(LONGEST_REST_S, LEAST_REST * took_s)))
 
     async def _ask_all(self) -> dict[WorkerProcess, bool]:
         """Whether each that listens has answered."""

@@ -24,8 +24,8 @@ LEADER = 0
 class WorkerLog(LogTelemetry):
     """Leaves what all workers do to the supervisor, which says it once."""
 
-    def __init__(self, worker: int) -> None:
-        super().__init__(worker)
+    def __init__(self) -> None:
+        super().__init__()
         self.tell: Callable[..., None] = _to_nobody
 
     def listening(

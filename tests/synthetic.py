@@ -10,9 +10,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.core.bounds import errors_allowed
 from moderation.core.calibration import Fit
 from moderation.core.content import Embeddings
-from moderation.core.labels import Label
+from moderation.core.labels import Label, LabelledScores
 from moderation.core.policy import Policy, PolicySet
 from moderation.service.calibrate import Scorer, Seen, probabilities
 from tests.builders import SCALE, a_policy, a_policy_set, an_encoder_info
@@ -67,6 +68,26 @@ def with_raw_scores(raw: NDArray[np.float64], generator: np.random.Generator) ->
 def true_share_reaching(threshold: float, fit: Fit, distribution: NormalDist) -> float:
     """Of all contents of a kind, how many have a probability of at least the threshold."""
     return 1.0 - distribution.cdf(raw_at(threshold, fit))
+
+
+def shares_by_rank(
+    scores: LabelledScores, false_rate: float, missed_rate: float
+) -> tuple[float, float]:
+    """What the ranks promise: the share of all benign contents above theirs, of violating below.
+
+    They are those that `errors_allowed` gives for rates of benign contents that reach a
+    threshold, and of violating ones that miss it.
+    """
+    benign, violating = (
+        np.sort(scores.raw[scores.is_violating == is_violating]) for is_violating in (False, True)
+    )
+    false, missed = (
+        errors_allowed(len(raw), rate)
+        for raw, rate in ((benign, false_rate), (violating, missed_rate))
+    )
+    assert false is not None
+    assert missed is not None
+    return 1.0 - BENIGN.cdf(benign[-1 - false]), 1.0 - VIOLATING.cdf(violating[missed])
 
 
 def raw_at(threshold: float, fit: Fit) -> float:

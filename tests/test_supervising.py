@@ -116,6 +116,7 @@ async def test_one_that_hangs_is_killed_and_replaced(
 ) -> None:
     monkeypatch.setattr(supervising, "MAX_SILENCES", 2)
     monkeypatch.setattr(supervising, "COUNT_EVERY_S", 0.1)
+    monkeypatch.setattr(supervising, "LONGEST_REST_S", 0.1)
     monkeypatch.setattr("moderation.adapters.workers.process.METRICS_S", 0.2)
     serving = asyncio.create_task(supervise(a_service(1), workers_that("hang")))
     await until_logged(events, "worker_silent")

@@ -28,10 +28,8 @@ from moderation.service.ports import (
 class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
 
-    def __init__(self, worker: int | None = None) -> None:
-        """`worker` is put into every event of one process of several."""
-        log = structlog.get_logger("moderation")
-        self._log = log if worker is None else log.bind(worker=worker)
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("moderation")
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""

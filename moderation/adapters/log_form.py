@@ -7,6 +7,7 @@ events, and what libraries tell by Python's `logging`.
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -21,11 +22,15 @@ LIBRARY = "library_message"
 """The event of what others log, whose words may change with their versions."""
 
 
-def configure_logging(log_format: LogFormat, level: str) -> None:
-    """Set up the log for the whole process, on what is standard error now."""
+def configure_logging(log_format: LogFormat, level: str, *, worker: int | None = None) -> None:
+    """Set up the log for the whole process, on what is standard error now.
+
+    `worker` is named in every line of one process of several.
+    """
     least = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         _name_request,
+        partial(_name_worker, worker),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -79,6 +84,12 @@ def _name_request(logger: object, method: str, event: Event) -> Event:
         event["request_id"] = request.request_id
     if request.trace_id:
         event["trace_id"] = request.trace_id
+    return event
+
+
+def _name_worker(worker: int | None, logger: object, method: str, event: Event) -> Event:
+    if worker is not None:
+        event["worker"] = worker
     return event
 
 

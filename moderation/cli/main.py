@@ -23,6 +23,7 @@ from moderation.cli import (
     replay,
     serve,
     status,
+    top,
 )
 from moderation.cli.exits import MEANING, CommandError, Exit
 from moderation.core.errors import BundleRejected, KeysRejected, ModerationError
@@ -51,6 +52,7 @@ cli.command("check")(check.check)
 cli.command("client")(client.client)
 cli.command("status")(status.status)
 cli.command("health")(health.health)
+cli.command("top")(top.top)
 cli.command("config")(config.config)
 cli.command("doctor")(doctor.doctor)
 bundle_store.register(bundle.cli)

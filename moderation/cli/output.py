@@ -3,7 +3,7 @@
 import os
 import sys
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from moderation.cli.exits import CommandError, Exit
@@ -24,9 +24,14 @@ def say(text: str) -> None:
 
 def say_table(table: Table) -> None:
     """Print a table, as wide as the terminal."""
+    say_shown(table)
+
+
+def say_shown(shown: RenderableType) -> None:
+    """Print whatever rich can show, as wide as the terminal."""
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False)
     with console.capture() as capture:
-        console.print(table)
+        console.print(shown)
     say("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -103,7 +104,8 @@ def _run(settings: Settings, worker: "Worker | None" = None) -> int:
     from moderation.adapters.log_form import configure_logging
     from moderation.app import serve_until_stopped
 
-    configure_logging(settings.log.format, settings.log.level)
+    number = None if worker is None else worker.index
+    configure_logging(settings.log.format, settings.log.level, worker=number)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_until_stopped(settings, worker))
@@ -113,6 +115,8 @@ def _run(settings: Settings, worker: "Worker | None" = None) -> int:
 
 
 def _supervise(settings: Settings) -> int:
+    if sys.platform != "linux":
+        raise CommandError("server.workers above 1 needs Linux; set it to 1", Exit.CONFIG)
     from moderation.adapters.log_form import configure_logging
     from moderation.service.supervision import WorkersLost
     from moderation.supervising import supervise

@@ -16,6 +16,8 @@ class Stage(StrEnum):
 
     ITEM = "item"
     """One content of a batch or stream, with the stages below."""
+    FETCH = "fetch"
+    """Of an image that the request only names."""
     ADMISSION = "admission"
     DECODE = "decode"
     QUEUE = "queue"

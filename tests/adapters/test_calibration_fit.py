@@ -15,7 +15,14 @@ from moderation.core.calibration import (
 )
 from moderation.core.labels import LabelledScores
 from moderation.service.calibrate import Method, NotFitted, calibrate, probabilities
-from tests.synthetic import BENIGN, VIOLATING, a_sample, a_scorer, true_share_reaching
+from tests.synthetic import (
+    BENIGN,
+    VIOLATING,
+    a_sample,
+    a_scorer,
+    shares_by_rank,
+    true_share_reaching,
+)
 
 BOTH = [Method.PLATT, Method.ISOTONIC]
 
@@ -120,6 +127,29 @@ def test_the_same_labels_give_the_same_calibration() -> None:
     first, second = (CrossValidatedFitter().fit(scores, Method.AUTO) for _ in range(2))
 
     assert first.fit == second.fit
+
+
+@pytest.mark.parametrize("method", BOTH)
+def test_a_threshold_does_no_worse_than_the_rank_that_it_was_placed_at(method: Method) -> None:
+    """So the promise is that of the ranks, which `core.bounds` proves, in every single sample."""
+    scorer = a_scorer()
+    targets = [
+        ThresholdTarget(TargetKind.MAX_FPR, 0.02),
+        ThresholdTarget(TargetKind.MIN_RECALL, 0.9),
+    ]
+
+    for seed in range(15):
+        sample = a_sample(np.random.default_rng(seed), benign=400, violating=120)
+        scores = scorer.scores_of(sample.labels, sample.seen)
+        (outcome,) = calibrate(
+            scorer, scores, CrossValidatedFitter(), method=method, targets=targets
+        )
+        assert outcome.calibration is not None
+        fit = outcome.calibration.fit
+        fpr, recall = outcome.calibration.solved
+        above, below = shares_by_rank(outcome.scores, 0.02, 1 - 0.9)
+        assert true_share_reaching(fpr.threshold, fit, BENIGN) <= above + 1e-9
+        assert true_share_reaching(recall.threshold, fit, VIOLATING) >= below - 1e-9
 
 
 @pytest.mark.slow

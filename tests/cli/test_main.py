@@ -161,3 +161,21 @@ async def test_a_bug_is_no_decision(tmp_path: Path) -> None:
 
     assert ended.exit_code == 70
     assert ended.err.endswith("RuntimeError: scripted\n")
+
+
+async def test_a_worker_is_started_by_nobody_but_its_supervisor() -> None:
+    ended = await moderation("serve-as-worker", "0")
+
+    assert ended.exit_code == 64
+    assert "started by `moderation serve --workers`" in ended.err
+    assert "serve-as-worker" not in (await moderation("--help")).out
+
+
+async def test_cards_that_cannot_be_dealt_out_are_told_before_anything_starts() -> None:
+    devices = ("--device", "cuda:0,cuda:1,cuda:2")
+    ended = await moderation(
+        "serve", "--workers", "2", "--port", "0", "--metrics-port", "0", *devices
+    )
+
+    assert ended.exit_code == 78
+    assert "3 cards cannot be dealt out" in ended.err

@@ -126,7 +126,9 @@ WITH_TIES = Known(
 
 
 @pytest.mark.parametrize("known", [EVEN, CROWDED_AT_BOTH_ENDS, WITH_TIES])
-@pytest.mark.parametrize(("count", "rate"), [(299, 0.01), (1000, 0.02), (200, 0.1), (59, 0.05)])
+@pytest.mark.parametrize(
+    ("count", "rate"), [(299, 0.01), (1000, 0.02), (1000, 0.05), (200, 0.1), (59, 0.05)]
+)
 def test_the_promise_of_a_cut_holds_as_often_as_it_says(
     known: Known, count: int, rate: float
 ) -> None:

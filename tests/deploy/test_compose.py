@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from moderation.settings import setting_names, variable_of
 from tests.deploy.dashboards import BOARDS
 from tests.deploy.monitoring import ALERTS, ROOT, RULES, missing_tools
 
@@ -46,6 +47,15 @@ def test_the_service_is_built_from_a_target_that_exists_and_cannot_write() -> No
     assert f" AS {service['build']['target']}\n" in (ROOT / "Dockerfile").read_text()
     assert (HERE / service["build"]["context"]).resolve() == ROOT
     assert service["read_only"] is True
+
+
+def test_traces_are_sent_only_if_they_are_asked_for() -> None:
+    environment = SERVICES["moderation"]["environment"]
+    known = {variable_of(setting) for setting in setting_names()}
+
+    assert environment.keys() <= known
+    assert environment["MODERATION_TRACING__ENDPOINT"].endswith(":-}")
+    assert SERVICES["jaeger"]["profiles"] == ["traces"]
 
 
 def test_parts_find_each_other_by_their_names() -> None:

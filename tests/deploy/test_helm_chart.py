@@ -39,6 +39,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "gpu": {"enabled": True},
         "autoscaling": {"enabled": True, "maxReplicas": 20},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "tracing": {"endpoint": "http://collector.observability:4318", "sampleRatio": 0.5},
         "podAnnotations": {"example/note": "x"},
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"operator": "Exists"}],
@@ -56,6 +57,7 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "LOG_LEVEL": {"settings": {"LOG_LEVEL": "debug"}},
     "MODERATION_SERVER__PORT": {"settings": {"MODERATION_SERVER__PORT": 50051}},
     "/replicas": {"replicas": 0},
+    "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
     "secrets": {"identity": {"secrets": "uploads-keys"}},
     "/workers": {"workers": 65},
@@ -232,6 +234,20 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
+    closed = rendered({})
+    tracing = rendered(VALUES["everything"])
+
+    to_collector, to_names = tracing["NetworkPolicy"]["spec"]["egress"]
+
+    assert closed["NetworkPolicy"]["spec"]["egress"] == []
+    assert not any("TRACING" in name for name in environment(closed))
+    assert to_collector == {"to": [{"namespaceSelector": {}}], "ports": [{"port": 4318}]}
+    assert {port["port"] for port in to_names["ports"]} == {53}
+    assert environment(tracing)["MODERATION_TRACING__ENDPOINT"].endswith(":4318")
+    assert environment(tracing)["MODERATION_TRACING__SAMPLE_RATIO"] == "0.5"
 
 
 def test_a_server_is_one_process_unless_more_are_asked_for() -> None:

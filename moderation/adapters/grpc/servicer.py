@@ -147,7 +147,8 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
             require_content_id(content.content_id)
         if content.image:
             raise InvalidRequest("content.uri", "stands beside content.image; send one of them")
-        image = await self._images.fetch(content.uri, context.time_remaining())
+        with self._tracer.stage(Stage.FETCH):
+            image = await self._images.fetch(content.uri, context.time_remaining())
         return pb.Content(image=image, content_id=content.content_id)
 
     async def _answer_item(

@@ -82,7 +82,26 @@ async def _as_the_server(settings: Settings, where: str) -> list[Finding]:
                     "see docs/swapping-encoders.md, then run `moderation encoder bind`",
                 )
             )
+        found += _references(settings, engine)
         return [*found, *await asyncio.to_thread(_tests, settings, engine)]
+
+
+def _references(settings: Settings, engine: "Engine") -> Iterator[Finding]:
+    """Those for drift: a policy without one is no fault, one that is not compared may be."""
+    from moderation.adapters.drift_references import DriftReferences
+
+    compiled = engine.policies.current
+    read = DriftReferences(settings.policies.directory).load(engine.encoder.encoder_id)
+    for problem in read.problems:
+        yield doubtful(problem, "drift", "make it anew with `moderation drift reference`")
+    for policy in compiled.policies:
+        reference = read.by_policy.get(policy.id)
+        if reference is not None and not reference.suits(policy, engine.encoder.scale):
+            yield doubtful(
+                "it was reworded since its reference for drift was made, and is not compared",
+                f"policy {policy.id}",
+                f"moderation drift reference {policy.id}",
+            )
 
 
 def _tests(settings: Settings, engine: "Engine") -> list[Finding]:

@@ -13,8 +13,8 @@ from moderation.settings import Settings, bundle_store
 OTHER_DESCRIPTORS = 64
 """Libraries, logs, the metrics' port, policy files."""
 DESCRIPTORS_PER_DECODER = 4
-SERVICE_BYTES = 200 * 2**20
-"""Of a server with the starter encoder, before the first request, rounded up."""
+SERVICE_BYTES = 400 * 2**20
+"""Beside its bundle: a server with the starter encoder took 434 MB after its first batches."""
 
 
 def look(settings: Settings) -> Iterator[Finding]:
@@ -61,10 +61,12 @@ def cores(settings: Settings, *, available: int, quota: float | None) -> Iterato
     usable = available if quota is None else min(available, max(1, int(quota)))
     of_quota = "" if quota is None else f" (a cgroup allows {quota:g})"
     said = f"{usable} cores can be used{of_quota}"
-    threads = settings.encoder.threads
-    if threads > usable or (not threads and usable < available):
+    threads, workers = settings.encoder.threads, settings.server.workers
+    if threads * workers > usable or (not threads and usable < available):
         taken = f"encoder.threads is {threads}" if threads else f"an inference takes {available}"
-        yield doubtful(f"{said}, and {taken}", "encoder.threads", f"set it to {usable}")
+        among = f" in each of {workers} workers" if threads and workers > 1 else ""
+        cure = f"set it to {max(1, usable // workers)}"
+        yield doubtful(f"{said}, and {taken}{among}", "encoder.threads", cure)
     if settings.decode.threads > usable:
         what = f"{said}, and {settings.decode.threads} pictures are decoded at once"
         yield doubtful(what, "decode.threads", f"lower it to {usable}")
@@ -72,11 +74,12 @@ def cores(settings: Settings, *, available: int, quota: float | None) -> Iterato
 
 
 def _most_bytes(settings: Settings) -> dict[str, int]:
-    """By the setting that bounds it."""
-    decoders = settings.decode.threads + bool(settings.shadow_encoder.bundle)
+    """By the setting that bounds it; of several workers, which share what is bounded."""
+    workers = settings.server.workers
+    decoders = max(settings.decode.threads, workers) + bool(settings.shadow_encoder.bundle)
     bundle_bytes, frame_bytes = _bundle(settings)
     return {
-        "the service and encoder.bundle": SERVICE_BYTES + bundle_bytes,
+        "the service and encoder.bundle": workers * (SERVICE_BYTES + bundle_bytes),
         "decode.max_memory_bytes times decode.threads": settings.decode.max_memory_bytes * decoders,
         "cache.max_bytes": settings.cache.max_bytes,
         "limits.max_in_flight_bytes": settings.limits.max_in_flight_bytes,

@@ -12,7 +12,7 @@ from moderation.settings import Settings
 def look(settings: Settings) -> Iterator[Finding]:
     """See Check."""
     server, metrics = settings.server, settings.metrics
-    yield _port("server", server.host, server.port, lambda: ask_status(settings))
+    yield _port("server", server.host, server.port, lambda: _server(settings))
     yield _port("metrics", metrics.host, metrics.port, lambda: _metrics(settings))
 
 
@@ -28,7 +28,7 @@ def _port(section: str, host: str, port: int, owner: Callable[[], str | None]) -
         if told is not None:
             return good(f"a server of this service runs here: {told}", where)
         return broken(
-            "another program listens here, or a server that speaks TLS",
+            "another program listens here, or a server with other settings",
             where,
             f"`ss -ltnp sport = :{port}` names it; end it, or set {section}.port",
         )
@@ -45,6 +45,12 @@ def _bind(host: str, port: int) -> None:
         # As servers do: a port that is only waiting out its last connections is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
+
+
+def _server(settings: Settings) -> str | None:
+    """One that wants a key or a certificate tells nothing here, but its metrics do."""
+    metrics = _metrics(settings)
+    return ask_status(settings) or (metrics and "it wants a key or certificate")
 
 
 def _metrics(settings: Settings) -> str | None:

@@ -1,11 +1,11 @@
 """Whether a server runs at the addresses in the settings, by what it tells everybody."""
 
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 
+from moderation.cli.asking import page_at
 from moderation.settings import Settings, api_key_from_environment
 
 ASK_S = 2.0
@@ -32,10 +32,10 @@ def ask_metrics(settings: Settings) -> MetricsAnswer | None:
     metrics = settings.metrics
     url = f"http://{dialled(metrics.host)}:{metrics.port}/metrics"
     try:
-        with urllib.request.urlopen(url, timeout=ASK_S) as answer:
-            said, body = answer.headers.get("Date"), answer.read()
-    except (OSError, ValueError):
+        body, headers = page_at(url, timeout_s=ASK_S)
+    except (OSError, HTTPException, ValueError):
         return None
+    said = headers.get("Date")
     return MetricsAnswer(OURS in body, parsedate_to_datetime(said) if said else None)
 
 

@@ -2,12 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.drift_references import DriftReferences, references_of
+from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.examination.findings import Finding, Level
 from moderation.cli.examination.judging import MOST_TOLD, look
 from moderation.settings import Settings
 from tests.bundles import clip_bundle
 from tests.cli.examination.patients import POLICY, levels, policies_in, settings_of, worst
+from tests.core.test_drift import a_reference
 
 TEST = """\
 texts:
@@ -94,6 +97,20 @@ def test_a_test_that_fails_is_told(
     assert finding.level is level
     assert "the test of 'a quiet lake' fails" in finding.what
     assert finding.where.startswith("tests/fire.yaml:")
+
+
+def test_references_for_drift_that_compare_nothing_are_told(tmp_path: Path, bundle: Path) -> None:
+    settings = patient(tmp_path, bundle)
+    encoder_id = Manifest.load(bundle).encoder_id
+    DriftReferences(tmp_path / "policies").save(
+        a_reference(policy_id="fire", encoder_id=encoder_id)
+    )
+    (references_of(tmp_path / "policies", encoder_id) / "torn.json").write_text("{")
+
+    found = [one for one in seen(settings) if one.level is Level.WARN]
+
+    assert [one.where for one in found] == ["drift", "policy fire"]
+    assert found[1].cure == "moderation drift reference fire"
 
 
 def test_tests_that_are_required_and_missing_are_told(tmp_path: Path, bundle: Path) -> None:

@@ -3,10 +3,8 @@
 import resource
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from moderation.cli.examination import clocks, decoding, limits, ports
 from moderation.cli.examination.findings import Level
 from moderation.settings import Settings
 from tests.cli.examination.patients import levels, policies_in, settings_of, worst
+from tests.cli.pages import answering
 from tests.e2e.server import running_server
 
 FEW = 256
@@ -30,31 +29,6 @@ def descriptors(soft: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@contextmanager
-def answering(body: bytes, date: str | None = None) -> Iterator[int]:
-    """A program that says this to whoever asks; its port."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response_only(200)
-            if date is not None:
-                self.send_header("Date", date)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_too_few_descriptors_for_the_connections_are_told() -> None:
@@ -81,6 +55,13 @@ def test_too_little_memory_is_told_with_what_takes_most() -> None:
     finding = worst(found)
     assert (finding.level, finding.where) == (Level.WARN, "memory")
     assert "decode.max_memory_bytes" in finding.cure
+
+
+def test_each_worker_takes_memory_of_its_own() -> None:
+    alone = limits.memory(settings_of(), limit_bytes=2**31 + 2**29)
+    four = limits.memory(settings_of(server__workers=4), limit_bytes=2**31 + 2**29)
+
+    assert (alone.level, four.level) == (Level.OK, Level.WARN)
 
 
 def test_memory_is_weighed_without_an_encoder_too() -> None:
@@ -130,6 +111,8 @@ def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
         ({"encoder__threads": 0}, 1.5, {"encoder.threads", "decode.threads"}),
         ({"encoder__threads": 0}, None, set()),
         ({"encoder__threads": 2}, 2.0, set()),
+        ({"encoder__threads": 3, "server__workers": 2}, None, {"encoder.threads"}),
+        ({"encoder__threads": 2, "server__workers": 2}, None, set()),
     ],
 )
 def test_threads_that_no_core_is_there_for_are_told(
@@ -194,6 +177,18 @@ def test_a_port_that_another_program_has_is_told() -> None:
 
     assert levels(found) == [Level.FAIL, Level.FAIL]
     assert f"ss -ltnp sport = :{port}" in found[0].cure
+
+
+def test_a_server_that_tells_strangers_nothing_is_known_by_its_metrics() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        answering(b"moderation_build_info 1") as metrics,
+    ):
+        port = silent.getsockname()[1]
+        found = list(ports.look(settings_of(server__port=port, metrics__port=metrics)))
+
+    assert levels(found) == [Level.OK, Level.OK]
+    assert found[0].what.endswith("it wants a key or certificate")
 
 
 def test_an_address_of_another_machine_is_told() -> None:

@@ -1,0 +1,1 @@
+"""What `moderation top` shows: a metrics page, what happened since the last, a screen of it."""

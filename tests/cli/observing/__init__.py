@@ -1,0 +1,1 @@
+"""What `moderation top` makes of metrics."""
