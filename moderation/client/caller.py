@@ -1,4 +1,4 @@
-"""What a client sends beside each request: who calls, and the id of the request."""
+"""What a client sends beside each request: who calls, the request's id, and the caller's trace."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -182,6 +182,7 @@ def test_every_method_is_open_or_has_a_role() -> None:
     assert METHODS.keys() == OPEN | ROLE_BY_METHOD.keys()
 
 
+@pytest.mark.case(85, 87)
 @pytest.mark.parametrize("scheme", Scheme)
 @pytest.mark.parametrize("shown", Shown)
 @pytest.mark.parametrize("path", sorted(METHODS))
@@ -199,6 +200,7 @@ def test_every_method_with_every_kind_of_credential(
         assert code is CODES[shown]
 
 
+@pytest.mark.case(93)
 def test_refusals_are_counted_and_logged_without_secrets(guarded: Guarded) -> None:
     for shown in Shown:
         metadata = metadata_for(guarded, shown, Role.READ)
@@ -216,6 +218,7 @@ def test_refusals_are_counted_and_logged_without_secrets(guarded: Guarded) -> No
     assert not [secret for secret in guarded.keys.secrets if secret in everything]
 
 
+@pytest.mark.case(88)
 def test_keys_are_rotated_without_a_restart(guarded: Guarded) -> None:
     def code(token: str) -> object:
         metadata = [("x-api-key", token)]
@@ -232,6 +235,7 @@ def test_keys_are_rotated_without_a_restart(guarded: Guarded) -> None:
     assert code(new) is grpc.StatusCode.OK
 
 
+@pytest.mark.case(88)
 def test_the_keys_of_the_issuer_are_rotated_without_a_restart(guarded: Guarded) -> None:
     def code(kid: str) -> object:
         metadata = [("authorization", f"Bearer {guarded.issuer.token(Role.READ, kid=kid)}")]
@@ -250,6 +254,7 @@ def test_the_keys_of_the_issuer_are_rotated_without_a_restart(guarded: Guarded) 
     assert refused is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.case(52)
 def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> None:
     stub = ModerationServiceStub(guarded.channel)
     request = pb.ModerateRequest(content=CAT)
@@ -275,6 +280,7 @@ def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> N
     assert 'moderation_tenant_shed_total{tenant="shop"} 0.0' in metrics
 
 
+@pytest.mark.case(87)
 def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
     stub = ModerationServiceStub(guarded.channel)
     request = pb.ModerateRequest(content=CAT)

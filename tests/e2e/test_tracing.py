@@ -187,6 +187,7 @@ def test_the_last_spans_are_sent_before_a_stop(
     assert f"{SERVICE}/Moderate" in collector.of_trace(trace_id)
 
 
+@pytest.mark.case(107)
 def test_without_its_collector_nothing_is_lost_but_spans_and_they_are_counted() -> None:
     with collecting() as gone:
         env = {
