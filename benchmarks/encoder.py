@@ -2,8 +2,10 @@
 
     python -m benchmarks.encoder [--encoder starter BUNDLE ...] [--batches 1 4 8 16] [--torch]
 
-The limit is a matrix product of a size that fits the caches, measured in the same
-rounds: no graph made of products can do better. With `--torch`, CLIP ViT-B/32 as
+The limits are matrix products of a size that fits the caches, fp32 and int8, measured in
+the same rounds: no graph made of products can do better. With `--gflop 8.82` (CLIP
+ViT-B/32) each variant is also shown as GFLOP/s, against the fp32 product. With
+`--openvino`, the same graphs run by OpenVINO are measured beside. With `--torch`, CLIP ViT-B/32 as
 transformers runs it, with random weights, is measured beside (torch and
 transformers must be installed); hold a bundle of that model against it.
 """
@@ -12,15 +14,21 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.measuring import session
 from benchmarks.rounds import Row, interleaved, parser, report, seconds_per_call
+from benchmarks.vit_graphs import write_int8_product
 from moderation.adapters.encoders.devices import Tuning
-from moderation.adapters.encoders.registry import load_encoder
+from moderation.adapters.encoders.manifest import Manifest
+from moderation.adapters.encoders.registry import find_bundle, load_encoder
 
 GEMM = 1024
 GFLOP = 1e9
+FP32_LIMIT, INT8_LIMIT = "fp32 product", "int8 product"
 EAGER = "torch eager ViT-B/32"
 
 
@@ -32,18 +40,28 @@ def main() -> None:
     flags.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8, 16])
     flags.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}))
     flags.add_argument("--seconds", type=float, default=0.5, help="a variant and round")
+    flags.add_argument("--gflop", type=float, default=0.0, help="of one image")
+    flags.add_argument("--openvino", action="store_true", help="run the graphs by OpenVINO too")
     flags.add_argument("--torch", action="store_true", help=f"measure {EAGER} too")
     arguments = flags.parse_args()
     variants = variants_of(arguments)
+    names = list(variants)
+    variants[FP32_LIMIT] = partial(product_gflops, arguments.seconds)
+    variants[INT8_LIMIT] = int8_product(arguments.seconds)
     values = interleaved(variants, arguments.rounds)
-    limit = interleaved(
-        {"fp32 product": partial(product_gflops, arguments.seconds)}, arguments.rounds
-    )
-    rows = [
-        Row(name, "images/s", speeds, baseline_of(name, list(values)))
-        for name, speeds in values.items()
-    ]
-    rows += [Row(name, "GFLOP/s", speeds) for name, speeds in limit.items()]
+    rows = [Row(name, "images/s", values[name], baseline_of(name, names)) for name in names]
+    rows += [Row(name, "GFLOP/s", values[name]) for name in (FP32_LIMIT, INT8_LIMIT)]
+    if arguments.gflop:
+        rows += [
+            Row(
+                f"{name}, share of {limit}",
+                "GFLOP/s",
+                tuple(arguments.gflop * one for one in values[name]),
+                limit,
+            )
+            for name in names
+            for limit in (FP32_LIMIT, INT8_LIMIT)
+        ]
     report("encoder", rows, arguments, batches=arguments.batches, threads=arguments.threads)
 
 
@@ -61,6 +79,12 @@ def variants_of(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]
             run_batch = encoder_of(name, threads)
             for batch in arguments.batches:
                 variants[f"{name}, {threads} threads, batch {batch}"] = partial(
+                    images_per_s, partial(run_batch, batch), batch, arguments.seconds
+                )
+        if arguments.openvino:
+            run_batch = by_openvino(name)
+            for batch in arguments.batches:
+                variants[f"{name} by OpenVINO, batch {batch}"] = partial(
                     images_per_s, partial(run_batch, batch), batch, arguments.seconds
                 )
     return variants
@@ -89,6 +113,20 @@ def encoder_of(name: str, threads: int) -> Callable[[int], object]:
     return lambda batch: encoder.encode_images(pixels[:batch])
 
 
+def by_openvino(name: str) -> Callable[[int], object]:
+    """Runs the same graph by OpenVINO, which must be installed, on every core."""
+    import openvino  # noqa: PLC0415 - it need not be installed
+
+    directory = find_bundle(name, device="cpu")
+    manifest = Manifest.load(directory)
+    compiled = openvino.Core().compile_model(
+        str(directory / manifest.image.file), "CPU", {"PERFORMANCE_HINT": "LATENCY"}
+    )
+    size = manifest.image.size_px
+    pixels = np.random.default_rng(1).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
+    return lambda batch: compiled(pixels[:batch])
+
+
 def torch_eager(batch: int) -> Callable[[], object]:
     """Runs CLIP ViT-B/32 with random weights, as its own library does."""
     import torch  # noqa: PLC0415 - it need not be installed
@@ -102,6 +140,21 @@ def torch_eager(batch: int) -> Callable[[], object]:
             return model(pixel_values=pixels).image_embeds
 
     return run
+
+
+def int8_product(seconds: float) -> Callable[[], float]:
+    """What onnxruntime reaches in the product of a uint8 and an int8 matrix, on every core."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "product.onnx"
+        output = write_int8_product(GEMM, path)
+        run = session(path, "cpu")
+    rows = np.random.default_rng(4).integers(0, 256, (GEMM, GEMM), dtype=np.uint8)
+
+    def gflops() -> float:
+        once_s = seconds_per_call(lambda: run.run([output], {"rows": rows}), for_s=seconds)
+        return 2 * GEMM**3 / once_s / GFLOP
+
+    return gflops
 
 
 def product_gflops(seconds: float) -> float:

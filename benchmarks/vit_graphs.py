@@ -139,6 +139,29 @@ def write_products(size: int, count: int, path: Path, *, dtype: type) -> str:
     return output
 
 
+def write_int8_product(size: int, path: Path) -> str:
+    """One product of uint8 and int8 matrices, as a quantised graph has them; the output's name."""
+    random = np.random.default_rng(3)
+    matrix = random.integers(-127, 128, (size, size), dtype=np.int8)
+    nodes = [
+        helper.make_node("MatMulInteger", ["rows", "matrix"], ["product"]),
+        helper.make_node("ReduceMax", ["product", "axes"], ["largest"], keepdims=0),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [size, size])],
+        [helper.make_tensor_value_info("largest", TensorProto.INT32, [])],
+        [
+            numpy_helper.from_array(matrix, "matrix"),
+            numpy_helper.from_array(np.array([0, 1], dtype=np.int64), "axes"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    onnx.save(helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION), path)
+    return "largest"
+
+
 def _tokens(graph: _Graph, tower: Tower, kind: int) -> str:
     side, patch = tower.size_px // tower.patch_px, tower.patch_px
     tiles = graph.node("Reshape", "pixels", graph.ints(-1, side, patch, side, patch, 3))

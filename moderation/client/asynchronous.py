@@ -95,16 +95,18 @@ class AsyncModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = False,
         request_id: str = "",
     ) -> pb.Decision:
         """Judge one image, or the one that the service fetches from `uri`.
 
-        `request_id` is what the service's log names, random if not given.
+        `request_id` is what the service's log names, random if not given. What is `bulk`
+        lets others go first.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         request = moderate_request(Item(image, content_id, uri), options)
         try:
             return await self._moderate(request, Budget(self._timeout_s, request_id=request_id))
@@ -118,13 +120,14 @@ class AsyncModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = True,
     ) -> list[Result]:
         """Judge several images in one call; one result for each, in the same order.
 
         The service bounds a batch in number and bytes (64 MiB); `moderate_stream` has no
         such bound. Raises InvalidRequest or CallRefused if the batch as a whole is refused.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         sent = [named(item) for item in items]
         requests = [moderate_request(item, options) for item in sent]
         budget = Budget(self._timeout_s)
@@ -150,6 +153,7 @@ class AsyncModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = True,
     ) -> AsyncGenerator[Result, None]:
         """Judge images as they come; one result for each, as soon as it is ready.
 
@@ -159,7 +163,7 @@ class AsyncModerationClient:
         has `timeout_s` of its own. Items that a broken stream left without an answer are
         asked for again, each in a call of its own, before the posture decides.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         streams = _Streams(self._open_stream)
 
         async def judge(item: Item) -> Result:

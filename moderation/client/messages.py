@@ -46,13 +46,16 @@ class Result:
 
 
 def options_message(
-    profile: str, policy_ids: Collection[str], include_all_verdicts: bool
+    profile: str, policy_ids: Collection[str], include_all_verdicts: bool, *, bulk: bool
 ) -> pb.ModerateOptions:
-    """The options of a request."""
+    """The options of a request; work in bulk gives way to what somebody waits for."""
     if isinstance(policy_ids, str):
         raise TypeError(f"policy_ids must be several names, as in [{policy_ids!r}], not one string")
     return pb.ModerateOptions(
-        profile=profile, policy_ids=policy_ids, include_all_verdicts=include_all_verdicts
+        profile=profile,
+        policy_ids=policy_ids,
+        include_all_verdicts=include_all_verdicts,
+        priority=pb.PRIORITY_BULK if bulk else pb.PRIORITY_INTERACTIVE,
     )
 
 

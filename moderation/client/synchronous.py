@@ -82,16 +82,18 @@ class ModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = False,
         request_id: str = "",
     ) -> pb.Decision:
         """Judge one image, or the one that the service fetches from `uri`.
 
-        `request_id` is what the service's log names, random if not given.
+        `request_id` is what the service's log names, random if not given. What is `bulk`
+        lets others go first.
 
         Raises InvalidRequest or CallRefused; anything else that goes wrong becomes a
         Decision by the posture.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         request = moderate_request(Item(image, content_id, uri), options)
         try:
             return self._moderate(request, Budget(self._timeout_s, request_id=request_id))
@@ -105,13 +107,14 @@ class ModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = True,
     ) -> list[Result]:
         """Judge several images in one call; one result for each, in the same order.
 
         The service bounds a batch in number and bytes (64 MiB); `moderate_stream` has no
         such bound. Raises InvalidRequest or CallRefused if the batch as a whole is refused.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         sent = [named(item) for item in items]
         requests = [moderate_request(item, options) for item in sent]
         budget = Budget(self._timeout_s)
@@ -137,6 +140,7 @@ class ModerationClient:
         profile: str = "",
         policy_ids: Collection[str] = (),
         include_all_verdicts: bool = False,
+        bulk: bool = True,
     ) -> Iterator[Result]:
         """Judge images as they come; one result for each, as soon as it is ready.
 
@@ -144,7 +148,7 @@ class ModerationClient:
         `max_in_flight` items are taken from `items` ahead of their results. Each item is a
         call of its own in a thread of its own; all of them share one connection.
         """
-        options = options_message(profile, policy_ids, include_all_verdicts)
+        options = options_message(profile, policy_ids, include_all_verdicts, bulk=bulk)
         running: set[Future[Result]] = set()
         with ThreadPoolExecutor(max_in_flight, "moderation-client") as pool:
             for item in items:

@@ -96,11 +96,24 @@ async def test_options_and_metadata_and_deadline_reach_the_service(connect: Conn
     (request,) = service.requests
     assert request.content == pb.Content(image=b"image", content_id="one")
     assert request.options == pb.ModerateOptions(
-        profile="kids", policy_ids=["weapons"], include_all_verdicts=True
+        profile="kids",
+        policy_ids=["weapons"],
+        include_all_verdicts=True,
+        priority=pb.PRIORITY_INTERACTIVE,
     )
     assert service.metadata["authorization"] == "Bearer x"
     assert service.time_remaining_s is not None
     assert service.time_remaining_s == pytest.approx(5.0, abs=1.0)
+
+
+async def test_work_in_bulk_gives_way(connect: Connect) -> None:
+    service = ScriptedService()
+
+    async with serving(service) as address, connect(address) as client:
+        await client.moderate(b"image", bulk=True)
+
+    (request,) = service.requests
+    assert request.options.priority == pb.PRIORITY_BULK
 
 
 async def test_one_string_is_not_taken_for_several_policies(connect: Connect) -> None:

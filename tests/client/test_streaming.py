@@ -23,6 +23,7 @@ class StreamingService(ScriptedService):
         self.scripts = list(scripts)
         self.streams = 0
         self.received: list[str] = []
+        self.priorities: list[int] = []
         self.ended = asyncio.Event()
 
     async def ModerateStream(self, requests: Requests, context: Context) -> Responses:
@@ -37,6 +38,7 @@ class StreamingService(ScriptedService):
     async def _noted(self, requests: Requests) -> Requests:
         async for request in requests:
             self.received.append(request.content.content_id)
+            self.priorities.append(request.options.priority)
             yield request
 
 
@@ -66,6 +68,17 @@ async def streamed(
         AsyncModerationClient(address, timeout_s=timeout_s) as client,
     ):
         return [result async for result in client.moderate_stream(sent)]
+
+
+async def test_a_stream_is_work_in_bulk_unless_it_says_otherwise() -> None:
+    service = StreamingService(echo)
+
+    async with serving(service) as address, AsyncModerationClient(address) as client:
+        for bulk in (True, False):
+            async for _ in client.moderate_stream(items(1), bulk=bulk):
+                pass
+
+    assert service.priorities == [pb.PRIORITY_BULK, pb.PRIORITY_INTERACTIVE]
 
 
 async def until(holds: Callable[[], bool]) -> None:
