@@ -47,7 +47,7 @@ async def test_tokens_of_an_issuer_that_is_fetched_count_beside_keys(tmp_path: P
     with pytest.raises(Unauthenticated):
         identity.access.admit(Presented((Issuer().token("read"),)), Role.READ, METHOD)
     assert (len(told.loaded), told.signers) == (1, [2])
-    assert {one.tenant for one in identity.tenants.usage()} == {"shop", "bank", "slow"}
+    assert {one.tenant for one in identity.tenants.usage()} == {"shop", "bank", "flood", "slow"}
 
 
 async def test_an_issuer_that_is_away_ends_the_start() -> None:

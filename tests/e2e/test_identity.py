@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -281,6 +282,24 @@ def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> N
 
 
 @pytest.mark.case(87)
+def test_a_tenant_that_floods_the_service_is_turned_away_and_no_other(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    flood = (("authorization", f"Bearer {guarded.keys.of_flood}"),)
+    shop = (("authorization", f"Bearer {guarded.keys.of(Role.MODERATE)}"),)
+
+    def request(number: int) -> pb.ModerateRequest:
+        """Of a picture that was never seen: what stands behind its end is not decoded."""
+        return pb.ModerateRequest(content=pb.Content(image=CAT.image + number.to_bytes(4)))
+
+    flooding = [stub.Moderate.future(request(number), metadata=flood) for number in range(64)]
+    answers = [stub.Moderate(request(100 + number), metadata=shop) for number in range(8)]
+    codes = Counter(call.code() for call in flooding)
+
+    assert all(answer.decision.decision_id for answer in answers)
+    assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > codes[grpc.StatusCode.OK]
+
+
 def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
     stub = ModerationServiceStub(guarded.channel)
     request = pb.ModerateRequest(content=CAT)
