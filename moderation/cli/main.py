@@ -96,7 +96,9 @@ def _exit_code() -> int:
     except typer.TyperException as error:
         # Its own code for a wrong command line is 2, which would read as BLOCK.
         problem = error.format_message().rstrip(".")
-        return _tell(f"{problem}; `moderation --help` shows the way", Exit.USAGE)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "moderation"
+        return _tell(f"{problem}; `{command} --help` shows the way", Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except CommandError as error:

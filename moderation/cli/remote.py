@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 from rich.table import Table
 
 from moderation.cli.exits import CommandError, Exit
@@ -28,6 +29,10 @@ from moderation.client import (
 from moderation.client.channel import MAX_MESSAGE_BYTES
 from moderation.settings import api_key_from_environment
 from moderation.v1 import moderation_pb2 as pb
+
+NOBODY_THERE = (
+    "; is a service running there? `moderation serve` starts one, --address names another"
+)
 
 EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
     InvalidRequest: Exit.USAGE,
@@ -214,4 +219,5 @@ def _judged(result: Result, place: int) -> Judged:
 
 
 def _command_error(error: ClientError) -> CommandError:
-    return CommandError(str(error), EXIT_BY_ERROR[type(error)])
+    hint = NOBODY_THERE if error.code is grpc.StatusCode.UNAVAILABLE else ""
+    return CommandError(f"{error}{hint}", EXIT_BY_ERROR[type(error)])

@@ -8,12 +8,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
 from moderation.adapters.images import DecodeLimits, PillowDecoder
+from moderation.adapters.images.landlock import SCOPES_SINCE, forbid_the_rest, landlock_version
 from moderation.adapters.images.worker import OWNER_S, WorkerLimits
 from moderation.adapters.images.workers import MODULE, DecodeWorkers, IsolatedDecoder, Worker
 from moderation.core.content import Crop, Interpolation, PixelSpec
@@ -28,6 +30,7 @@ LIMITS = DecodeLimits()
 HASTY = WorkerLimits(timeout_s=0.2, max_memory_bytes=2**30)
 ROOMY = WorkerLimits(timeout_s=30, max_memory_bytes=2**30)
 SECRET = "MODERATION_TEST_SECRET"
+NO_SYSTEM_CALL = 99_999
 
 
 def workers(
@@ -255,6 +258,66 @@ def test_what_a_process_has_given_up_it_cannot_do() -> None:
         "memory: MemoryError",
         "still here socket after a close: OSError",
     ]
+
+
+PATHS_AND_SIGNALS = """
+import os, signal, sys
+from moderation.adapters.images.worker import WorkerLimits, give_up_rights
+
+give_up_rights(WorkerLimits(timeout_s=1, max_memory_bytes=2**30))
+here, parent = sys.argv[1], os.getppid()
+attempts = {
+    "remove": lambda: os.unlink(here),
+    "rename": lambda: os.rename(here, here + "x"),
+    "truncate": lambda: os.truncate(here, 0),
+    "make a directory": lambda: os.mkdir(here + "d"),
+    "make a link": lambda: os.symlink(here, here + "l"),
+    "list": lambda: os.listdir("/"),
+    "run": lambda: os.execv("/bin/true", ["true"]),
+    "signal": lambda: os.kill(parent, signal.SIGUSR1),
+    "signal itself": lambda: os.kill(os.getpid(), 0),
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+        told = "done"
+    except OSError as error:
+        told = type(error).__name__
+    os.write(1, f"{name}: {told}\\n".encode())
+"""
+
+
+@pytest.mark.skipif(landlock_version() < SCOPES_SINCE, reason="this kernel's Landlock knows less")
+def test_what_needs_no_descriptor_it_cannot_do_either(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("content")
+
+    done = subprocess.run(
+        [sys.executable, "-c", PATHS_AND_SIGNALS, str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+
+    told = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert told.pop("signal itself") == "done"
+    assert len(told) == 8
+    assert set(told.values()) <= {"PermissionError", "OSError"}
+    assert file.read_text() == "content"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_kernel_without_landlock_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moderation.adapters.images.landlock.CREATE_RULESET", NO_SYSTEM_CALL)
+
+    assert forbid_the_rest() == 0
+
+
+def test_a_kernel_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moderation.adapters.images.landlock.FILES_BY_VERSION", {1: 60})
+
+    with pytest.raises(OSError, match="Landlock"):
+        forbid_the_rest()
 
 
 def test_a_process_reads_no_more_of_the_program_than_it_needs() -> None:

@@ -60,6 +60,13 @@ async def test_a_wrong_command_line_is_no_decision(arguments: list[str]) -> None
     assert ended.err.startswith("moderation: ")
 
 
+async def test_a_wrong_command_line_names_the_help_of_that_command() -> None:
+    ended = await moderation("policy", "history", "--nonsense")
+
+    assert ended.exit_code == 64
+    assert "`moderation policy history --help` shows the way" in ended.err
+
+
 @pytest.mark.parametrize("command", ["check", "client"])
 async def test_a_missing_picture_is_told_before_anything_else(command: str, tmp_path: Path) -> None:
     ended = await moderation(command, tmp_path / "gone.jpg")

@@ -21,6 +21,7 @@ from PIL import Image
 
 from moderation.adapters.images import wire
 from moderation.adapters.images.decoder import DECODERS, PillowDecoder
+from moderation.adapters.images.landlock import forbid_the_rest
 from moderation.adapters.images.limits import DecodeLimits
 from moderation.core.content import PixelSpec
 from moderation.core.errors import UnjudgeableContent
@@ -110,6 +111,7 @@ def give_up_rights(limits: WorkerLimits) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, sys.stderr.fileno())  # libraries complain there about damaged files
     os.close(silent)
+    forbid_the_rest()
     memory = limits.max_memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, NOTHING)  # it would hold the picture
