@@ -30,6 +30,7 @@ from moderation.client import AsyncModerationClient, CallRefused
 from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
+from tests.adapters.decision_log.logs import read
 from tests.adapters.identity.keys import KeysForTests
 from tests.adapters.identity.tokens import AUDIENCE, ISSUER, Issuer
 from tests.cli.command import moderation
@@ -149,7 +150,9 @@ def guarded() -> Iterator[Guarded]:
             "MODERATION_IDENTITY__JWT_AUDIENCE": AUDIENCE,
         }
         with (
-            running_server(POLICIES, "--device", "cpu", env=env) as server,
+            running_server(
+                POLICIES, "--device", "cpu", "--decision-log", f"{folder}/log", env=env
+            ) as server,
             grpc.insecure_channel(server.address) as channel,
         ):
             yield Guarded(server, channel, keys, issuer, jwks)
@@ -298,6 +301,19 @@ def test_a_tenant_that_floods_the_service_is_turned_away_and_no_other(guarded: G
     assert all(answer.decision.decision_id for answer in answers)
     assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > codes[grpc.StatusCode.OK]
+
+
+def test_the_decision_log_says_whose_request_it_was(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    shop = (("authorization", f"Bearer {guarded.keys.of(Role.MODERATE)}"),)
+    item = pb.ModerateStreamRequest(content=CAT)
+
+    answer = stub.Moderate(pb.ModerateRequest(content=CAT), metadata=shop)
+    (streamed,) = stub.ModerateStream(iter([item]), metadata=shop)
+
+    tenants = {one.decision_id: one.tenant for one in read(guarded.keys.path.parent / "log")}
+    assert tenants[answer.decision.decision_id] == "shop"
+    assert tenants[streamed.result.decision.decision_id] == "shop"
 
 
 def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
