@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from moderation.core.errors import KeysRejected, Unauthenticated
 from moderation.core.identity import Role
@@ -47,7 +48,7 @@ async def test_tokens_of_an_issuer_that_is_fetched_count_beside_keys(tmp_path: P
     with pytest.raises(Unauthenticated):
         identity.access.admit(Presented((Issuer().token("read"),)), Role.READ, METHOD)
     assert (len(told.loaded), told.signers) == (1, [2])
-    assert {one.tenant for one in identity.tenants.usage()} == {"shop", "bank", "slow"}
+    assert {one.tenant for one in identity.tenants.usage()} == {"shop", "bank", "flood", "slow"}
 
 
 async def test_an_issuer_that_is_away_ends_the_start() -> None:
@@ -68,3 +69,22 @@ async def test_tokens_alone_have_tenants_of_any_name() -> None:
     visit = identity.access.admit(Presented((token,)), Role.READ, METHOD)
     assert visit.caller.tenant.name == "anybody"
     assert identity.tenants.usage() == ()
+
+
+@pytest.mark.parametrize(
+    ("server", "tls", "is_told"),
+    [
+        ({"host": "127.0.0.1"}, {}, False),
+        ({"host": "0.0.0.0"}, {}, True),
+        ({"host": "0.0.0.0"}, {"client_certificates": "require"}, False),
+    ],
+)
+async def test_a_server_that_is_open_to_everyone_says_so(
+    server: dict[str, str], tls: dict[str, str], is_told: bool
+) -> None:
+    chosen = load_settings({"server": server, "tls": tls})
+
+    with capture_logs() as events:
+        assert await identity_from(chosen, RecordingAccess(), utc_now) is None
+
+    assert [one["event"] for one in events] == ["open_to_everyone"] * is_told

@@ -367,6 +367,7 @@ FETCHED = {**TOKENS, "jwks_file": ""}
         ({**FETCHED, "jwks_url": "http://us.example/jwks"}, "must start with https://"),
         ({**FETCHED, "jwks_url": "http://10.0.0.1/jwks"}, "must start with https://"),
         ({**FETCHED, "jwks_url": "file:///etc/passwd"}, "must start with https://"),
+        ({**FETCHED, "jwks_url": "https://us:secret@us.example/jwks"}, "user or password"),
         ({**FETCHED, "jwks_url": "https:///jwks"}, "must start with https://"),
     ],
 )

@@ -62,17 +62,31 @@ class IdentitySettings(Section):
         """What about these settings does not fit together, and what to do; empty if all does."""
         if not self.takes_tokens:
             return ""
-        if self.jwks_file and self.jwks_url:
-            return "identity.jwks_file and identity.jwks_url are both set; keep one of them"
-        if self.jwks_url and not _is_safe(self.jwks_url):
-            return "identity.jwks_url must start with https://, or be of this machine"
-        if not (self.jwt_issuer and self.jwt_audience):
-            return "tokens need identity.jwt_issuer and identity.jwt_audience; set both"
         refused = [one for one in self.algorithms if one not in ASYMMETRIC]
-        if refused or not self.algorithms:
-            named = ", ".join(refused) or "nothing"
-            return f"identity.jwt_algorithms: {named}; use some of {', '.join(ASYMMETRIC)}"
-        return ""
+        flaws = (
+            (
+                bool(self.jwks_file and self.jwks_url),
+                "identity.jwks_file and identity.jwks_url are both set; keep one of them",
+            ),
+            (
+                bool(self.jwks_url) and not _is_safe(self.jwks_url),
+                "identity.jwks_url must start with https://, or be of this machine",
+            ),
+            (
+                "@" in urlsplit(self.jwks_url).netloc,
+                "identity.jwks_url holds a user or password, which lists of settings would show",
+            ),
+            (
+                not (self.jwt_issuer and self.jwt_audience),
+                "tokens need identity.jwt_issuer and identity.jwt_audience; set both",
+            ),
+            (
+                bool(refused) or not self.algorithms,
+                f"identity.jwt_algorithms: {', '.join(refused) or 'nothing'}; "
+                f"use some of {', '.join(ASYMMETRIC)}",
+            ),
+        )
+        return next((told for is_there, told in flaws if is_there), "")
 
 
 def _is_safe(url: str) -> bool:

@@ -42,6 +42,7 @@ KEY = "mod_shop-1_abc"
         ("127.0.0.1.example:50051", False),
         ("xds:///127.0.0.1:1", False),
         ("", False),
+        ("127.0.0.1\n:1", False),
     ],
 )
 def test_which_servers_are_on_this_machine(target: str, is_here: bool) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +30,7 @@ from moderation.client import AsyncModerationClient, CallRefused
 from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
+from tests.adapters.decision_log.logs import read
 from tests.adapters.identity.keys import KeysForTests
 from tests.adapters.identity.tokens import AUDIENCE, ISSUER, Issuer
 from tests.cli.command import moderation
@@ -148,7 +150,9 @@ def guarded() -> Iterator[Guarded]:
             "MODERATION_IDENTITY__JWT_AUDIENCE": AUDIENCE,
         }
         with (
-            running_server(POLICIES, "--device", "cpu", env=env) as server,
+            running_server(
+                POLICIES, "--device", "cpu", "--decision-log", f"{folder}/log", env=env
+            ) as server,
             grpc.insecure_channel(server.address) as channel,
         ):
             yield Guarded(server, channel, keys, issuer, jwks)
@@ -281,6 +285,37 @@ def test_one_tenant_over_its_rate_is_refused_and_no_other(guarded: Guarded) -> N
 
 
 @pytest.mark.case(87)
+def test_a_tenant_that_floods_the_service_is_turned_away_and_no_other(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    flood = (("authorization", f"Bearer {guarded.keys.of_flood}"),)
+    shop = (("authorization", f"Bearer {guarded.keys.of(Role.MODERATE)}"),)
+
+    def request(number: int) -> pb.ModerateRequest:
+        """Of a picture that was never seen: what stands behind its end is not decoded."""
+        return pb.ModerateRequest(content=pb.Content(image=CAT.image + number.to_bytes(4)))
+
+    flooding = [stub.Moderate.future(request(number), metadata=flood) for number in range(64)]
+    answers = [stub.Moderate(request(100 + number), metadata=shop) for number in range(8)]
+    codes = Counter(call.code() for call in flooding)
+
+    assert all(answer.decision.decision_id for answer in answers)
+    assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] > codes[grpc.StatusCode.OK]
+
+
+def test_the_decision_log_says_whose_request_it_was(guarded: Guarded) -> None:
+    stub = ModerationServiceStub(guarded.channel)
+    shop = (("authorization", f"Bearer {guarded.keys.of(Role.MODERATE)}"),)
+    item = pb.ModerateStreamRequest(content=CAT)
+
+    answer = stub.Moderate(pb.ModerateRequest(content=CAT), metadata=shop)
+    (streamed,) = stub.ModerateStream(iter([item]), metadata=shop)
+
+    tenants = {one.decision_id: one.tenant for one in read(guarded.keys.path.parent / "log")}
+    assert tenants[answer.decision.decision_id] == "shop"
+    assert tenants[streamed.result.decision.decision_id] == "shop"
+
+
 def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
     stub = ModerationServiceStub(guarded.channel)
     request = pb.ModerateRequest(content=CAT)

@@ -19,16 +19,19 @@ ParseKeys = Callable[[bytes, str], KeysSchema | tuple[Problem, ...]]
 
 
 class KeysFile:
-    """Reads the file anew each time. `parse` turns its bytes into what was written."""
+    """Reads the file anew each time, and parses it if it has changed, by `parse`."""
 
     def __init__(self, path: Path, parse: ParseKeys) -> None:
         self.path = path
         self._parse = parse
+        self._last: tuple[bytes, KeyRing] | None = None
 
     def load(self) -> LoadedKeys:
         """See KeySource."""
         content, mode = self._read()
-        return LoadedKeys(self.ring_of(content), is_exposed=bool(mode & stat.S_IROTH))
+        if self._last is None or self._last[0] != content:  # it is looked at again and again
+            self._last = content, self.ring_of(content)
+        return LoadedKeys(self._last[1], is_exposed=bool(mode & stat.S_IROTH))
 
     def ring_of(self, content: bytes) -> KeyRing:
         """The keys, were this what the file holds; raises KeysRejected."""

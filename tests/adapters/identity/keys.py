@@ -16,6 +16,9 @@ tenants:
   shop: {}
   bank:
     profiles: [strict]
+  flood:
+    limits:
+      max_in_flight: 2
   slow:
     limits:
       requests_per_s: 0.1
@@ -24,7 +27,7 @@ tenants:
 
 
 class KeysForTests:
-    """Keys of the tenants `shop`, `bank` and `slow` in a file."""
+    """Keys of the tenants `shop`, `bank`, `flood` and `slow` in a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,6 +37,7 @@ class KeysForTests:
         self._by_role = {role: self.create(f"shop-{role}", role) for role in Role}
         self.of_bank = self.create("bank-1", Role.MODERATE, tenant="bank")
         self.of_slow = self.create("slow-1", Role.MODERATE, tenant="slow")
+        self.of_flood = self.create("flood-1", Role.MODERATE, tenant="flood")
         self.unknown = key_from("shop-moderate", "x" * 43)
         self.expired = self.create("shop-old", *Role, expires_s=1.0)
         self.revoked = self.create("shop-gone", *Role)
@@ -60,6 +64,7 @@ class KeysForTests:
         tokens = (
             *self._by_role.values(),
             self.of_bank,
+            self.of_flood,
             self.of_slow,
             self.unknown,
             self.expired,

@@ -139,3 +139,15 @@ def test_a_limit_that_cannot_be_is_told(tmp_path: Path, limits: str, told: str) 
     text = f"tenants: {{shop: {{limits: {{{limits}}}}}}}"
 
     assert told in problems(keys_in(tmp_path / "keys.yaml", text))
+
+
+def test_what_did_not_change_is_the_same_and_what_changed_is_not(tmp_path: Path) -> None:
+    keys = keys_in(tmp_path / "keys.yaml")
+
+    first, again = keys.load(), keys.load()
+    by_another = KeysFile(keys.path, partial(read_model, KeysSchema)).load()
+    keys.path.write_text(ONE_KEY.replace("moderate", "read"))
+
+    assert first.ring is again.ring
+    assert first == by_another
+    assert keys.load() != first
