@@ -205,7 +205,10 @@ Fault = Callable[[Site], AbstractContextManager[Callable[[], None]]]
 
 FAULTS: dict[Fault, set[str]] = {
     a_mistake_in_a_policy: {"ModerationPolicyReloadFails"},
-    more_than_there_is_room_for: {"ModerationOverloaded", "ModerationErrorBudgetBurnFast"},
+    more_than_there_is_room_for: {
+        "ModerationOverloaded",
+        *(f"ModerationErrorBudgetBurn{speed}" for speed in ("Fast", "Steady", "Slow", "Creeping")),
+    },
     uploads_of_garbage: {"ModerationUnjudgeableRises"},
     wine_only: {
         *("ModerationPolicyFlagsMore", "ModerationPolicyFlagsLess"),
