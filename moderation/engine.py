@@ -37,13 +37,7 @@ from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
-from moderation.service.ports import (
-    DecisionLog,
-    ImageDecoder,
-    PolicyKeeper,
-    Telemetry,
-    TextEncoder,
-)
+from moderation.service.ports import DecisionLog, ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.tracing import NO_TRACER, Tracer

@@ -23,18 +23,14 @@ from moderation.core.errors import (
 from moderation.core.policy import Action, BoundEncoder, Mode, PolicySet
 from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
 from moderation.service.decision_log import RecordStore
+from moderation.service.outcomes import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
 from moderation.service.ports import (
     ChangeFeed,
-    DecoderLoss,
     EmbeddedTexts,
     ImageDecoder,
     ImageEncoder,
-    Lookup,
     PolicyKeeper,
     PolicySource,
-    ShadowOutcome,
-    ShedReason,
-    SpanLoss,
     Telemetry,
     TextEncoder,
 )

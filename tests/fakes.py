@@ -21,15 +21,15 @@ from moderation.core.errors import FailureCode, PolicySetRejected, Problem, Unju
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
-from moderation.service.ports import (
+from moderation.service.outcomes import (
     DecoderLoss,
-    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
     SpanLoss,
 )
+from moderation.service.ports import EmbeddedTexts
 
 FAKE_DIM = 64
 FAKE_SIZE_PX = 8

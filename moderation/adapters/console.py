@@ -14,15 +14,15 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import (
+from moderation.service.outcomes import (
     DecoderLoss,
-    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
     SpanLoss,
 )
+from moderation.service.ports import EmbeddedTexts
 
 
 class LogTelemetry:

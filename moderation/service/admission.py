@@ -15,7 +15,8 @@ from typing import NoReturn
 
 from moderation.core.errors import Overloaded
 from moderation.service.lanes import Priority
-from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.outcomes import ShedReason
+from moderation.service.ports import Telemetry
 from moderation.service.tenants import NO_TENANTS, Excess, Room, Tenants
 
 FIRST_LIMIT = 4

@@ -21,7 +21,8 @@ from moderation.core.errors import (
     Overloaded,
 )
 from moderation.service.lanes import Lanes, Urgency
-from moderation.service.ports import ShedReason, Telemetry
+from moderation.service.outcomes import ShedReason
+from moderation.service.ports import Telemetry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -14,7 +14,8 @@ from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableConte
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import ContentKey, EmbeddingCache
 from moderation.service.lanes import Priority, Urgency
-from moderation.service.ports import ImageDecoder, ImageEncoder, Lookup, Telemetry
+from moderation.service.outcomes import Lookup
+from moderation.service.ports import ImageDecoder, ImageEncoder, Telemetry
 from moderation.service.sharing import SharedWork
 from moderation.service.tracing import NO_STAGE, NO_TRACER, Stage, Tracer
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from moderation.core.calibration import PolicyCalibration
@@ -13,6 +12,14 @@ from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder, PolicySet
 from moderation.core.record import Judgement
 from moderation.service.activation import Activation, Pin, SetOrigin
+from moderation.service.outcomes import (
+    DecoderLoss,
+    FetchOutcome,
+    Lookup,
+    ShadowOutcome,
+    ShedReason,
+    SpanLoss,
+)
 
 
 class ImageDecoder(Protocol):
@@ -128,47 +135,12 @@ class ChangeFeed(Protocol):
         ...
 
 
-class ShedReason(StrEnum):
-    """Why a request was turned away; a small closed set, safe as a metric label."""
-
-    QUEUE_FULL = "queue_full"
-    IN_FLIGHT = "in_flight"
-    IN_FLIGHT_BYTES = "in_flight_bytes"
-    LATENCY = "latency"
-    DEADLINE = "deadline"
-    MEMORY = "memory"
-    TENANT_IN_FLIGHT = "tenant_in_flight"
-    TENANT_BYTES = "tenant_bytes"
-    TENANT_RATE = "tenant_rate"
-
-
-class Lookup(StrEnum):
-    """How an embedding was come by; a small closed set, safe as a metric label."""
-
-    HIT = "hit"
-    MISS = "miss"
-    SHARED = "shared"
-    """Another caller's encoding of the same bytes was under way."""
-
-
 class DecisionLog(Protocol):
     """Where every decision is recorded before it is answered."""
 
     async def append(self, judgement: Judgement) -> None:
         """Return once the record is written; raises NotReady if there is no answer without."""
         ...
-
-
-class FetchOutcome(StrEnum):
-    """What became of an image that a request named; safe as a metric label."""
-
-    FETCHED = "fetched"
-    REFUSED = "refused"
-    """The name is not allowed, or leads to nothing: only the caller can mend that."""
-    UNAVAILABLE = "unavailable"
-    """Its host did not answer as it should, or in time."""
-    BUSY = "busy"
-    """Too many were being fetched."""
 
 
 class ImageFetcher(Protocol):
@@ -188,36 +160,6 @@ class PairSink(Protocol):
     def record(self, pair: Pair) -> None:
         """Keep one pair, within a bound; may raise OSError."""
         ...
-
-
-class ShadowOutcome(StrEnum):
-    """What became of content that a second encoder was to see; safe as a metric label."""
-
-    RECORDED = "recorded"
-    DROPPED = "dropped"
-    FAILED = "failed"
-
-
-class DecoderLoss(StrEnum):
-    """Why a decoding process was replaced; a small closed set, safe as a metric label."""
-
-    CRASHED = "crashed"
-    """It died of a picture."""
-    TIMEOUT = "timeout"
-    """It was ended: a picture took too long."""
-    MEMORY = "memory"
-    """A picture took all the memory that it may have."""
-    IDLE = "idle"
-    """It died with nothing to do: something outside ended it."""
-
-
-class SpanLoss(StrEnum):
-    """Why a span did not arrive where traces are collected; safe as a metric label."""
-
-    QUEUE_FULL = "queue_full"
-    """More came than could be sent on."""
-    NOT_TAKEN = "not_taken"
-    """The collector could not be reached, or would not have it."""
 
 
 class Telemetry(Protocol):

@@ -20,15 +20,9 @@ from moderation.core.encoder import EncoderInfo, require_unit_rows
 from moderation.core.errors import NotReady
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, Scores, score
+from moderation.service.outcomes import ShadowOutcome
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import (
-    ImageDecoder,
-    ImageEncoder,
-    PairSink,
-    ShadowOutcome,
-    Telemetry,
-    TextEncoder,
-)
+from moderation.service.ports import ImageDecoder, ImageEncoder, PairSink, Telemetry, TextEncoder
 from moderation.service.telemetry import FanOutTelemetry
 
 DIGEST_BYTES = 8

@@ -7,16 +7,15 @@ from moderation.core.decision import Decision
 from moderation.core.errors import Problem
 from moderation.core.policy import BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import (
+from moderation.service.outcomes import (
     DecoderLoss,
-    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
     SpanLoss,
-    Telemetry,
 )
+from moderation.service.ports import EmbeddedTexts, Telemetry
 
 log = logging.getLogger(__name__)
 

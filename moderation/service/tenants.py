@@ -8,7 +8,7 @@ from math import inf
 from moderation.core.identity import Tenant
 from moderation.core.rate import TokenBucket
 from moderation.service.lanes import Priority
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 
 RETRY_AFTER_S = 1.0
 

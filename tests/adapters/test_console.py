@@ -14,7 +14,8 @@ from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import EmbeddedTexts, ShedReason, SpanLoss
+from moderation.service.outcomes import ShedReason, SpanLoss
+from moderation.service.ports import EmbeddedTexts
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
 

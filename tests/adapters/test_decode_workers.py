@@ -20,7 +20,7 @@ from moderation.adapters.images.worker import OWNER_S, WorkerLimits
 from moderation.adapters.images.workers import MODULE, DecodeWorkers, IsolatedDecoder, Worker
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
-from moderation.service.ports import DecoderLoss
+from moderation.service.outcomes import DecoderLoss
 from tests.decoders import READY_S, Find, busy_decoder, decoders_of, ready_decoders, seconds_until
 from tests.fakes import RecordingTelemetry
 from tests.picture_builders import a_jpeg, large_png, slow_jpeg

@@ -11,7 +11,7 @@ from moderation.adapters.otel.sending import TraceSettings, span_tracer
 from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode
 from moderation.core.policy import Action
-from moderation.service.ports import SpanLoss
+from moderation.service.outcomes import SpanLoss
 from moderation.service.tracing import NO_STAGE, Stage, Tracer
 from tests.builders import a_decision
 from tests.collector import Collector, collecting, values

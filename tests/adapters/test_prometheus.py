@@ -20,14 +20,8 @@ from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthent
 from moderation.core.policy import Action, BoundEncoder, Mode
 from moderation.core.scoring import CompiledPolicies
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import (
-    DecoderLoss,
-    EmbeddedTexts,
-    Lookup,
-    ShadowOutcome,
-    ShedReason,
-    SpanLoss,
-)
+from moderation.service.outcomes import DecoderLoss, Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import EmbeddedTexts
 from moderation.service.request_context import RequestContext, work_for
 from moderation.service.tenants import TenantUsage
 from tests.builders import (

@@ -18,7 +18,8 @@ from moderation.adapters.prometheus.sums import (
 from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from moderation.core.policy import Action
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import EmbeddedTexts, Lookup
+from moderation.service.outcomes import Lookup
+from moderation.service.ports import EmbeddedTexts
 from tests.builders import a_decision, a_policy, a_policy_set, a_verdict, compiled
 
 Series = dict[str, float]

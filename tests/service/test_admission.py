@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moderation.core.errors import Overloaded
 from moderation.service.admission import AdaptiveLimit, Admission, Limits
 from moderation.service.lanes import Priority
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 from tests.fakes import RecordingTelemetry
 
 INTERACTIVE, BULK = Priority

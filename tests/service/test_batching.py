@@ -9,7 +9,7 @@ import pytest
 
 from moderation.core.errors import EncodingFailed, NotReady, Overloaded
 from moderation.service.batching import Batched, Batcher
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 from tests.fakes import RecordingTelemetry
 from tests.service.doubler import CULPRIT, Doubler, results
 

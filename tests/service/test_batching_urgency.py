@@ -10,7 +10,7 @@ import pytest
 from moderation.core.errors import DeadlineExceeded, Overloaded
 from moderation.service.batching import Batched, Batcher
 from moderation.service.lanes import Priority, Urgency
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 from tests.fakes import RecordingTelemetry
 from tests.service.doubler import Doubler, results
 

@@ -9,7 +9,7 @@ import pytest
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
 from moderation.service.encoding import HASHED_AT_ONCE_BYTES, EncodedContent, encode_batch
 from moderation.service.lanes import Priority, Urgency
-from moderation.service.ports import Lookup
+from moderation.service.outcomes import Lookup
 from tests.fakes import FakeEncoder, FakeImageDecoder, embedding_of
 from tests.service.engine import Engine, running_engine
 

@@ -14,7 +14,7 @@ from moderation.core.errors import (
 from moderation.core.policy import Action
 from moderation.service.admission import Limits
 from moderation.service.lanes import Priority
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 from tests.builders import a_content
 from tests.service.engine import Engine, running_engine
 

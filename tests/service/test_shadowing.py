@@ -15,7 +15,7 @@ from moderation.core.comparison import Pair, Pairing
 from moderation.core.content import Content
 from moderation.core.decision import Options
 from moderation.core.scoring import CompiledPolicies, score
-from moderation.service.ports import ShadowOutcome
+from moderation.service.outcomes import ShadowOutcome
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits, is_sampled
 from tests.builders import a_content, a_policy, a_policy_set, an_encoder_info, compiled
 from tests.fakes import FakeEncoder, FakeImageDecoder, RecordingTelemetry, embedding_of

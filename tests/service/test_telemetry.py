@@ -4,7 +4,8 @@ import pytest
 
 from moderation.core.errors import Problem
 from moderation.service.activation import SetOrigin
-from moderation.service.ports import EmbeddedTexts, Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.outcomes import Lookup, ShadowOutcome, ShedReason, SpanLoss
+from moderation.service.ports import EmbeddedTexts
 from moderation.service.telemetry import FanOutTelemetry
 from tests.builders import a_decision
 from tests.contracts import TelemetryContract

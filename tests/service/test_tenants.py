@@ -10,7 +10,7 @@ from moderation.core.errors import Overloaded
 from moderation.core.identity import Tenant, TenantLimits
 from moderation.service.admission import Admission, Limits
 from moderation.service.lanes import Priority
-from moderation.service.ports import ShedReason
+from moderation.service.outcomes import ShedReason
 from moderation.service.tenants import NO_TENANTS, Tenants, TenantUsage
 from tests.builders import a_content
 from tests.fakes import RecordingTelemetry

@@ -19,7 +19,8 @@ from moderation.adapters.images.limits import DecodeLimits
 from moderation.adapters.images.worker import OUT_OF_MEMORY, WorkerLimits
 from moderation.core.content import Pixels, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
-from moderation.service.ports import DecoderLoss, Telemetry
+from moderation.service.outcomes import DecoderLoss
+from moderation.service.ports import Telemetry
 
 START_S = 30.0
 TRIES = 2

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from moderation.adapters.otel.spans import SpanTracer
-from moderation.service.ports import SpanLoss, Telemetry
+from moderation.service.outcomes import SpanLoss
+from moderation.service.ports import Telemetry
 
 TRACES_PATH = "/v1/traces"
 MAX_WAITING = 4096

@@ -38,15 +38,15 @@ from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Action, BoundEncoder
 from moderation.service.activation import SetOrigin
 from moderation.service.drift import DriftWatch
-from moderation.service.ports import (
+from moderation.service.outcomes import (
     DecoderLoss,
-    EmbeddedTexts,
     FetchOutcome,
     Lookup,
     ShadowOutcome,
     ShedReason,
     SpanLoss,
 )
+from moderation.service.ports import EmbeddedTexts
 from moderation.service.request_context import current_request
 
 

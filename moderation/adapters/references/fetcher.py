@@ -8,7 +8,7 @@ from moderation.adapters.references.files import FileReader
 from moderation.adapters.references.web import WebFetcher
 from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded
 from moderation.core.reference import FIELD, FILE, Reference, reference_from
-from moderation.service.ports import FetchOutcome
+from moderation.service.outcomes import FetchOutcome
 
 RETRY_AFTER_S = 0.5
 

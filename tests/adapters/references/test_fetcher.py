@@ -9,7 +9,7 @@ import pytest
 from moderation.adapters.references import FileReader, ReferenceFetcher, WebFetcher, WebRules
 from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded
 from moderation.core.reference import AllowedHost
-from moderation.service.ports import FetchOutcome
+from moderation.service.outcomes import FetchOutcome
 from tests.adapters.references.host import IMAGE, Host, running_host
 from tests.fakes import RecordingTelemetry
 
