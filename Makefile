@@ -33,7 +33,7 @@ generated: $(VENV)/.development
 
 tests: $(VENV)/.development
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cases=var/cases.md
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cases=var/cases.md
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include='moderation/core/*,moderation/service/*'

@@ -34,6 +34,7 @@ from moderation.adapters.policy_yaml.tree import (
     Node,
     Place,
     ScalarNode,
+    printable,
     quoted,
 )
 
@@ -188,7 +189,7 @@ class _TreeBuilder:
     def _checked_place(self, event: Any) -> Place:  # noqa: ANN401 - one of ruamel's node events
         place = _place(event.start_mark)
         if event.anchor is not None:
-            message = f"the anchor &{event.anchor[:40]} is not allowed; remove it"
+            message = f"the anchor &{printable(event.anchor[:40])} is not allowed; remove it"
             self.flaws.append(Flaw(place, message))
         if event.tag is not None:
             message = f"the tag {quoted(str(event.tag))} is not allowed; remove it"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from moderation.adapters.policy_yaml.document import read_document
-from moderation.adapters.policy_yaml.files import decode, read_policy_file, shown_name, stem_of
+from moderation.adapters.policy_yaml.files import decode, read_policy_file, stem_of
 from moderation.adapters.policy_yaml.schema import ACTIONS
 from moderation.adapters.policy_yaml.tree import (
     Flaw,
@@ -18,6 +18,7 @@ from moderation.adapters.policy_yaml.tree import (
     Node,
     ScalarNode,
     node_at,
+    printable,
 )
 from moderation.adapters.policy_yaml.wording import check
 from moderation.adapters.policy_yaml.words import Cut, Id
@@ -104,7 +105,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Iterator[PolicyTest]:
-    shown = f"{shown_name(path.parent.name)}/{shown_name(path.name)}"
+    shown = f"{printable(path.parent.name)}/{printable(path.name)}"
     try:
         document = read_document(decode(read_policy_file(path.parent, path.name)))
     except Flawed as error:

@@ -23,11 +23,6 @@ _UNPRINTABLE = re.compile(
 )
 
 
-def shown_name(name: str) -> str:
-    """A file's name as it may appear in a log: printable, on one line, valid Unicode."""
-    return name if name.isprintable() else ascii(name)[1:-1]
-
-
 def list_policy_files(directory: Path) -> list[str]:
     """Names of the policy files in a stable order; raises Flawed.
 
@@ -40,7 +35,7 @@ def list_policy_files(directory: Path) -> list[str]:
     except OSError as error:
         message = f"cannot be read as a directory: {error.strerror}"
         raise Flawed(Flaw(None, message)) from error
-    found = [name for name in names if not name.startswith(".") and stem_of(name) != name]
+    found = [name for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
     if not found:
         raise Flawed(Flaw(None, f"there is no policy file (*{', *'.join(SUFFIXES)}) in it"))
     if len(found) > MAX_FILES:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moderation.adapters.policy_yaml.document import ReadDocument, read_document
-from moderation.adapters.policy_yaml.files import decode, read_policy_file, shown_name, stem_of
+from moderation.adapters.policy_yaml.files import decode, read_policy_file, stem_of
 from moderation.adapters.policy_yaml.tree import (
     Flawed,
     ListNode,
@@ -15,6 +15,7 @@ from moderation.adapters.policy_yaml.tree import (
     ScalarNode,
     entry_at,
     node_at,
+    printable,
 )
 
 START = Place(1, 1)
@@ -37,7 +38,7 @@ class PolicyPlaces:
         names = self._names()
         name = names.get(policy_id, f"{policy_id}.yaml")
         root = self._root(policy_id, name)
-        shown = f"{shown_name(self.directory.absolute().name)}/{shown_name(name)}"
+        shown = f"{printable(self.directory.absolute().name)}/{printable(name)}"
         listed = node_at(root, key)
         if text and isinstance(listed, ListNode):
             for item in listed.items:

@@ -18,14 +18,13 @@ from moderation.adapters.policy_yaml.files import (
     decode,
     fingerprint,
     read_policy_file,
-    shown_name,
     state_of_files,
     stem_of,
 )
 from moderation.adapters.policy_yaml.includes import NO_LISTS, Lists, parse_lists
 from moderation.adapters.policy_yaml.policies import PolicyFile, parse_policy
 from moderation.adapters.policy_yaml.profiles import ProfilesFile, parse_profiles, reference_flaws
-from moderation.adapters.policy_yaml.tree import Flaw, Flawed, quoted
+from moderation.adapters.policy_yaml.tree import Flaw, Flawed, printable, quoted
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Profile
 from moderation.core.taxonomy import Taxonomy
@@ -72,7 +71,7 @@ class YamlPolicySource:
     def __init__(self, directory: Path, *, read: ReadDocument = read_document) -> None:
         self._directory = directory
         self._read = read
-        self._shown = shown_name(directory.absolute().name) or "policies"
+        self._shown = printable(directory.absolute().name) or "policies"
         self._parsed: Mapping[str, _Parsed] = {}
         self._finished: Mapping[str, _Finished] = {}
 
@@ -102,7 +101,7 @@ class YamlPolicySource:
             text = decode(read)
         except Flawed as error:
             return _Parsed(b"", _BROKEN.get(stem, _broken_policy)((error.flaw,)))
-        file = f"{self._shown}/{shown_name(name)}"
+        file = f"{self._shown}/{printable(name)}"
         parse_shared = _PARSERS.get(stem)
         if parse_shared is not None:
             return _Parsed(digest, parse_shared(text, file))
@@ -202,7 +201,7 @@ def _second_flaws(shown: str, meaning: Mapping[str, Meaning]) -> FlawsByName:
     for name in meaning:
         stem = stem_of(name)
         if stem in SHARED and (first := first_by_stem.setdefault(stem, name)) != name:
-            message = f"there is {shown}/{shown_name(first)} already; keep one of them"
+            message = f"there is {shown}/{printable(first)} already; keep one of them"
             flaws[name] = [Flaw(None, message)]
     return flaws
 
@@ -229,7 +228,7 @@ def _id_flaws(shown: str, policies: Mapping[str, PolicyFile]) -> FlawsByName:
         here = flaws.setdefault(name, [])
         first = first_by_id.setdefault(policy_id, name)
         if first != name:
-            message = f"id: {quoted(policy_id)} is already the id of {shown}/{shown_name(first)}"
+            message = f"id: {quoted(policy_id)} is already the id of {shown}/{printable(first)}"
             here.append(Flaw(place, f"{message}; remove one of the files"))
         if policy_id != stem_of(name):
             message = f"id: must be the file's name without its ending, {quoted(stem_of(name))}"
@@ -247,7 +246,7 @@ def _profile_flaws(
 
 def _problems(shown: str, flaws_by_name: FlawsByName) -> Iterator[Problem]:
     for name, flaws in flaws_by_name.items():
-        file = f"{shown}/{shown_name(name)}"
+        file = f"{shown}/{printable(name)}"
         for flaw in flaws[:MAX_FLAWS_PER_FILE]:
             line, column = (flaw.place.line, flaw.place.column) if flaw.place else (0, 0)
             yield Problem(file, line, column, flaw.message)

@@ -80,6 +80,11 @@ class MappingNode:
 Node: TypeAlias = ScalarNode | ListNode | MappingNode
 
 
+def printable(text: str) -> str:
+    """Text as it may appear in a log: on one line, valid Unicode, escaped where it must be."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def quoted(text: str) -> str:
     """Text of a file as a message may show it: short, printable, on one line."""
     more = "..." if len(text) > MAX_SHOWN_CHARACTERS else ""

@@ -73,6 +73,7 @@ def assert_judged_as_policy_and_as_profiles(content: bytes) -> None:
     assert_judged("profiles.yaml", content)
 
 
+@example("&\u05f5".encode())  # not assigned, so not printable
 @given(st.binary(max_size=200))
 @example(b'title: "\\UFFFFFFFF"')
 @example(b"%YAML 99999999999999999999.1\n---\na")

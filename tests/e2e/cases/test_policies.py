@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from moderation.client import InvalidRequest, ModerationClient
+from tests.certificates import put
 from tests.e2e.cases.conftest import ROOT
 from tests.e2e.server import Server, until
 
@@ -67,7 +68,7 @@ def test_a_broken_file_is_told_at_its_line_and_changes_nothing(
     _, text, line = TEXTS[name]
 
     with refused(server, client) as errors:
-        (policies / FILE).write_text(text)
+        put(policies / FILE, text.encode())
     (policies / FILE).unlink()
     mended(server, client)
 
