@@ -6,6 +6,7 @@ held against the dearest pictures that are allowed.
     python -m benchmarks.hostile
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -35,7 +36,10 @@ def main() -> None:
         decoder = workers.decoder(PixelSpec(224))
         decoder.decode(filled(a_jpeg()))  # its buffers have the size of the upload from now on
         (process,) = decoders_of(psutil.Process().pid)
-        legal = {"a small jpeg (allowed)": a_jpeg, "a large png (allowed)": large_png}
+        legal: dict[str, Callable[[], bytes]] = {
+            "a small jpeg (allowed)": a_jpeg,
+            "a large png (allowed)": large_png,
+        }
         builders = {name: build for name, (build, _) in UNJUDGEABLE.items()}
         for name, build in {**legal, **builders}.items():
             lines.append((*cost(process, decoder, filled(build())), name))
