@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-LEAST_WIDTH = 120
+LEAST_WIDTH = 160
 VERSIONED = (
     "grpcio",
     "numpy",
