@@ -41,15 +41,13 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
-from moderation.stopping import stop_signals
+from moderation.stopping import EXIT_LOST, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references
 from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
-EXIT_LOST = 70
-"""As for other errors inside; supervisors start such a process anew."""
 
 
 async def serve_until_stopped(settings: Settings, worker: Worker | None = None) -> None:
@@ -66,7 +64,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracing(settings, telemetry))
-        # Before the encoder is loaded: what is wrong with keys or certificates is told at once.
+        # Before the encoder is loaded: what is wrong with these settings is told at once.
+        images = await image_fetcher(settings, telemetry, stack)
         identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
@@ -107,7 +106,6 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        images = await image_fetcher(settings, telemetry, stack)
         edge = _Edge(telemetry, log, tracer, identity, images)
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)

@@ -1,66 +1,77 @@
 """Fetches images that requests name, as the settings say."""
 
+import ssl
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from moderation.core.errors import InvalidRequest
-from moderation.core.reference import FIELD, allowed_hosts
+from moderation.core.image_uri import FIELD, AllowedHost, allowed_hosts
 from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.settings import Settings, SettingsError
+from moderation.settings.fetch import FetchSettings
 
 
-class NoReferences:
-    """Where images by reference are off."""
+class NoFetching:
+    """Where images by URI are off."""
 
     async def fetch(self, uri: str, within_s: float | None) -> bytes:
         """See ImageFetcher."""
-        raise InvalidRequest(FIELD, "images by reference are off here; send content.image")
+        raise InvalidRequest(FIELD, "images by URI are off here; send content.image")
 
 
 async def image_fetcher(
     settings: Settings, telemetry: Telemetry, stack: AsyncExitStack
 ) -> ImageFetcher:
     """What fetches; raises SettingsError if hosts, folders or authorities are wrong."""
-    chosen = settings.references
+    chosen = settings.fetch
     if not chosen.is_on:
-        return NoReferences()
+        return NoFetching()
     try:
         import httpx  # noqa: PLC0415 - an extra, and not needed by who sends bytes
     except ImportError as error:
         raise SettingsError(
-            "references need httpx: pip install 'moderation[fetch]', or empty "
-            "references.hosts and references.file_roots"
+            "images by URI need httpx: pip install 'moderation[fetch]', or empty "
+            "fetch.hosts and fetch.file_roots"
         ) from error
-    import ssl  # noqa: PLC0415 - see above
-
-    from moderation.adapters.references import (  # noqa: PLC0415 - see above
+    from moderation.adapters.fetch import (  # noqa: PLC0415 - see above
         FileReader,
-        ReferenceFetcher,
+        UriFetcher,
         WebFetcher,
         WebRules,
     )
 
-    try:
-        hosts = allowed_hosts(chosen.hosts)
-    except ValueError as error:
-        raise SettingsError(f"references.hosts: {error}") from error
-    for root in chosen.roots:
-        if not root.is_dir():
-            raise SettingsError(f"references.file_roots: there is no folder {root}")
-    try:
-        trusted = (
-            ssl.create_default_context(cafile=chosen.ca_file)
-            if chosen.ca_file
-            else httpx.create_ssl_context(trust_env=False)
-        )
-    except OSError as error:
-        raise SettingsError(f"references.ca_file {chosen.ca_file}: {error}") from error
     max_bytes = settings.decode.max_image_bytes
-    rules = WebRules(hosts, max_bytes, chosen.max_redirects, chosen.private_networks)
+    rules = WebRules(_hosts(chosen), max_bytes, chosen.max_redirects, chosen.private_networks)
+    trusted = _trusted(chosen.ca_file) or httpx.create_ssl_context(trust_env=False)
     web = await stack.enter_async_context(WebFetcher(rules, trusted=trusted))
-    return ReferenceFetcher(
+    return UriFetcher(
         web,
-        FileReader(chosen.roots, max_bytes=max_bytes),
+        FileReader(_roots(chosen), max_bytes=max_bytes),
         max_in_flight=chosen.max_in_flight,
         timeout_s=chosen.timeout_s,
-        tell=telemetry.reference_fetched,
+        tell=telemetry.image_fetched,
     )
+
+
+def _hosts(chosen: FetchSettings) -> tuple[AllowedHost, ...]:
+    try:
+        return allowed_hosts(chosen.hosts)
+    except ValueError as error:
+        raise SettingsError(f"fetch.hosts: {error}") from error
+
+
+def _roots(chosen: FetchSettings) -> tuple[Path, ...]:
+    for root in chosen.roots:
+        if not root.is_dir():
+            raise SettingsError(f"fetch.file_roots: there is no folder {root}")
+    return chosen.roots
+
+
+def _trusted(ca_file: str) -> ssl.SSLContext | None:
+    """Who trusts these authorities alone; None if none are named."""
+    if not ca_file:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SettingsError(f"fetch.ca_file {ca_file}: {error}") from error

@@ -4,6 +4,9 @@ import asyncio
 import signal
 from dataclasses import dataclass
 
+EXIT_LOST = 70
+"""Of a process that cannot go on; as for other errors inside, supervisors start it anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stops:

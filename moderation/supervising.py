@@ -31,7 +31,7 @@ from moderation.adapters.workers.reservation import reserved
 from moderation.service.supervision import Restarts, WorkersLost, death
 from moderation.settings import Settings, share_of
 from moderation.settings.sections import PREFIX
-from moderation.stopping import Stops, stop_signals
+from moderation.stopping import EXIT_LOST, Stops, stop_signals
 from moderation.working import LEADER, orders_for
 
 COMMAND = (sys.executable, "-m", "moderation", "serve-as-worker")
@@ -44,7 +44,6 @@ MAX_SILENCES = 6
 """Of METRICS_S each: an event loop that hangs for so long is not waited for."""
 SPARE_S = 5.0
 """Beyond what a worker may take to stop; it is killed then."""
-EXIT_LOST = 70
 
 
 async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> None:

@@ -173,17 +173,20 @@ class CaseTable:
             if key == "case":
                 self._shown[int(str(value))].append(Shown(report.nodeid, report.outcome))
 
+    def _missing(self) -> list[int]:
+        return [number for number in range(1, COUNT + 1) if not self._shown.get(number)]
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the table; a case without a test fails a run that passed."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(table_of(self._shown), encoding="utf-8")
-        missing = [number for number in range(1, COUNT + 1) if not self._shown.get(number)]
+        missing = self._missing()
         if missing and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the table is, and what no test showed."""
-        missing = [number for number in range(1, COUNT + 1) if not self._shown.get(number)]
+        missing = self._missing()
         terminalreporter.write_line(f"cases: {COUNT - len(missing)} of {COUNT}, see {self._file}")
         if missing:
             terminalreporter.write_line(f"no test showed: {', '.join(map(str, missing))}", red=True)

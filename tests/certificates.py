@@ -66,6 +66,13 @@ class Authority:
             return grpc.ssl_channel_credentials(self.pem)
         return grpc.ssl_channel_credentials(self.pem, by.key_pem, by.pem)
 
+    def demanding(self) -> grpc.ServerCredentials:
+        """For a server of this authority that wants to see a certificate of it."""
+        own = self.issue()
+        return grpc.ssl_server_credentials(
+            [(own.key_pem, own.pem)], self.pem, require_client_auth=True
+        )
+
     def issue(
         self,
         name: str = "server",

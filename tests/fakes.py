@@ -282,7 +282,7 @@ class RecordingTelemetry:
     def shed(self, reason: ShedReason) -> None:
         self.sheds.append(reason)
 
-    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+    def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         self.fetches.append(outcome)
 
     def queue_changed(self, depth: int) -> None:

@@ -58,9 +58,9 @@ class LogTelemetry:
         """See Telemetry."""
         self._log.debug("request_shed", reason=reason.value)
 
-    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+    def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         """See Telemetry; never where from."""
-        self._log.debug("reference_fetched", outcome=outcome.value, seconds=round(seconds, 3))
+        self._log.debug("image_fetched", outcome=outcome.value, seconds=round(seconds, 3))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry; too frequent for a log."""

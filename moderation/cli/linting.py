@@ -1,5 +1,8 @@
 """Lints the policies' directory, and tells what was found in several forms."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
@@ -7,7 +10,6 @@ from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.adapters.policy_yaml.document_cache import DocumentCache
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
 from moderation.cli.exits import CommandError, Exit
@@ -34,36 +36,48 @@ def run(settings: Settings, *, form: str, fix: bool, strict: bool) -> int:
     encoder, limit = describe_encoder(
         settings.encoder.bundle, store=bundle_store(settings), device=settings.encoder.device
     )
-    documents = DocumentCache(settings.policies.cache_directory)
     mended: list[Told] = []
     try:
-        if fix:
-            mended = _mend(settings, encoder, documents)
-        told = look(settings, encoder, limit, documents)
+        with _uncollected():
+            if fix:
+                mended = _mend(settings, encoder)
+            told = look(settings, encoder, limit)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", Exit.SOFTWARE) from error
-    documents.save()
     for line in FORMS[form](told, mended):
         say(line)
     is_bad = any(one.level == ERROR or strict for one in told)
     return FOUND if is_bad else CLEAN
 
 
-def _load(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) -> PolicySet:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Trees of a thousand files are very many objects, and none of them garbage until the end.
+
+    To walk them again and again took a fifth to a quarter of the time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _load(settings: Settings, encoder: EncoderInfo) -> PolicySet:
     directory = settings.policies.directory
     return CalibratedPolicies(
-        YamlPolicySource(directory, read=documents.read),
+        YamlPolicySource(directory),
         CalibrationFiles(directory, encoder.scale),
         encoder.encoder_id,
         OnStale.MARK,
     ).load()
 
 
-def _mend(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) -> list[Told]:
+def _mend(settings: Settings, encoder: EncoderInfo) -> list[Told]:
     mended: list[Told] = []
     while True:
         try:
-            _load(settings, encoder, documents)
+            _load(settings, encoder)
         except PolicySetRejected as rejected:
             # What was hidden by a mistake may have a cure too; each round mends at least one.
             now = repair(settings.policies.directory, rejected.problems)
@@ -73,16 +87,14 @@ def _mend(settings: Settings, encoder: EncoderInfo, documents: DocumentCache) ->
         return mended
 
 
-def look(
-    settings: Settings, encoder: EncoderInfo, limit: TokenLimit, documents: DocumentCache
-) -> list[Told]:
+def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
     """Everything found, in the files' order; writes nothing into them."""
     try:
-        policy_set = _load(settings, encoder, documents)
+        policy_set = _load(settings, encoder)
         found = _findings(policy_set, settings, encoder, limit)
     except PolicySetRejected as rejected:
         return [Told.of_problem(REFUSED, problem, settings) for problem in rejected.problems]
-    places = PolicyPlaces(settings.policies.directory, documents.read)
+    places = PolicyPlaces(settings.policies.directory)
     told = []
     for one in found:
         file, place = places.find(one.policy_id, one.key, one.text)

@@ -177,7 +177,7 @@ class Telemetry(Protocol):
         """A request was turned away."""
         ...
 
-    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+    def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         """An image was fetched that a request named, or was not."""
         ...
 

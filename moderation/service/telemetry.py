@@ -43,9 +43,9 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.shed(reason))
 
-    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+    def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         """See Telemetry."""
-        self._tell(lambda audience: audience.reference_fetched(outcome, seconds))
+        self._tell(lambda audience: audience.image_fetched(outcome, seconds))
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""

@@ -3,6 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.settings.edge import LimitSettings, LogSettings, MetricsSettings, ServerSettings
+from moderation.settings.fetch import FetchSettings
 from moderation.settings.identity import IdentitySettings
 from moderation.settings.judging import (
     BatchingSettings,
@@ -13,7 +14,6 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
-from moderation.settings.references import ReferenceSettings
 from moderation.settings.tracing import TracingSettings
 from moderation.settings.transport import TlsSettings
 from moderation.settings.watching import DriftSettings
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     tls: TlsSettings = TlsSettings()
-    references: ReferenceSettings = ReferenceSettings()
+    fetch: FetchSettings = FetchSettings()
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()

@@ -32,7 +32,7 @@ def share_of(settings: Settings, worker: int, *, port: int, cores: int) -> Setti
             "max_in_flight_bytes": _part(limits.max_in_flight_bytes, count),
             "max_memory_bytes": _part(limits.max_memory_bytes, count),
         },
-        "references": {"max_in_flight": _part(settings.references.max_in_flight, count)},
+        "fetch": {"max_in_flight": _part(settings.fetch.max_in_flight, count)},
         "recent": {"max_frames": _part(settings.recent.max_frames, count)},
         "decision_log": {"max_bytes": _part(settings.decision_log.max_bytes, count)},
         "shadow_encoder": {

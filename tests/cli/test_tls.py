@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.certificates import Authority, put
@@ -17,11 +16,7 @@ CLIENT = OURS.issue("client")
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     """Of a server that wants to see a certificate."""
-    server = OURS.issue()
-    credentials = grpc.ssl_server_credentials(
-        [(server.key_pem, server.pem)], OURS.pem, require_client_auth=True
-    )
-    async with serving(ScriptedService(), credentials) as address:
+    async with serving(ScriptedService(), OURS.demanding()) as address:
         yield address
 
 

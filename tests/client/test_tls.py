@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import grpc
 import pytest
 
 from moderation.client import Action, Tls, TlsUnusable
@@ -30,11 +29,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     """Of a server that wants to see a certificate."""
-    server = OURS.issue()
-    credentials = grpc.ssl_server_credentials(
-        [(server.key_pem, server.pem)], OURS.pem, require_client_auth=True
-    )
-    async with serving(ScriptedService(), credentials) as address:
+    async with serving(ScriptedService(), OURS.demanding()) as address:
         yield address
 
 

@@ -236,6 +236,16 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
 
 
+def test_servers_reach_what_the_operator_names() -> None:
+    rule = {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}
+
+    policy = rendered({"networkPolicy": {"egress": [rule]}})["NetworkPolicy"]
+    named, to_names = policy["spec"]["egress"]
+
+    assert named == rule
+    assert {port["port"] for port in to_names["ports"]} == {53}
+
+
 def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
     closed = rendered({})
     tracing = rendered(VALUES["everything"])

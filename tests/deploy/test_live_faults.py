@@ -3,7 +3,6 @@
 What cannot be planted within a test's patience is shown by promtool's tests instead.
 """
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,22 +21,14 @@ from tests.deploy.load import CAT, another_copy
 from tests.deploy.monitoring import (
     ALERTS,
     Prometheus,
-    missing_tools,
     rules_of,
     running_prometheus,
     until,
 )
-from tests.deploy.test_live_monitoring import FAULTS
+from tests.deploy.test_live_monitoring import FAULTS, pytestmark  # noqa: F401 - the same marks
+from tests.disks import small_disk
 from tests.e2e.server import Server, running_server
 from tests.picture_builders import slow_jpeg
-
-MISSING = missing_tools("prometheus")
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow,
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-]
 
 POLICY = """\
 id: cats
@@ -72,21 +63,6 @@ def policies_in(directory: Path) -> Path:
     (directory / "cats.yaml").write_text(POLICY)
     (directory / "profiles.yaml").write_text(PROFILES)
     return directory
-
-
-@contextmanager
-def small_disk(directory: Path) -> Iterator[Path | None]:
-    """A file system of a few kilobytes; None where mounting is not permitted."""
-    directory.mkdir()
-    options = f"size={SMALL_DISK_BYTES}"
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        yield None
-        return
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 @contextmanager
@@ -141,7 +117,7 @@ async def test_a_server_with_everything_wrong_raises_every_alert_of_it(
     assert made.exit_code == 0, made.err
     expected = OF_THIS_SERVER | BESIDE_ANOTHER
     with ExitStack() as stack:
-        disk = stack.enter_context(small_disk(tmp_path / "disk"))
+        disk = stack.enter_context(small_disk(tmp_path / "disk", SMALL_DISK_BYTES))
         flags = ["--tls-certificate", files.certificate, "--tls-key", files.key, "--keys", keys]
         flags += ["--encoder", clip_bundle(tmp_path / "bundle")]
         if disk is not None:

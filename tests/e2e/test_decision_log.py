@@ -11,6 +11,7 @@ from moderation.adapters.decision_log.verifying import verify
 from moderation.cli.remote import status_rows
 from moderation.client import InvalidRequest, Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
+from tests import disks
 from tests.adapters.decision_log.logs import contents_in, everything_in, read
 from tests.cli.command import moderation
 from tests.e2e.server import Server, running_server, until
@@ -76,14 +77,10 @@ def test_without_the_flag_nothing_is_recorded(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few kilobytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = f"size={SMALL_DISK_BYTES}"
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with disks.small_disk(tmp_path / "disk", SMALL_DISK_BYTES) as disk:
+        if disk is None:
+            pytest.skip("mounting is not permitted here")
+        yield disk
 
 
 @pytest.mark.case(95)

@@ -19,6 +19,7 @@ from tests.builders import a_content
 from tests.service.engine import Engine, running_engine
 
 
+@pytest.mark.case(50)
 @pytest.mark.parametrize("within_s", [0.0, -1.0, float("-inf")])
 async def test_a_deadline_that_has_passed_costs_nothing(within_s: float) -> None:
     async with running_engine() as engine:
@@ -46,6 +47,7 @@ async def test_a_request_ends_at_its_deadline_or_at_the_server_s(
     assert engine.telemetry.decisions == []
 
 
+@pytest.mark.case(49)
 async def test_a_request_whose_deadline_passes_in_the_queue_never_reaches_the_encoder() -> None:
     async with running_engine() as engine:
         engine.images.gate.close()

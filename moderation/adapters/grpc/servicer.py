@@ -18,6 +18,7 @@ from moderation.adapters.grpc.status import ReportBug, refusal_for
 from moderation.adapters.grpc.streaming import map_unordered
 from moderation.core.content import require_content_id
 from moderation.core.errors import InvalidRequest
+from moderation.core.image_uri import FIELD
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
 from moderation.service.ports import ImageFetcher
@@ -146,7 +147,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         if content.content_id:  # a wrong request must not cost a fetch
             require_content_id(content.content_id)
         if content.image:
-            raise InvalidRequest("content.uri", "stands beside content.image; send one of them")
+            raise InvalidRequest(FIELD, "stands beside content.image; send one of them")
         with self._tracer.stage(Stage.FETCH):
             image = await self._images.fetch(content.uri, context.time_remaining())
         return pb.Content(image=image, content_id=content.content_id)

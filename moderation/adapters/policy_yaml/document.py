@@ -64,9 +64,6 @@ class Document:
     flaws: tuple[Flaw, ...]
 
 
-ReadDocument = Callable[[str], Document]
-
-
 def read_document(text: str) -> Document:
     """The tree of a text, or what is wrong with it; raises nothing."""
     directive = _DIRECTIVE.search(text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moderation.adapters.policy_yaml.document import ReadDocument, read_document
+from moderation.adapters.policy_yaml.document import read_document
 from moderation.adapters.policy_yaml.files import decode, read_policy_file, stem_of
 from moderation.adapters.policy_yaml.tree import (
     Flawed,
@@ -26,7 +26,6 @@ class PolicyPlaces:
     """Finds places in the files of a directory; a file is read when it is first asked for."""
 
     directory: Path
-    read: ReadDocument = read_document
     _name_by_id: Mapping[str, str] | None = None
     _root_by_id: dict[str, Node | None] = field(default_factory=dict)
 
@@ -57,7 +56,7 @@ class PolicyPlaces:
         if policy_id not in self._root_by_id:
             try:
                 text = decode(read_policy_file(self.directory, name))
-                self._root_by_id[policy_id] = self.read(text).root
+                self._root_by_id[policy_id] = read_document(text).root
             except Flawed:  # it was readable a moment ago; the finding is told all the same
                 self._root_by_id[policy_id] = None
         return self._root_by_id[policy_id]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from moderation.adapters.policy_yaml.cuts import threshold_flaws, thresholds_from
-from moderation.adapters.policy_yaml.document import ReadDocument, read_document
+from moderation.adapters.policy_yaml.document import read_document
 from moderation.adapters.policy_yaml.includes import Included, Lists, include
 from moderation.adapters.policy_yaml.schema import PolicySchema
 from moderation.adapters.policy_yaml.tree import (
@@ -55,9 +55,9 @@ class PolicyFile:
     flaws: tuple[Flaw, ...]
 
 
-def parse_policy(text: str, file: str, read: ReadDocument = read_document) -> PolicyFile:
+def parse_policy(text: str, file: str) -> PolicyFile:
     """Read one policy; raises nothing. `file` is its name as people see it."""
-    document = read(text)
+    document = read_document(text)
     root = document.root
     if root is None:
         return PolicyFile(None, None, document.flaws or (Flaw(None, "the file is empty"),))

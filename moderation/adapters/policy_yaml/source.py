@@ -13,7 +13,6 @@ from moderation.adapters.policy_yaml.categories import (
     category_problem,
     parse_categories,
 )
-from moderation.adapters.policy_yaml.document import ReadDocument, read_document
 from moderation.adapters.policy_yaml.files import (
     decode,
     fingerprint,
@@ -68,9 +67,8 @@ class YamlPolicySource:
     Every load reads every file, but parses only those whose bytes have changed.
     """
 
-    def __init__(self, directory: Path, *, read: ReadDocument = read_document) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._read = read
         self._shown = printable(directory.absolute().name) or "policies"
         self._parsed: Mapping[str, _Parsed] = {}
         self._finished: Mapping[str, _Finished] = {}
@@ -105,7 +103,7 @@ class YamlPolicySource:
         parse_shared = _PARSERS.get(stem)
         if parse_shared is not None:
             return _Parsed(digest, parse_shared(text, file))
-        return _Parsed(digest, parse_policy(text, file, self._read))
+        return _Parsed(digest, parse_policy(text, file))
 
     def _assemble(self, meaning: Mapping[str, Meaning]) -> PolicySet:
         shown = self._shown

@@ -50,18 +50,18 @@ class RequestMetrics:
         )
 
 
-class ReferenceMetrics:
+class FetchMetrics:
     """Of images that requests name instead of carrying them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.fetches = Counter(
-            "moderation_reference_fetches",
+            "moderation_image_fetches",
             "Images that requests named: fetched, refused, unavailable or busy.",
             ["outcome"],
             registry=registry,
         )
         self.seconds = Histogram(
-            "moderation_reference_fetch_duration_seconds",
+            "moderation_image_fetch_duration_seconds",
             "Time to fetch an image that a request named.",
             buckets=SECONDS,
             registry=registry,

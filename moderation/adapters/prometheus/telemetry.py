@@ -24,9 +24,9 @@ from moderation.adapters.prometheus.families import (
     RELOAD_RESULTS,
     STAGES,
     EncodingMetrics,
+    FetchMetrics,
     PolicyMetrics,
     RecordMetrics,
-    ReferenceMetrics,
     RequestMetrics,
     TraceMetrics,
 )
@@ -65,7 +65,7 @@ class PrometheusTelemetry:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._requests = RequestMetrics(self.registry)
-        self._references = ReferenceMetrics(self.registry)
+        self._fetching = FetchMetrics(self.registry)
         self._encoding = EncodingMetrics(self.registry)
         self._policies = PolicyMetrics(self.registry)
         self._records = RecordMetrics(self.registry)
@@ -100,7 +100,7 @@ class PrometheusTelemetry:
             (self._requests.shed, ShedReason),
             (self._requests.unjudgeable, FailureCode),
             (self._policies.reloads, RELOAD_RESULTS),
-            (self._references.fetches, FetchOutcome),
+            (self._fetching.fetches, FetchOutcome),
             (self._encoding.lookups, Lookup),
             (self._encoding.decoders_lost, DecoderLoss),
             (self._encoding.shadowed, ShadowOutcome),
@@ -140,10 +140,10 @@ class PrometheusTelemetry:
         """See Telemetry."""
         self._requests.shed.labels(reason.value).inc()
 
-    def reference_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
+    def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         """See Telemetry."""
-        self._references.fetches.labels(outcome.value).inc()
-        self._references.seconds.observe(seconds)
+        self._fetching.fetches.labels(outcome.value).inc()
+        self._fetching.seconds.observe(seconds)
 
     def queue_changed(self, depth: int) -> None:
         """See Telemetry."""

@@ -43,13 +43,12 @@ def _leaving_no_cache(settings: Settings) -> Iterator[Settings]:
 
 def _lint(settings: Settings) -> list[Told]:
     from moderation.adapters.encoders.registry import describe_encoder
-    from moderation.adapters.policy_yaml.document_cache import DocumentCache
     from moderation.cli import linting
 
     encoder, limit = describe_encoder(
         settings.encoder.bundle, store=bundle_store(settings), device=settings.encoder.device
     )
-    return linting.look(settings, encoder, limit, DocumentCache(settings.policies.cache_directory))
+    return linting.look(settings, encoder, limit)
 
 
 def _of_lint(told: Told) -> Finding:

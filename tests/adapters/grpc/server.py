@@ -14,7 +14,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.core.policy import PolicySet
-from moderation.fetching import NoReferences
+from moderation.fetching import NoFetching
 from moderation.service.admission import Limits
 from moderation.service.ports import ImageFetcher
 from moderation.v1 import moderation_pb2_grpc
@@ -63,7 +63,7 @@ async def served(
             limits=RequestLimits(max_batch_contents, items_in_flight),
             report_bug=report_bug,
             new_id=lambda: f"made-up-{next(ids)}",
-            images=images or NoReferences(),
+            images=images or NoFetching(),
         )
         server = GrpcServer(
             servicer,

@@ -7,7 +7,7 @@ from pydantic import Field
 from moderation.settings.section import Count, Seconds, Section
 
 
-class ReferenceSettings(Section):
+class FetchSettings(Section):
     """Images that a request names by `uri`; off until a host or a folder is allowed."""
 
     hosts: str = Field(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from moderation.adapters.references import FileReader
+from moderation.adapters.fetch import FileReader
 from moderation.core.errors import InvalidRequest
-from moderation.core.reference import reference_from
+from moderation.core.image_uri import image_uri_from
 
 MAX_BYTES = 100
 
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, path: str) -> bytes:
-    return FileReader([root], max_bytes=MAX_BYTES).read(reference_from(f"file://{path}"))
+    return FileReader([root], max_bytes=MAX_BYTES).read(image_uri_from(f"file://{path}"))
 
 
 def test_a_file_below_the_folder_is_read(root: Path) -> None:

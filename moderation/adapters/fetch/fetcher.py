@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from moderation.adapters.references.files import FileReader
-from moderation.adapters.references.web import WebFetcher
+from moderation.adapters.fetch.files import FileReader
+from moderation.adapters.fetch.web import WebFetcher
 from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded
-from moderation.core.reference import FIELD, FILE, Reference, reference_from
+from moderation.core.image_uri import FIELD, FILE, ImageUri, image_uri_from
 from moderation.service.outcomes import FetchOutcome
 
 RETRY_AFTER_S = 0.5
@@ -15,7 +15,7 @@ RETRY_AFTER_S = 0.5
 Tell = Callable[[FetchOutcome, float], None]
 
 
-class ReferenceFetcher:
+class UriFetcher:
     """See ImageFetcher."""
 
     def __init__(
@@ -52,7 +52,7 @@ class ReferenceFetcher:
         return image
 
     async def _bounded(self, uri: str, within_s: float | None) -> bytes:
-        reference = reference_from(uri)
+        place = image_uri_from(uri)
         if self._in_flight >= self._max_in_flight:
             raise Overloaded(
                 f"{self._max_in_flight} images are being fetched", retry_after_s=RETRY_AFTER_S
@@ -61,7 +61,7 @@ class ReferenceFetcher:
         self._in_flight += 1
         try:
             async with asyncio.timeout(allowed_s):
-                return await self._by_scheme(reference)
+                return await self._by_scheme(place)
         except TimeoutError as error:
             if allowed_s < self._timeout_s:
                 raise DeadlineExceeded(f"no image within {allowed_s:.3f} s") from error
@@ -71,7 +71,7 @@ class ReferenceFetcher:
         finally:
             self._in_flight -= 1
 
-    async def _by_scheme(self, reference: Reference) -> bytes:
-        if reference.scheme == FILE:
-            return await asyncio.to_thread(self._files.read, reference)
-        return await self._web.fetch(reference)
+    async def _by_scheme(self, place: ImageUri) -> bytes:
+        if place.scheme == FILE:
+            return await asyncio.to_thread(self._files.read, place)
+        return await self._web.fetch(place)

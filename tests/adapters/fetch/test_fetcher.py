@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from moderation.adapters.references import FileReader, ReferenceFetcher, WebFetcher, WebRules
+from moderation.adapters.fetch import FileReader, UriFetcher, WebFetcher, WebRules
 from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded
-from moderation.core.reference import AllowedHost
+from moderation.core.image_uri import AllowedHost
 from moderation.service.outcomes import FetchOutcome
-from tests.adapters.references.host import IMAGE, Host, running_host
+from tests.adapters.fetch.host import IMAGE, Host, running_host
 from tests.fakes import RecordingTelemetry
 
 
@@ -32,14 +32,14 @@ def fetcher(
     *,
     timeout_s: float = 20.0,
     at_once: int = 4,
-) -> ReferenceFetcher:
+) -> UriFetcher:
     rules = WebRules((AllowedHost("localhost", host.port),), 10**6, private_networks=True)
-    return ReferenceFetcher(
+    return UriFetcher(
         WebFetcher(rules, trusted=host.trusted()),
         FileReader([root], max_bytes=10**6),
         max_in_flight=at_once,
         timeout_s=timeout_s,
-        tell=telemetry.reference_fetched,
+        tell=telemetry.image_fetched,
     )
 
 

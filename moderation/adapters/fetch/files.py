@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from moderation.core.errors import InvalidRequest
-from moderation.core.reference import FIELD, Reference
+from moderation.core.image_uri import FIELD, ImageUri
 
 OUTSIDE = "is not below a folder that the service reads from"
 UNREADABLE = "there is no readable file of that name"
@@ -20,14 +20,14 @@ class FileReader:
         self._roots = [root.resolve() for root in roots]
         self._max_bytes = max_bytes
 
-    def read(self, reference: Reference) -> bytes:
+    def read(self, place: ImageUri) -> bytes:
         """The file, or one byte more than is allowed of it; raises InvalidRequest.
 
         The path is judged after every link in it was followed. What lies outside is answered
         alike whether it exists or not.
         """
         try:
-            path = Path(os.path.realpath(unquote(reference.target)))
+            path = Path(os.path.realpath(unquote(place.target)))
         except ValueError as error:  # a null byte
             raise InvalidRequest(FIELD, OUTSIDE) from error
         if not any(path.is_relative_to(root) for root in self._roots):

@@ -1,4 +1,4 @@
-"""Images by reference to a real server: fetched where that is allowed, and from nowhere else."""
+"""Images by URI to a real server: fetched where that is allowed, and from nowhere else."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from moderation.client import Action, InvalidRequest, Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.adapters.references.host import Host, running_host
+from tests.adapters.fetch.host import Host, running_host
 from tests.e2e.cases.conftest import ROOT
 from tests.e2e.server import running_server
 
@@ -33,11 +33,11 @@ class World:
 def allowing(host: Host, folder: Path, *, private: bool) -> dict[str, str]:
     names = ("localhost", "127.0.0.1", "2130706433", "127.1", "169.254.169.254")
     return {
-        "MODERATION_REFERENCES__HOSTS": ",".join(f"{name}:{host.port}" for name in names),
-        "MODERATION_REFERENCES__PRIVATE_NETWORKS": str(private).lower(),
-        "MODERATION_REFERENCES__CA_FILE": str(host.authority),
-        "MODERATION_REFERENCES__FILE_ROOTS": str(folder),
-        "MODERATION_REFERENCES__TIMEOUT_S": "2",
+        "MODERATION_FETCH__HOSTS": ",".join(f"{name}:{host.port}" for name in names),
+        "MODERATION_FETCH__PRIVATE_NETWORKS": str(private).lower(),
+        "MODERATION_FETCH__CA_FILE": str(host.authority),
+        "MODERATION_FETCH__FILE_ROOTS": str(folder),
+        "MODERATION_FETCH__TIMEOUT_S": "2",
     }
 
 
@@ -116,7 +116,7 @@ def test_nothing_inside_is_connected_to(policies: Path, host: Host, folder: Path
 def test_without_the_setting_nothing_is_fetched(client: ModerationClient, host: Host) -> None:
     host.connections = 0
 
-    with pytest.raises(InvalidRequest, match="images by reference are off"):
+    with pytest.raises(InvalidRequest, match="images by URI are off"):
         client.moderate(uri=f"https://localhost:{host.port}/image")
 
     assert host.connections == 0

@@ -7,28 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.core.errors import InvalidRequest
-from moderation.core.reference import (
+from moderation.core.image_uri import (
     AllowedHost,
-    Reference,
+    ImageUri,
     allowed_hosts,
+    image_uri_from,
     is_public,
-    reference_from,
     require_allowed,
 )
 
 
 @pytest.mark.parametrize(
-    ("uri", "reference"),
+    ("uri", "place"),
     [
-        ("https://a.example/x.jpg", Reference("https", "a.example", 443, "/x.jpg")),
-        ("https://A.Example./x", Reference("https", "a.example", 443, "/x")),
-        ("https://a.example:8443?w=1", Reference("https", "a.example", 8443, "/?w=1")),
-        ("https://[::1]/x", Reference("https", "::1", 443, "/x")),
-        ("file:///pictures/a%20b.png", Reference("file", "", 443, "/pictures/a%20b.png")),
+        ("https://a.example/x.jpg", ImageUri("https", "a.example", 443, "/x.jpg")),
+        ("https://A.Example./x", ImageUri("https", "a.example", 443, "/x")),
+        ("https://a.example:8443?w=1", ImageUri("https", "a.example", 8443, "/?w=1")),
+        ("https://[::1]/x", ImageUri("https", "::1", 443, "/x")),
+        ("file:///pictures/a%20b.png", ImageUri("file", "", 443, "/pictures/a%20b.png")),
     ],
 )
-def test_a_name_is_taken_apart(uri: str, reference: Reference) -> None:
-    assert reference_from(uri) == reference
+def test_a_name_is_taken_apart(uri: str, place: ImageUri) -> None:
+    assert image_uri_from(uri) == place
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_name_is_taken_apart(uri: str, reference: Reference) -> None:
 )
 def test_a_name_that_is_none_is_told(uri: str, told: str) -> None:
     with pytest.raises(InvalidRequest, match=told) as caught:
-        reference_from(uri)
+        image_uri_from(uri)
 
     assert caught.value.field == "content.uri"
 
@@ -61,12 +61,12 @@ def test_a_name_that_is_none_is_told(uri: str, told: str) -> None:
 @given(st.text(max_size=60) | st.text(max_size=40).map("https://".__add__))
 def test_any_text_is_a_reference_or_refused(uri: str) -> None:
     try:
-        reference = reference_from(uri)
+        place = image_uri_from(uri)
     except InvalidRequest:
         return
-    assert reference.scheme in {"https", "file"}
-    assert bool(reference.host) == (reference.scheme == "https")
-    assert reference.target.startswith("/")
+    assert place.scheme in {"https", "file"}
+    assert bool(place.host) == (place.scheme == "https")
+    assert place.target.startswith("/")
 
 
 def test_hosts_are_listed_by_name_by_port_and_by_what_is_below() -> None:
@@ -101,7 +101,7 @@ def test_what_is_no_host_is_told(listed: str) -> None:
 def test_a_host_is_allowed_or_not(uri: str, allowed: bool) -> None:
     hosts = allowed_hosts("cdn.example, img.example:8443, .below.example")
     try:
-        require_allowed(reference_from(uri), hosts)
+        require_allowed(image_uri_from(uri), hosts)
     except InvalidRequest:
         assert not allowed
     else:

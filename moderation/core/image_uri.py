@@ -22,7 +22,7 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ImageUri:
     """A name that is well formed; whether it is allowed is another question."""
 
     scheme: str
@@ -32,6 +32,11 @@ class Reference:
     target: str
     """Path and query as they are sent, or a file's path, percent-encoded."""
 
+    @property
+    def authority(self) -> str:
+        """The host, and the port where it is not the usual one."""
+        return self.host if self.port == HTTPS_PORT else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class AllowedHost:
@@ -40,16 +45,16 @@ class AllowedHost:
     name: str
     port: int = HTTPS_PORT
 
-    def admits(self, reference: Reference) -> bool:
-        """Whether this allows the reference's host and port."""
-        if reference.port != self.port:
+    def admits(self, place: ImageUri) -> bool:
+        """Whether this allows the place's host and port."""
+        if place.port != self.port:
             return False
         if self.name.startswith("."):
-            return reference.host.endswith(self.name)
-        return reference.host == self.name
+            return place.host.endswith(self.name)
+        return place.host == self.name
 
 
-def reference_from(uri: str) -> Reference:
+def image_uri_from(uri: str) -> ImageUri:
     """Take a name apart; raises InvalidRequest."""
     if len(uri) > MAX_URI_LENGTH:
         raise InvalidRequest(FIELD, f"has {len(uri)} characters; {MAX_URI_LENGTH} are allowed")
@@ -68,7 +73,7 @@ def reference_from(uri: str) -> Reference:
     if (parts.scheme == HTTPS) != bool(host):
         raise InvalidRequest(FIELD, "must name a host with https, and none with file")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Reference(parts.scheme, host, port, target)
+    return ImageUri(parts.scheme, host, port, target)
 
 
 def allowed_hosts(listed: str) -> tuple[AllowedHost, ...]:
@@ -83,9 +88,9 @@ def _allowed_host(part: str) -> AllowedHost:
     return AllowedHost(name, int(port) if port else HTTPS_PORT)
 
 
-def require_allowed(reference: Reference, hosts: Sequence[AllowedHost]) -> None:
+def require_allowed(place: ImageUri, hosts: Sequence[AllowedHost]) -> None:
     """Raise InvalidRequest unless one of the hosts allows it."""
-    if not any(host.admits(reference) for host in hosts):
+    if not any(host.admits(place) for host in hosts):
         raise InvalidRequest(FIELD, "its host is not among those that the service fetches from")
 
 

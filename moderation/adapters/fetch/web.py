@@ -18,14 +18,13 @@ from urllib.parse import urljoin
 import httpx
 
 from moderation.core.errors import InvalidRequest, NotReady
-from moderation.core.reference import (
+from moderation.core.image_uri import (
     FIELD,
     HTTPS,
-    HTTPS_PORT,
     AllowedHost,
-    Reference,
+    ImageUri,
+    image_uri_from,
     is_public,
-    reference_from,
     require_allowed,
 )
 
@@ -83,27 +82,27 @@ class WebFetcher:
         """Close whatever is open."""
         await self._client.aclose()
 
-    async def fetch(self, reference: Reference) -> bytes:
+    async def fetch(self, place: ImageUri) -> bytes:
         """The body, or one byte more than is allowed of it.
 
         Raises InvalidRequest for what only the caller can mend, NotReady for a host that
         does not answer as it should.
         """
         for _ in range(self._rules.max_redirects + 1):
-            answer = await self._hop(reference)
+            answer = await self._hop(place)
             if isinstance(answer, bytes):
                 return answer
-            reference = answer
+            place = answer
         raise InvalidRequest(FIELD, f"leads on more than {self._rules.max_redirects} times")
 
-    async def _hop(self, reference: Reference) -> bytes | Reference:
-        require_allowed(reference, self._rules.hosts)
-        request = self._request(reference, await self._address(reference))
+    async def _hop(self, place: ImageUri) -> bytes | ImageUri:
+        require_allowed(place, self._rules.hosts)
+        request = self._request(place, await self._address(place))
         try:
             response = await self._client.send(request, stream=True)
             try:
                 if response.has_redirect_location:
-                    return _next_hop(reference, response.headers["location"])
+                    return _next_hop(place, response.headers["location"])
                 _require_image(response)
                 return await self._body(response)
             finally:
@@ -111,9 +110,9 @@ class WebFetcher:
         except httpx.HTTPError as error:
             raise NotReady(f"{FIELD}: its host cannot be reached, or broke off") from error
 
-    async def _address(self, reference: Reference) -> str:
+    async def _address(self, place: ImageUri) -> str:
         try:
-            addresses = await self._resolve(reference.host, reference.port)
+            addresses = await self._resolve(place.host, place.port)
         except (OSError, UnicodeError) as error:
             raise InvalidRequest(FIELD, "its host has no address") from error
         if not addresses:
@@ -122,23 +121,22 @@ class WebFetcher:
             raise InvalidRequest(FIELD, "its host is not on the open internet")
         return addresses[0]
 
-    def _request(self, reference: Reference, address: str) -> httpx.Request:
-        port = "" if reference.port == HTTPS_PORT else f":{reference.port}"
+    def _request(self, place: ImageUri, address: str) -> httpx.Request:
         return self._client.build_request(
             "GET",
             httpx.URL(
                 scheme=HTTPS,
                 host=address,
-                port=reference.port,
-                raw_path=reference.target.encode("ascii"),
+                port=place.port,
+                raw_path=place.target.encode("ascii"),
             ),
             headers={
-                "Host": reference.host + port,
+                "Host": place.authority,
                 "Accept": "image/*",
                 "Accept-Encoding": "identity",
                 "User-Agent": AGENT,
             },
-            extensions={"sni_hostname": reference.host},
+            extensions={"sni_hostname": place.host},
         )
 
     async def _body(self, response: httpx.Response) -> bytes:
@@ -150,11 +148,8 @@ class WebFetcher:
         return bytes(body[: self._rules.max_bytes + 1])
 
 
-def _next_hop(reference: Reference, location: str) -> Reference:
-    port = "" if reference.port == HTTPS_PORT else f":{reference.port}"
-    onward = reference_from(
-        urljoin(f"{HTTPS}://{reference.host}{port}{reference.target}", location)
-    )
+def _next_hop(place: ImageUri, location: str) -> ImageUri:
+    onward = image_uri_from(urljoin(f"{HTTPS}://{place.authority}{place.target}", location))
     if onward.scheme != HTTPS:
         raise InvalidRequest(FIELD, "leads on to something other than https")
     return onward
