@@ -1,0 +1,50 @@
+"""From settings to what fetches images: mistakes are told by the name of the setting."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from moderation.core.errors import InvalidRequest
+from moderation.fetching import image_fetcher
+from moderation.settings import Settings, SettingsError
+from moderation.settings.fetch import FetchSettings
+from tests.certificates import Authority
+from tests.fakes import RecordingTelemetry
+
+
+async def fetched(uri: str, **chosen: str) -> bytes:
+    settings = Settings(fetch=FetchSettings(**chosen))  # type: ignore[arg-type]  # texts only here
+    async with AsyncExitStack() as stack:
+        images = await image_fetcher(settings, RecordingTelemetry(), stack)
+        return await images.fetch(uri, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"hosts": "https://cdn.example"}, "fetch.hosts: .* is no host"),
+        ({"file_roots": "/nonesuch"}, "fetch.file_roots: there is no folder /nonesuch"),
+        ({"hosts": "cdn.example", "ca_file": "/nonesuch"}, "fetch.ca_file /nonesuch"),
+    ],
+)
+async def test_a_wrong_setting_is_named(chosen: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        await fetched("file:///x", **chosen)
+
+
+async def test_nothing_is_fetched_unless_a_setting_asks_for_it() -> None:
+    with pytest.raises(InvalidRequest, match="images by URI are off"):
+        await fetched("file:///x")
+
+
+@pytest.mark.parametrize("own_authority", [True, False])
+async def test_what_is_set_up_fetches(tmp_path: Path, own_authority: bool) -> None:
+    (tmp_path / "a.png").write_bytes(b"picture")
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(Authority().pem)
+    chosen = {"ca_file": str(authority)} if own_authority else {}
+
+    image = await fetched(f"file://{tmp_path}/a.png", file_roots=str(tmp_path), **chosen)
+
+    assert image == b"picture"
