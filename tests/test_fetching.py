@@ -14,7 +14,7 @@ from tests.fakes import RecordingTelemetry
 
 
 async def fetched(uri: str, **chosen: str) -> bytes:
-    settings = Settings(fetch=FetchSettings(**chosen))  # type: ignore[arg-type]  # texts only here
+    settings = Settings(fetch=FetchSettings(**chosen))
     async with AsyncExitStack() as stack:
         images = await image_fetcher(settings, RecordingTelemetry(), stack)
         return await images.fetch(uri, 5.0)
