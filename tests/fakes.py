@@ -275,6 +275,7 @@ class RecordingTelemetry:
         self.lost_spans: list[tuple[int, SpanLoss]] = []
         self.rpcs: list[tuple[str, str]] = []
         """Method, status code."""
+        self.rpc_told = asyncio.Event()
 
     def decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
@@ -347,6 +348,7 @@ class RecordingTelemetry:
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))
+        self.rpc_told.set()
 
     def spans_sent(self, count: int) -> None:
         self.spans.append(count)

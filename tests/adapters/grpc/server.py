@@ -1,5 +1,6 @@
 """The whole gRPC side on a loopback port, in front of a real engine with fake eyes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from moderation.service.admission import Limits
 from moderation.service.ports import ImageFetcher
 from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
+from tests.fakes import PATIENCE_S
 from tests.service.engine import ROOMY, Engine, running_engine
 
 BUILD = BuildInfo("1.2.3", "3.11.0", "1.32.0")
@@ -33,6 +35,12 @@ class Served:
     server: GrpcServer
     engine: Engine
     bugs: list[BaseException]
+
+    async def counted(self) -> list[tuple[str, str]]:
+        """Method and status of each RPC, once there is one: it is counted after its answer."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.engine.telemetry.rpc_told.wait()
+        return self.engine.telemetry.rpcs
 
 
 @asynccontextmanager

@@ -41,10 +41,10 @@ def raw(service: Served, method: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes
 async def test_nothing_of_a_refused_call_is_read(message: bytes) -> None:
     async with guarded() as (service, _, told):
         error = await refused(raw(service, f"{SERVICE}/Moderate")(message))
+        rpcs = await service.counted()
 
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
     assert [reason for reason, _, _ in told.refused] == [AccessReason.NO_CREDENTIAL]
-    rpcs = service.engine.telemetry.rpcs
     assert rpcs == [(f"{SERVICE}/Moderate", "UNAUTHENTICATED")]
 
 

@@ -69,7 +69,7 @@ async def test_health_of_an_unknown_service_is_not_found() -> None:
         error = await refused(stub.Check(health_pb2.HealthCheckRequest(service="nonsense")))
 
         assert error.code() is grpc.StatusCode.NOT_FOUND
-        assert service.engine.telemetry.rpcs == [("/grpc.health.v1.Health/Check", "NOT_FOUND")]
+        assert await service.counted() == [("/grpc.health.v1.Health/Check", "NOT_FOUND")]
 
 
 async def test_a_watcher_of_health_sees_the_server_become_ready_and_stop() -> None:
