@@ -447,7 +447,7 @@ def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None or not MODULES.exists(), reason=NO_NODE)
 def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
-    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+    picture = str(ROOT / "samples" / "wine-bottle-and-glass.jpg")
 
     def ended(key: str, target: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -462,7 +462,7 @@ def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
 
     key, address = guarded.keys.of(Role.MODERATE), guarded.server.address
     right, without, exposed = ended(key, address), ended("", address), ended(key, "10.0.0.1:1")
-    assert "ACTION_ALLOW (no policy)" in right.stdout
+    assert "ACTION_BLOCK (alcohol)" in right.stdout
     assert "UNAUTHENTICATED" in without.stderr
     assert "in plain text" in exposed.stderr
     assert key not in right.stdout + right.stderr + exposed.stderr
