@@ -80,7 +80,7 @@ def _text(found: Sequence[Told], mended: Sequence[Told]) -> Iterator[str]:
         cure = f"; {one.cure}" if one.cure else ""
         yield printable(f"{one.place}: {one.level} {one.code}: {one.message}{cure}")
     counts = {level: sum(one.level == level for one in found) for level in (ERROR, WARNING)}
-    yield f"{counts[ERROR]} errors, {counts[WARNING]} warnings"
+    yield ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items())
 
 
 def _json(found: Sequence[Told], mended: Sequence[Told]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from moderation.adapters.policy_yaml.tree import Flaw, Node, node_at, quoted
 from moderation.adapters.policy_yaml.wording import check, did_you_mean
 from moderation.core.taxonomy import OTHER, Category, Taxonomy, is_in_circle
 
+SHOWN_CATEGORIES = 12
+
 
 @dataclass(frozen=True, slots=True)
 class CategoriesFile:
@@ -41,7 +43,8 @@ def category_problem(category_id: str, taxonomy: Mapping[str, Category]) -> str 
     """Why a policy cannot have that category, if it cannot."""
     if category_id == OTHER or category_id in taxonomy:
         return None
-    hint = did_you_mean(category_id, taxonomy) or "; add it to categories.yaml"
+    known = f"; use one of {', '.join([*sorted(taxonomy)[:SHOWN_CATEGORIES], OTHER])}"
+    hint = did_you_mean(category_id, taxonomy) or f"{known}, or add it to categories.yaml"
     return f"category: there is no category {quoted(category_id)}{hint}"
 
 

@@ -78,7 +78,7 @@ def read_fast(text: str) -> Document | None:
     """The tree by libyaml, 40 times as fast; None if anything at all is wrong or unusual."""
     if _UNUSUAL.search(text):
         return None
-    builder = _TreeBuilder()
+    builder = _TreeBuilder(text)
     parser = CParser(text)
     try:
         while parser.check_event():
@@ -95,7 +95,7 @@ def read_fast(text: str) -> Document | None:
 
 def read_with_care(text: str) -> Document:
     """The tree by ruamel's own parser, which says where and why a text is no YAML."""
-    builder = _TreeBuilder()
+    builder = _TreeBuilder(text)
     yaml = YAML(typ="safe", pure=True)
     try:
         for event in _events(yaml, text):
@@ -137,7 +137,8 @@ class _Key:
 class _TreeBuilder:
     """Takes events in their order and grows the tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self._text = text
         self.root: Node | None = None
         self.flaws: list[Flaw] = []
         self._open: list[_Open] = []
@@ -158,8 +159,24 @@ class _TreeBuilder:
 
     def _scalar(self, event: ScalarEvent) -> None:
         place = self._checked_place(event)
+        if not event.style and event.end_mark.line > event.start_mark.line:
+            self._check_lines_of(event)
         value = _resolve(event.value) if event.implicit[0] else event.value
         self._attach(ScalarNode(place, value, event.value))
+
+    def _check_lines_of(self, event: ScalarEvent) -> None:
+        """Refuse an item that goes on over a line which was meant as the next item.
+
+        To YAML it is one text with a hyphen in it; nobody would see why it finds nothing.
+        """
+        if not self._open or not isinstance(self._open[-1].node, ListNode):
+            return
+        first, last = event.start_mark.line + 1, event.end_mark.line + 1
+        for number, line in enumerate(self._text.split("\n")[first:last], start=first + 1):
+            if line.lstrip().startswith("- "):
+                message = f"belongs to the item on line {first}, since it is indented further"
+                place = Place(number, len(line) - len(line.lstrip()) + 1)
+                self.flaws.append(Flaw(place, f"{message}; begin both alike"))
 
     def _alias(self, event: AliasEvent) -> None:
         place = _place(event.start_mark)

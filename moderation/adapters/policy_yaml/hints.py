@@ -17,6 +17,7 @@ _COMPLETE = re.compile(r"\s*(- )?[\w-]+:\s+[^\s#]")
 
 _HINTS: Mapping[str, str] = {
     r"found character '\t'": "indent with spaces, not with tabs",
+    "that cannot start any token": "put a text that begins with it in quotes",
     "mapping values are not allowed": "put a text that contains ': ' in quotes",
     "<stream end>": "a bracket or a quote is not closed, or the file is only half written",
     "unexpected end of stream": "a quote is not closed, or the file is only half written",

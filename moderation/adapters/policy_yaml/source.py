@@ -1,6 +1,7 @@
 """A whole directory of policy files as one policy set, or every problem in it."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from moderation.adapters.policy_yaml.includes import NO_LISTS, Lists, parse_list
 from moderation.adapters.policy_yaml.policies import PolicyFile, parse_policy
 from moderation.adapters.policy_yaml.profiles import ProfilesFile, parse_profiles, reference_flaws
 from moderation.adapters.policy_yaml.tree import Flaw, Flawed, printable, quoted
+from moderation.adapters.policy_yaml.words import ID_PATTERN, MAX_ID_CHARACTERS
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import DEFAULT_PROFILE, Mode, Policy, PolicySet, Profile
 from moderation.core.taxonomy import Taxonomy
@@ -217,21 +219,28 @@ def _category_flaws(policies: Mapping[str, PolicyFile], taxonomy: Taxonomy) -> F
 
 def _id_flaws(shown: str, policies: Mapping[str, PolicyFile]) -> FlawsByName:
     """A policy is found by its file's name, so that its id must be that name."""
+    claimed = [(name, *one.claimed_id) for name, one in policies.items() if one.claimed_id]
+    claimed.sort(key=lambda one: one[1] != stem_of(one[0]))  # a copy is the wrong one of two
     first_by_id: dict[str, str] = {}
     flaws: dict[str, list[Flaw]] = {}
-    for name, file in policies.items():
-        if file.claimed_id is None:
-            continue
-        policy_id, place = file.claimed_id
-        here = flaws.setdefault(name, [])
+    for name, policy_id, place in claimed:
+        stem = stem_of(name)
         first = first_by_id.setdefault(policy_id, name)
         if first != name:
             message = f"id: {quoted(policy_id)} is already the id of {shown}/{printable(first)}"
-            here.append(Flaw(place, f"{message}; remove one of the files"))
-        if policy_id != stem_of(name):
-            message = f"id: must be the file's name without its ending, {quoted(stem_of(name))}"
-            here.append(Flaw(place, f"{message}, got {quoted(policy_id)}; change one of them"))
+            cure = f"write {quoted(stem)}, the name of this file"
+            if policy_id == stem or not _is_id(stem):
+                cure = "remove one of the files"
+            flaws[name] = [Flaw(place, f"{message}; {cure}")]
+        elif policy_id != stem:
+            message = f"id: must be the file's name without its ending, {quoted(stem)}"
+            cure = "change one of them" if _is_id(stem) else "rename the file"
+            flaws[name] = [Flaw(place, f"{message}, got {quoted(policy_id)}; {cure}")]
     return flaws
+
+
+def _is_id(stem: str) -> bool:
+    return len(stem) <= MAX_ID_CHARACTERS and re.fullmatch(ID_PATTERN, stem) is not None
 
 
 def _profile_flaws(

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -29,7 +30,8 @@ TARGETS = tuple(kind.value for kind in TargetKind)
 KEY = "[key]"
 """How pydantic says that it means the key of a mapping."""
 MAX_NUMBER_CHARACTERS = 40
-COMMENT_HINT = "# starts a comment, put a text that begins with it in quotes"
+COMMENT_HINT = "write a text after the hyphen; one that begins with # needs quotes"
+_LIKE_HYPHENS = tuple("-\N{BULLET}\N{EN DASH}\N{EM DASH}*")
 ID_RULE = "lower-case letters and digits, with single hyphens between them"
 
 
@@ -109,11 +111,16 @@ def _unknown_key(location: Location, model: type[BaseModel], root: Node) -> Flaw
     hint = did_you_mean(key, known)
     if key.isdecimal():  # {review: 0,5}
         hint = "; write a number with a point, not with a comma"
+    elif key in _BELOW and _BELOW[key] in known:  # {review: 0.5} without its indentation
+        hint = f"; it belongs below {_BELOW[key]}, indented further"
     elif NO_BREAK_SPACE in key:
         hint = "; it contains a no-break space, type an ordinary one in its place"
     message = f"unknown key {quoted(key)}{hint} (known keys: {', '.join(known)})"
     place = find(root, location).key_place or parent.node.place
     return Flaw(place, _told(parent.path, message))
+
+
+_BELOW: Mapping[str, str] = {"review": "thresholds", "block": "thresholds"}
 
 
 def _told(path: str, message: str) -> str:
@@ -145,13 +152,49 @@ def _number(node: Node, _: ErrorDetails) -> str:
     source = node.source if isinstance(node, ScalarNode) else ""
     is_quoted = source.replace(".", "", 1).isdecimal()
     return f"must be a number, got {node}" + (
-        "; remove the quotes" if is_quoted else _point_hint(source)
+        "; remove the quotes" if is_quoted else _point_hint(source) or _per_cent_hint(source)
     )
 
 
 def _point_hint(source: str) -> str:
     has_comma = re.fullmatch(r"\d*,\d+", source) and len(source) <= MAX_NUMBER_CHARACTERS
     return f"; write {source.replace(',', '.')} with a point" if has_comma else ""
+
+
+def _per_cent_hint(source: str) -> str:
+    """For `10%`, and for a whole number that can hardly be meant otherwise."""
+    written = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", source)
+    written = written or re.fullmatch("([1-9][0-9]|100)", source)
+    return f"; {written[1]} % is written {float(written[1]) / 100.0:g}" if written else ""
+
+
+def _range(node: Node, error: ErrorDetails) -> str:
+    source = node.source if isinstance(node, ScalarNode) else ""
+    is_share = error["msg"].endswith(" 1")
+    return _as_pydantic_says(node, error) + (_per_cent_hint(source) if is_share else "")
+
+
+def _id(node: Node, _: ErrorDetails) -> str:
+    plain_letters = unicodedata.normalize("NFKD", str(plain(node)).lower())
+    ascii_only = plain_letters.encode("ascii", "ignore").decode("ascii")
+    near = "-".join(re.findall("[a-z0-9]+", ascii_only))[:MAX_ID_CHARACTERS].strip("-")
+    return f"must be {ID_RULE}, got {node}" + (f"; {near} would do" if near else "")
+
+
+def _list(node: Node, _: ErrorDetails) -> str:
+    is_dashed = isinstance(node, ScalarNode) and node.source[:1] in _LIKE_HYPHENS
+    how = ", a hyphen and a space" if is_dashed else ""
+    return f"must be a list, got {node}; start each item with '- '{how}"
+
+
+def _mapping(node: Node, error: ErrorDetails) -> str:
+    told = f"must be a mapping of keys to values, got {node}"
+    if is_glued_key(str(plain(node))):
+        return f"{told}; put a space after the colon"
+    if isinstance(node, ScalarNode) and not node.source:
+        return f"{told}; indent the lines that belong to it"
+    is_cut = error["loc"][-1:] == ("thresholds",) and isinstance(plain(node), float)
+    return f"{told}; write {{review: {node}}}" if is_cut else told
 
 
 def _one_of(node: Node, error: ErrorDetails) -> str:
@@ -192,13 +235,11 @@ _WORDING: Mapping[str, Callable[[Node, ErrorDetails], str]] = {
     "unshown": lambda _, error: error["msg"],
     "string_unicode": lambda node, _: f"must not contain half of a character, got {node}",
     "bool_type": lambda node, _: f"must be true or false, got {node}",
-    "list_type": lambda node, _: f"must be a list, got {node}; start each item with '- '",
+    "range": _range,
+    "list_type": _list,
     "dict_type": lambda node, _: f"must be a mapping of keys to values, got {node}",
-    "model_type": lambda node, _: (
-        f"must be a mapping of keys to values, got {node}"
-        + ("; put a space after the colon" if is_glued_key(str(plain(node))) else "")
-    ),
-    "string_pattern_mismatch": lambda node, _: f"must be {ID_RULE}, got {node}",
+    "model_type": _mapping,
+    "string_pattern_mismatch": _id,
     "string_too_long": lambda node, error: (
         f"must have at most {error['ctx']['max_length']} characters, got {len(str(plain(node)))}"
     ),

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from moderation.adapters.policy_yaml.schema import PolicySchema
-from tests.adapters.policy_yaml.writing import GOOD, edited, problems, write
+from tests.adapters.policy_yaml.writing import GOOD, edited, load, problems, write
 
 KEYS = ", ".join(PolicySchema.model_fields)
+KNOWN = f"(known keys: {KEYS})"
+INDENT = "indent the lines that belong to it"
 ID_RULE = "lower-case letters and digits, with single hyphens between them"
 
 VALUES = {
@@ -43,7 +45,18 @@ VALUES = {
         edited(("id: x", "id: 7")),
         "1:5: id: must be a text, got 7; put it in quotes",
     ),
-    "an id in capitals": (edited(("id: x", "id: X_1")), f"1:5: id: must be {ID_RULE}, got 'X_1'"),
+    "an id in capitals": (
+        edited(("id: x", "id: X_1")),
+        f"1:5: id: must be {ID_RULE}, got 'X_1'; x-1 would do",
+    ),
+    "an id with an umlaut": (
+        edited(("id: x", "id: Küchen Messer")),
+        f"1:5: id: must be {ID_RULE}, got 'Küchen Messer'; kuchen-messer would do",
+    ),
+    "an id without a letter of the alphabet": (
+        edited(("id: x", "id: ...")),
+        f"1:5: id: must be {ID_RULE}, got '...'",
+    ),
     "an id that is too long": (
         edited(("id: x", "id: " + "x" * 65)),
         "1:5: id: must have at most 64 characters, got 65",
@@ -89,7 +102,7 @@ VALUES = {
     ),
     "a category in capitals": (
         edited(("title: X", "title: X\ncategory: Regulated Goods")),
-        f"3:11: category: must be {ID_RULE}, got 'Regulated Goods'",
+        f"3:11: category: must be {ID_RULE}, got 'Regulated Goods'; regulated-goods would do",
     ),
     "yes instead of true": (
         edited(("title: X", "title: X\nneeds_clip: yes")),
@@ -107,10 +120,24 @@ VALUES = {
         edited(("\n  - a gun\n  - a pistol", " a gun")),
         "3:10: phrases: must be a list, got 'a gun'; start each item with '- '",
     ),
+    "phrases without a space after the hyphen": (
+        edited(("- a gun", "-a gun"), ("- a pistol", "-a pistol")),
+        "4:3: phrases: must be a list, got '-a gun -a pistol'; start each item with '- ', a hyphen "
+        "and a space",
+    ),
+    "phrases with the bullets of a word processor": (
+        edited(("- a gun", "\N{BULLET} a gun"), ("\n  - a pistol", "")),
+        "4:3: phrases: must be a list, got '\N{BULLET} a gun'; start each item with '- ', a hyphen "
+        "and a space",
+    ),
+    "a phrase that is indented further than the one above": (
+        edited(("  - a pistol", "   - a pistol")),
+        "5:4: belongs to the item on line 4, since it is indented further; begin both alike",
+    ),
     "a phrase that is a comment": (
         edited(("- a gun", "- #1 gun")),
         "4:4: phrases[1]: must be a text, or a mapping with text and weight, got nothing; "
-        "# starts a comment, put a text that begins with it in quotes",
+        "write a text after the hyphen; one that begins with # needs quotes",
     ),
     "an empty phrase": (edited(("- a gun", '- ""')), "4:5: phrases[1]: must not be empty"),
     "a phrase that is a number": (
@@ -251,7 +278,21 @@ VALUES = {
     ),
     "a canary in per cent": (
         edited(("title: X", "title: X\ncanary: 10%")),
-        "3:9: canary: must be a number, got '10%'",
+        "3:9: canary: must be a number, got '10%'; 10 % is written 0.1",
+    ),
+    "a threshold in per cent": (
+        edited(("0.5", "50")),
+        "6:22: thresholds.review: must be between 0 and 1, got 50; 50 % is written 0.5",
+    ),
+    "thresholds that are not indented": (
+        edited(("{review: 0.5, block: 0.8}", "\nblock: 0.8")),
+        f"6:1: thresholds: must be a mapping of keys to values, got nothing; {INDENT}",
+        f"7:1: unknown key 'block'; it belongs below thresholds, indented further {KNOWN}",
+    ),
+    "a text that begins with a sign of YAML": (
+        edited(("title: X", "title: @x")),
+        "2:8: is not valid YAML: found character '@' that cannot start any token; put a text that "
+        "begins with it in quotes",
     ),
     "a canary of a shadow": (
         edited(("title: X", "title: X\nmode: shadow\ncanary: 0.1")),
@@ -300,16 +341,32 @@ VALUES = {
     ),
     "thresholds that are one number": (
         edited(("{review: 0.5, block: 0.8}", "0.5")),
-        "6:13: thresholds: must be a mapping of keys to values, got 0.5",
+        "6:13: thresholds: must be a mapping of keys to values, got 0.5; write {review: 0.5}",
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "told"), VALUES.values(), ids=VALUES)
-def test_a_wrong_value_is_refused_at_its_place(tmp_path: Path, text: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"), [(one[0], one[1:]) for one in VALUES.values()], ids=VALUES
+)
+def test_a_wrong_value_is_refused_at_its_place(
+    tmp_path: Path, text: str, told: tuple[str, ...]
+) -> None:
     directory = write(tmp_path, x=text)
 
-    assert problems(directory) == [f"policies/x.yaml:{told}"]
+    assert problems(directory) == [f"policies/x.yaml:{one}" for one in told]
+
+
+def test_a_text_of_several_lines_may_have_hyphens_in_it(tmp_path: Path) -> None:
+    text = edited(
+        ("title: X", "title: X\ndescription: not meant are\n  - toys"),
+        ("- a gun", "- a gun\n    in a hand - close"),
+    )
+
+    (policy,) = load(write(tmp_path, x=text)).policies
+
+    assert policy.description == "not meant are - toys"
+    assert policy.phrases[0].text == "a gun in a hand - close"
 
 
 def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ WRONG = {
     ),
     "a profile without content": (
         "profiles:\n  default:\n",
-        ":2:3: profiles.default: must be a mapping of keys to values, got nothing",
+        ":2:3: profiles.default: must be a mapping of keys to values, got nothing; "
+        "indent the lines that belong to it",
     ),
     "a name that is no id": (
         "profiles:\n  default: {}\n  Kids & Co: {}\n",

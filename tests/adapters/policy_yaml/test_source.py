@@ -165,10 +165,28 @@ def test_a_copied_file_is_told_to_need_an_id_of_its_own(tmp_path: Path) -> None:
     directory = write(tmp_path, x=GOOD, y=GOOD)
 
     assert problems(directory) == [
-        "policies/y.yaml:1:5: id: 'x' is already the id of policies/x.yaml; remove one of the "
-        "files",
-        "policies/y.yaml:1:5: id: must be the file's name without its ending, 'y', got 'x'; "
-        "change one of them",
+        "policies/y.yaml:1:5: id: 'x' is already the id of policies/x.yaml; write 'y', the name of "
+        "this file"
+    ]
+
+
+def test_of_two_files_with_one_id_the_copy_is_the_wrong_one(tmp_path: Path) -> None:
+    directory = write(tmp_path, x=GOOD)
+    (directory / "a copy of x.yaml").write_text(GOOD)
+
+    assert problems(directory) == [
+        "policies/a copy of x.yaml:1:5: id: 'x' is already the id of policies/x.yaml; remove one "
+        "of the files"
+    ]
+
+
+def test_a_file_whose_name_can_be_no_id_is_to_be_renamed(tmp_path: Path) -> None:
+    directory = write(tmp_path)
+    (directory / "X.yaml").write_text(GOOD)
+
+    assert problems(directory) == [
+        "policies/X.yaml:1:5: id: must be the file's name without its ending, 'X', got 'x'; rename "
+        "the file"
     ]
 
 
