@@ -71,7 +71,10 @@ def _rows_reader(path: Path) -> Callable[[str], Iterator[_Row]]:
 
 
 def _csv_rows(text: str) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header_line = text.partition("\n")[0]
+    # Spreadsheets separate by semicolons where the comma is the decimal point.
+    delimiter = ";" if ";" in header_line and "," not in header_line else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         if problem := _header_problem(header):

@@ -1,6 +1,7 @@
 """What a command line means by contents to try policies on, as their embeddings."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from moderation.adapters.corpus_file import SUFFIX, CorpusUnusable, load_corpus
 from moderation.adapters.recent_store import RecentUnavailable, read_recent
 from moderation.cli.exits import CommandError, Exit
+from moderation.cli.output import printable
 from moderation.cli.pictures import find_pictures, read_picture
 from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
@@ -32,7 +34,7 @@ async def contents_of(
         corpus = _stored(path, engine.encoder.encoder_id)
         contents += [(one, corpus.frames_of(n)) for n, one in enumerate(corpus.content_ids)]
     if pictures:
-        contents += await _seen(find_pictures(pictures), engine, settings)
+        contents += await _seen(find_pictures(pictures, tell_skipped=True), engine, settings)
     return Corpus.from_contents(contents, dim=engine.encoder.dim)
 
 
@@ -68,8 +70,9 @@ async def _seen(
         for path in waiting:  # shared: each worker takes the next one
             try:
                 seen[path] = await embeddings_of(path, engine, settings)
-            except UnjudgeableContent:
-                continue  # it gets the profile's posture under either policy set
+            except UnjudgeableContent as error:
+                # It gets the profile's posture under either policy set.
+                print(printable(f"moderation: {path}: left out: {error}"), file=sys.stderr)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2 * settings.batching.max_batch_size):

@@ -19,12 +19,15 @@ MEANING: Mapping[str, str] = {
     "W103": "a phrase is nearer to what another policy takes for harmless",
     "W104": "a policy's contrast swallows one of its phrases",
     "W105": "a contrast phrase is hardly told apart from the phrases",
-    "W106": "a text is in a script that the encoder does not read",
+    "W106": "a text is not in English, which is all that the encoder reads",
     "W107": "a policy in force acts on nothing under the starter encoder",
     "W108": "a calibration was made for an earlier wording",
     "W109": "a policy has expired",
     "W110": "no profile selects a policy",
     "W111": "a policy has no contrast",
+    "W112": "a text denies something",
+    "W113": "a text has a mark at its end that was hardly meant as part of it",
+    "W114": "a file is not read, because of its name",
 }
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_ESCAPES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

@@ -10,6 +10,7 @@ from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
 from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.policy_yaml.files import misnamed_files
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
 from moderation.cli.exits import CommandError, Exit
@@ -110,6 +111,19 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
                 cure=one.cure,
             )
         )
+    told += [
+        Told.at(
+            settings,
+            file=name,
+            line=0,
+            column=0,
+            code="W114",
+            level=WARNING,
+            message="is not read: its name must end in .yaml or .yml",
+            cure=f"rename it to {name.rsplit('.', 1)[0]}, or remove it",
+        )
+        for name in misnamed_files(settings.policies.directory)
+    ]
     return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
 
 

@@ -34,7 +34,7 @@ def rollback(
     try:
         if undo:
             state.unpin()
-            say("the service goes by the policy files again")
+            say("the service goes by the policy files again, as soon as they can be used")
             return Exit.ALLOW
         history = state.history()
         wanted = _wanted(version, versions_of(history))
@@ -45,7 +45,9 @@ def rollback(
         raise CommandError(str(error), Exit.NO_INPUT) from error
     except OSError as error:
         raise CommandError(f"cannot be written: {error.strerror}", Exit.NO_PERMISSION) from error
-    say(f"{wanted[:SHOWN_DIGITS]} is put back until the policy files change")
+    present = history[0].version
+    place = f" in place of {present[:SHOWN_DIGITS]}" if present != wanted else ""
+    say(f"{wanted[:SHOWN_DIGITS]} is put back{place} until the policy files change")
     return Exit.ALLOW
 
 

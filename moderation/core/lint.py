@@ -5,7 +5,6 @@ Rules compare phrases with phrases; what a picture would do is left to tests and
 the diff.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,11 +18,10 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import Mode, Phrase, Policy
 from moderation.core.scoring import CompiledPolicies, Side, calibrated, texts_of
 from moderation.core.solving import stale_calibrations
+from moderation.core.wording import is_foreign, negation_in, odd_end_of
 
 COLLISION = 0.8
 """Similarity from which on two texts are nearly the same to an encoder."""
-FOREIGN_SHARE = 0.3
-"""Of a text's letters; a name or a word in another script is let pass."""
 MULTILINGUAL_FAMILIES = frozenset({"siglip2"})
 FAMILIES_THAT_NEED_CONTRAST = frozenset({"clip", "siglip", "siglip2"})
 """Whose score defaults expect a margin; a similarity alone, scaled alike, is always high."""
@@ -91,7 +89,8 @@ def foreign_contrast(looked_at: Lint) -> Iterator[Finding]:
         one, other = written[row], contrast.phrases[column].text
         position = looked_at.compiled.positions[one.policy.id]
         is_own = owner[column] == position or other.casefold() in own_by_position[position]
-        if is_own or similarity <= _nearest_of_its_own(phrases, position, row):
+        is_same = other.casefold() == phrases.phrases[row].text.casefold()  # both mean just that
+        if is_own or is_same or similarity <= _nearest_of_its_own(phrases, position, row):
             continue
         policy_id = looked_at.compiled.policies[owner[column]].id
         message = (
@@ -124,14 +123,11 @@ def weak_contrast(looked_at: Lint) -> Iterator[Finding]:
 
 
 def foreign_texts(looked_at: Lint) -> Iterator[Finding]:
-    """Texts in a script that an encoder for English does not read.
-
-    Only scripts are looked at: German or Spanish pass for English here.
-    """
+    """Texts that an encoder for English does not read, as far as `is_foreign` can tell."""
     if looked_at.encoder.family in MULTILINGUAL_FAMILIES:
         return
     for one in _written(looked_at.compiled):
-        if _foreign_share(one.phrase.text) > FOREIGN_SHARE:
+        if is_foreign(one.phrase.text):
             message = f"is not in English, and encoder {looked_at.encoder.name} reads English only"
             yield one.finding("W106", message, "write it in English")
 
@@ -184,6 +180,23 @@ def lone_phrases(looked_at: Lint) -> Iterator[Finding]:
             yield Finding("W111", policy.id, "phrases", "", message, cure)
 
 
+def denied_texts(looked_at: Lint) -> Iterator[Finding]:
+    """Texts that deny something, which encoders of this kind take for the thing itself."""
+    for one in _written(looked_at.compiled):
+        if word := negation_in(one.phrase.text):
+            message = f"an encoder does not understand {word!r}: it finds what is denied"
+            yield one.finding(
+                "W112", message, "say what can be seen; put what is meant to pass under contrast"
+            )
+
+
+def untidy_texts(looked_at: Lint) -> Iterator[Finding]:
+    """Texts with a mark at an end that was meant for YAML, or for a reader."""
+    for one in _written(looked_at.compiled):
+        if mark := odd_end_of(one.phrase.text):
+            yield one.finding("W113", f"{mark} is part of the text", "remove it")
+
+
 RULES: tuple[Callable[[Lint], Iterator[Finding]], ...] = (
     cut_texts,
     repeated_texts,
@@ -196,6 +209,8 @@ RULES: tuple[Callable[[Lint], Iterator[Finding]], ...] = (
     expired_policies,
     unused_policies,
     lone_phrases,
+    denied_texts,
+    untidy_texts,
 )
 
 
@@ -277,11 +292,3 @@ def _aggregated(side: Side, position: int, rows: Embeddings) -> NDArray[np.float
     aggregation = next(one.aggregation for one in side.blocks if position in one.policies)
     similarities = rows @ side.matrix[span].T
     return AGGREGATIONS[aggregation](similarities, Groups.from_weights([weights]))[:, 0]
-
-
-def _foreign_share(text: str) -> float:
-    if text.isascii():
-        return 0.0
-    letters = [one for one in text if one.isalpha()]
-    foreign = [one for one in letters if not unicodedata.name(one, "").startswith("LATIN")]
-    return len(foreign) / len(letters) if letters else 0.0

@@ -55,6 +55,14 @@ def test_people_say_yes_in_many_ways(tmp_path: Path, answer: str) -> None:
     assert label.is_violating
 
 
+def test_a_table_may_be_separated_by_semicolons(tmp_path: Path) -> None:
+    text = 'image;policy;violating\n"a;b, c.jpg";weapons;no\n'
+
+    labels = read_labels(written(tmp_path, text))
+
+    assert labels == (Label(str(tmp_path / "a;b, c.jpg"), "weapons", is_violating=False),)
+
+
 def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfNote,Violating,Policy,Image\r\n"a, ""b""\nc",no,x,"a, b.jpg"\r\n\r\n'
 

@@ -78,6 +78,21 @@ async def test_json_tells_every_flip_and_histogram(tmp_path: Path) -> None:
     assert effect["flips_left_out"] == 0
 
 
+async def test_what_a_folder_holds_and_cannot_be_tried_is_named(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    shutil.copy(SAMPLES[0], pictures)
+    (pictures / "broken.jpg").write_bytes(SAMPLES[1].read_bytes()[:400])
+    (pictures / "notes.txt").write_text("for people")
+
+    ended = await diff(ROOT / "policies", "--on", pictures, tmp_path=tmp_path)
+
+    assert ended.exit_code == 0
+    assert "Tried on 1 content" in ended.out
+    assert f"moderation: {pictures}/broken.jpg: left out: the JPEG ends early" in ended.err
+    assert "skipped 1 file (1 .txt)" in ended.err
+
+
 async def test_sets_that_mean_the_same_flip_nothing(tmp_path: Path) -> None:
     same = edited(tmp_path, ("fire", "  - a fire\n", "  - a fire # a comment\n"))
 

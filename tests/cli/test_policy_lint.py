@@ -63,6 +63,17 @@ async def test_warnings_are_told_with_their_place_and_cure(tmp_path: Path) -> No
     assert (ended.exit_code, strict.exit_code) == (0, 1)
 
 
+async def test_a_file_that_is_not_read_because_of_its_name_is_told(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    (directory / "smoke.yaml.txt").write_text(GOOD)
+    (directory / "notes.txt").write_text("for people")
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    told = f"{directory}/smoke.yaml.txt: warning W114: is not read: its name must end in .yaml or "
+    assert ended.out == f"{told}.yml; rename it to smoke.yaml, or remove it\n0 errors, 1 warning\n"
+
+
 async def test_what_would_be_refused_is_an_error(tmp_path: Path) -> None:
     directory = policies(tmp_path, GOOD.replace("title", "titel"))
 

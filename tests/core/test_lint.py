@@ -60,7 +60,7 @@ def test_good_policies_are_let_pass() -> None:
 
 
 def test_every_rule_has_a_code_of_its_own() -> None:
-    assert len(RULES) == 11
+    assert len(RULES) == 13
 
 
 def test_a_text_longer_than_the_encoder_reads_is_told_under_its_longest_template() -> None:
@@ -148,12 +148,42 @@ def test_a_text_in_a_script_that_the_encoder_does_not_read_is_told(text: str) ->
     assert told(policy, family="siglip2") == []
 
 
-@pytest.mark.parametrize("text", ["Pokémon cards", "a жук", "7.62 / 39", "42", "ein Gewehr"])
+@pytest.mark.parametrize("text", ["Pokémon cards", "a жук", "7.62 / 39", "42", "Kaffeetasse"])
 def test_accents_names_and_numbers_are_let_pass(text: str) -> None:
     longer = f"{text} on a wooden table"
 
     assert told(a_policy(phrases=["a gun", longer])) == []
     assert told(a_policy(phrases=["a gun", "42"])) == []
+
+
+@pytest.mark.parametrize("text", ["eine Tasse Kaffee", "Mann mit Pistole", "une tasse de café"])
+def test_a_text_with_small_words_of_another_language_is_told(text: str) -> None:
+    policy = a_policy(phrases=["a gun", text], contrast=["a drill"])
+
+    assert told(policy) == [("W106", "weapons", "phrases", text)]
+    assert told(policy, family="siglip2") == []
+
+
+@pytest.mark.parametrize("text", ["a knife without a handle", "No weapons", "a dog, not a wolf"])
+def test_a_text_that_denies_something_is_told(text: str) -> None:
+    assert told(a_policy(phrases=["a gun", text])) == [("W112", "weapons", "phrases", text)]
+    assert told(a_policy(phrases=["a gun", "a notebook on a nordic table"])) == []
+
+
+@pytest.mark.parametrize("text", ["a gun,", "\N{LEFT DOUBLE QUOTATION MARK}a gun", "a gun;"])
+def test_a_mark_at_an_end_is_told_to_be_part_of_the_text(text: str) -> None:
+    (finding,) = found(a_policy(phrases=["a pistol", text]))
+
+    assert (finding.code, finding.text) == ("W113", text)
+    assert told(a_policy(phrases=['a 12" gun', "a gun (toy)"])) == []
+
+
+def test_the_same_text_as_phrase_here_and_contrast_there_is_no_quarrel() -> None:
+    coffee = a_policy("coffee", phrases=["a cup of coffee", "an espresso"])
+    wine = a_policy("wine", phrases=["wine"], contrast=["A cup of coffee"])
+    same = embedding_of("a cup of coffee")
+
+    assert told(coffee, wine, vectors={"A cup of coffee": same}) == []
 
 
 def test_with_the_starter_a_policy_that_needs_clip_is_told() -> None:

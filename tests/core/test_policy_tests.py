@@ -94,7 +94,11 @@ def test_what_is_as_expected_is_not_complained_of(test: PolicyTest) -> None:
         ),
         (a_test(profile="nope"), "unknown name 'nope'"),
         (a_test(flagged_by=("nope",)), "unknown name 'nope'"),
-        (a_test(Subject(SubjectKind.PICTURE, "x.jpg")), "there is no embedding of this picture"),
+        (a_test(Subject(SubjectKind.PICTURE, "x.jpg")), "it is not there or cannot be judged"),
+        (
+            a_test(Subject(SubjectKind.EMBEDDING, "upload-1")),
+            "there is no embedding of this content;",
+        ),
     ],
 )
 def test_what_is_not_as_expected_is_told(test: PolicyTest, told: str) -> None:

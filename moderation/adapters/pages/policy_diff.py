@@ -128,9 +128,14 @@ def _moved_rows(found: PolicyEffects, moved: Moves) -> Iterator[tuple[str, ...]]
             found.corpus.content_ids[int(moved.content[row])],
             Action(int(moved.before[row])).name.lower(),
             Action(int(moved.after[row])).name.lower(),
-            f"{moved.score_before[row]:.3f}",
-            f"{moved.score_after[row]:.3f}",
+            _score(moved.score_before[row]),
+            _score(moved.score_after[row]),
         )
+
+
+def _score(score: float) -> str:
+    """Nothing where the policy does not judge, as before it was added."""
+    return "" if np.isnan(score) else f"{score:.3f}"
 
 
 def _flips_plot(by_policy: Mapping[str, Effect]) -> Plot:

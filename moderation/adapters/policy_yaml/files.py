@@ -44,6 +44,13 @@ def list_policy_files(directory: Path) -> list[str]:
     return found
 
 
+def misnamed_files(directory: Path) -> list[str]:
+    """Names such as `cats.yaml.txt`, which some editors make of the one that was asked for."""
+    wrong = tuple(f"{suffix}.txt" for suffix in SUFFIXES)
+    names = (path.name for path in directory.iterdir())
+    return sorted(name for name in names if name.lower().endswith(wrong) and name[0] != ".")
+
+
 def fingerprint(directory: Path) -> Mapping[str, tuple[int, ...]]:
     """By name, what tells one state of the policy files from another without reading them."""
     return {name: _identity(directory, name) for name in list_policy_files(directory)}

@@ -61,4 +61,6 @@ def test_scores_of_a_policy_that_is_new_stand_on_one_side_only() -> None:
 
     assert comparison.effects.tally.before[position].sum() == 0
     assert np.count_nonzero(comparison.effects.tally.after[position]) == 1
-    assert policy_diff_page(comparison, "a", "b")
+    page = policy_diff_page(comparison, "a", "b")
+    assert "<td>&lt;a cup&gt;</td>" in page
+    assert "<td>nan</td>" not in page

@@ -58,6 +58,15 @@ def test_a_policy_s_category_must_be_one_of_them(tmp_path: Path) -> None:
     ]
 
 
+def test_a_category_that_is_near_to_none_is_told_with_all_that_there_are(tmp_path: Path) -> None:
+    wrong = edited(("title: X", "title: X\ncategory: drinks"))
+
+    (told,) = problems(write(tmp_path, x=wrong, categories=CATEGORIES))
+
+    known = told.partition("use one of ")[2].partition(", or add it to categories.yaml")[0]
+    assert {"weapons", "other"} <= set(known.split(", "))
+
+
 def test_without_the_file_any_category_will_do(tmp_path: Path) -> None:
     assert problems(write(tmp_path, x=edited(("title: X", "title: X\ncategory: anything")))) == []
 
