@@ -97,11 +97,11 @@ def running_server(
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
     It runs in `folder`, or where the tests do. Without a `state` directory it remembers nothing
-    of an earlier run. Unless `env` says
-    otherwise, it stops without waiting for its clients to leave.
+    of an earlier run but embeddings of texts. Unless `env` says otherwise, it stops without
+    waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
-        memory = {STATE: str(state or forgotten), CACHE: forgotten, DRAIN: "0"}
+        memory = {STATE: str(state or forgotten), DRAIN: "0"}
         command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
         command += ["--policies", str(policies), "--log-format", "json", *flags]
         environment = {**os.environ, **memory, **(env or {})}
