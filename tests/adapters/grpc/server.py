@@ -55,6 +55,7 @@ async def served(
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
     images: ImageFetcher | None = None,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
     bugs: list[BaseException] = []
@@ -76,7 +77,7 @@ async def served(
         server = GrpcServer(
             servicer,
             interceptors=[EdgeInterceptor(engine.telemetry, report_bug), *interceptors],
-            endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
+            endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
