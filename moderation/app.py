@@ -26,6 +26,7 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.nvidia import Gpus
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
@@ -93,6 +94,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
+        metrics.gpus.use = Gpus().use
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
             metrics.tenants.usage = identity.tenants.usage

@@ -68,7 +68,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (policies / "no-cats.yaml").write_text(NO_CATS)
     remember_how_they_score(policies, directory)
     with (
-        running_server(policies, env={**TIGHT, **DRIFT}) as server,
+        running_server(
+            policies, env={**TIGHT, **DRIFT}, program="tests.deploy.with_a_gpu"
+        ) as server,
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
     ):

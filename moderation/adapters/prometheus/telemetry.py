@@ -30,6 +30,7 @@ from moderation.adapters.prometheus.families import (
     RequestMetrics,
     TraceMetrics,
 )
+from moderation.adapters.prometheus.gpus import GpuMetrics
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision, PolicyScores
@@ -73,6 +74,8 @@ class PrometheusTelemetry:
         self.access = AccessMetrics(self.registry)
         self.tenants = TenantMetrics()
         self.registry.register(self.tenants)
+        self.gpus = GpuMetrics()
+        self.registry.register(self.gpus)
         self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
