@@ -37,7 +37,7 @@ from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import ImageFetcher, Telemetry
+from moderation.service.ports import Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
@@ -81,6 +81,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
                 tracer=tracer,
+                images=images,
             )
         )
         build = _build_info()
@@ -108,7 +109,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        edge = _Edge(telemetry, log, tracer, identity, images)
+        edge = _Edge(telemetry, log, tracer, identity)
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
@@ -180,7 +181,6 @@ def _server(
         ),
         report_bug=edge.report_bug,
         new_id=new_id,
-        images=edge.images,
         tracer=edge.tracer,
     )
     return GrpcServer(
@@ -206,7 +206,6 @@ class _Edge:
     log: LogTelemetry
     tracer: Tracer
     identity: Identity | None
-    images: ImageFetcher
 
     def report_bug(self, error: BaseException) -> str:
         incident_id = new_id()
