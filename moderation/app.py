@@ -26,6 +26,7 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
@@ -183,7 +184,7 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptors=edge.interceptors,
+        interceptors=(*edge.interceptors, SheddingInterceptor(engine.moderator)),
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,

@@ -14,7 +14,7 @@ from moderation.core.errors import (
     Problem,
     Unauthenticated,
 )
-from moderation.core.identity import KeyRing, Role, Tenant, key_from
+from moderation.core.identity import NO_LIMITS, KeyRing, Role, Tenant, TenantLimits, key_from
 from moderation.service.access import (
     OPEN,
     Access,
@@ -81,8 +81,13 @@ class Bursts:
             yield
 
 
-def loaded(*, is_revoked: bool = False, profiles: frozenset[str] | None = None) -> LoadedKeys:
-    tenant = Tenant("shop", profiles)
+def loaded(
+    *,
+    is_revoked: bool = False,
+    profiles: frozenset[str] | None = None,
+    limits: TenantLimits = NO_LIMITS,
+) -> LoadedKeys:
+    tenant = Tenant("shop", profiles, limits)
     key = replace(an_api_key(is_revoked=is_revoked), tenant=tenant)
     return LoadedKeys(KeyRing({"shop": tenant}, {key.id: key}))
 

@@ -8,7 +8,8 @@ from grpc.aio import ServerInterceptor
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
-from moderation.adapters.grpc.interceptors import Context, MaybeHandler
+from moderation.adapters.grpc.interceptors import MaybeHandler
+from moderation.adapters.grpc.unread import unread
 from moderation.core.errors import AccessRefused
 from moderation.core.identity import Role
 from moderation.service.access import OPEN, Access, Presented, Visit
@@ -49,26 +50,24 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
         """The method's handler, or one that refuses; a method that there is not has none."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(OPEN_TO_ALL):
-            return handler
+        if method.startswith(OPEN_TO_ALL):
+            return await continuation(handler_call_details)
         presented = presented_in(handler_call_details.invocation_metadata or ())
         try:
             visit = self._access.admit(presented, ROLE_BY_METHOD.get(method, Role.ADMIN), method)
         except AccessRefused as refusal:
-            return self._refusing(refusal, method)
+            there_is_one = await continuation(handler_call_details) is not None
+            return self._refusing(refusal, method) if there_is_one else None
         VISIT.set(visit)
-        return handler
+        return await continuation(handler_call_details)
 
     def _refusing(self, refusal: AccessRefused, method: str) -> MaybeHandler:
-        """Answers any method: of a stream nothing is read unless its handler asks for it."""
+        def refuse() -> AccessRefused:
+            self._access.refused(refusal, method)
+            return refusal
 
-        async def refuse(_requests: object, _context: Context) -> None:
-            self._access.refused(refusal, method)  # here, where the log knows the request's id
-            raise refusal
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
+        return unread(refuse)
 
 
 def presented_in(metadata: Iterable[tuple[str, str | bytes]]) -> Presented:
