@@ -63,6 +63,8 @@ class Outcome:
 
     seconds: float
     latencies_s: dict[str, list[float]] = field(default_factory=dict)
+    late_s: list[float] = field(default_factory=list)
+    """How long after its time each request of an open loop left: the generator's own share."""
 
     @property
     def per_s(self) -> float:
@@ -99,10 +101,16 @@ class _Recorder:
         self.starts_at = time.perf_counter() + load.warm_up_s
         self.ends_at = self.starts_at + load.seconds
         self.latencies_s: dict[str, list[float]] = {}
+        self.late_s: list[float] = []
 
     @property
     def is_over(self) -> bool:
         return time.perf_counter() >= self.ends_at
+
+    def left(self, due: float) -> None:
+        now = time.perf_counter()
+        if self.starts_at <= now < self.ends_at:
+            self.late_s.append(now - due)
 
     def record(self, code: str, began: float) -> None:
         now = time.perf_counter()
@@ -144,7 +152,7 @@ async def put_load(load: Load) -> Outcome:
                 return await _ask(next(in_turn), recorder, next_image(), began)
 
             await _put(ask_grpc, recorder, load)
-    return Outcome(load.seconds, recorder.latencies_s)
+    return Outcome(load.seconds, recorder.latencies_s, recorder.late_s)
 
 
 async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
@@ -189,6 +197,7 @@ async def _open_loop(ask: Ask, recorder: _Recorder, rate: float) -> None:
         while not recorder.is_over:
             due += intervals.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            recorder.left(due)
             asking.create_task(ask(due))
 
 
