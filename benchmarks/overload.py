@@ -1,11 +1,12 @@
 """Ten times the load that the server can answer: what it still answers, and how fast it refuses.
 
-First the peak is measured with as many callers as keep the encoder busy; then an open
-loop sends that rate and ten times that rate, in turns. The generator has a core of its own, and
-the server the others, in all of it: else the tenfold load would take from the server what it
-answers with, and that would be the generator's doing. A connection over the loopback is worked on
-by the core that sends, so what the server receives is paid for by the generator as by a machine
-of its own.
+First the peak is measured with as many callers as keep the encoder busy; then an open loop sends
+that rate and ten times that rate, in turns, and ten times that rate as our clients do, which send
+less to a server that turns them away ("throttled"). The generator has a core of its own and the
+server the others, in all of it: else the tenfold load would take from the server what it answers
+with, and that would be the generator's doing. A connection over the loopback is worked on by the
+core that sends, so what the server receives is paid for by the generator as by a machine of its
+own.
 
 The clock tells little on a machine that others use too. Processor time tells more: how many
 answers a second of it gave, under overload against at the peak, and what a refusal takes of it by a
@@ -65,6 +66,8 @@ class Round:
     peak: Run
     once: Run
     over: Run
+    throttled: Run
+    """Many times the peak too, of clients that send less to a server which turns them away."""
     full: Run
 
 
@@ -99,7 +102,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _round(server: Running, full: Running, arguments: argparse.Namespace) -> Round:
-    def ask(rate: float) -> Run:
+    def ask(rate: float, *, throttled: bool = False) -> Run:
         load = Load(
             server.address,
             arguments.kind,
@@ -107,14 +110,16 @@ def _round(server: Running, full: Running, arguments: argparse.Namespace) -> Rou
             warm_up_s=SETTLING_S,
             concurrency=BUSY_CALLERS,
             rate=rate,
+            throttled=throttled,
         )
         return _watched(server, load)
 
     peak = ask(0.0)
     rate = max(peak.outcome.per_s, 1.0)
     once, over = ask(rate), ask(arguments.factor * rate)
+    throttled = ask(arguments.factor * rate, throttled=True)
     little = replace(LITTLE, address=full.address, kind=arguments.kind)
-    return Round(peak, once, over, _watched(full, little))
+    return Round(peak, once, over, throttled, _watched(full, little))
 
 
 def _watched(server: Running, load: Load) -> Run:
@@ -141,10 +146,12 @@ def _answered(rounds: list[Round]) -> list[Row]:
         return Row(name, "images/s", values, baseline, note=note)
 
     once, over = [one.once for one in rounds], [one.over for one in rounds]
+    throttled = [one.throttled for one in rounds]
     return [
         row("peak", [one.peak for one in rounds]),
         row("1x: answered", once, "peak", summary(last.once.outcome)),
         row("overload: answered", over, "peak", summary(last.over.outcome)),
+        row("throttled: answered", throttled, "peak", summary(last.throttled.outcome)),
     ]
 
 
@@ -155,11 +162,14 @@ def _latencies(rounds: list[Round]) -> list[Row]:
 
     once = [one.once.outcome for one in rounds]
     over = [one.over.outcome for one in rounds]
+    throttled = [one.throttled.outcome for one in rounds]
     late = tuple(1000 * float(np.percentile(one.late_s, 99)) for one in over)
     return [
         row("1x: p99 of answers", once),
         row("overload: p99 of answers", over, "1x: p99 of answers"),
         row("overload: p99 of refusals", over, code=SHED),
+        row("throttled: p99 of answers", throttled, "1x: p99 of answers"),
+        row("throttled: p99 of refusals", throttled, code=SHED),
         Row("overload: sent late, p99", "ms", late, more_is_better=False, note="within the above"),
     ]
 
@@ -174,6 +184,7 @@ def _costs(rounds: list[Round]) -> list[Row]:
     return [
         row("peak: answers", [one.peak for one in rounds]),
         row("overload: answers", over, "peak: answers"),
+        row("throttled: answers", [one.throttled for one in rounds], "peak: answers"),
         Row("a refusal, nothing else asked", "CPU us", full, more_is_better=False),
         Row("overload: event loop", "of CPU time", loop, more_is_better=False),
     ]
