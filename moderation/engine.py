@@ -24,7 +24,12 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
 from moderation.decoding import decoding
-from moderation.loading import kept_texts, load_first_encoder, load_second_encoder
+from moderation.loading import (
+    embedding_memory,
+    kept_texts,
+    load_first_encoder,
+    load_second_encoder,
+)
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -33,11 +38,19 @@ from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.fetching import NO_FETCHING
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
-from moderation.service.ports import DecisionLog, ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.ports import (
+    DecisionLog,
+    ImageDecoder,
+    ImageFetcher,
+    PolicyKeeper,
+    Telemetry,
+    TextEncoder,
+)
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.tracing import NO_TRACER, Tracer
@@ -84,6 +97,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
     tracer: Tracer = NO_TRACER,
+    images: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
@@ -117,6 +131,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             executor=decoding_threads,
             decode_threads=settings.decode.threads,
             cache=_cache(settings, telemetry),
+            memory=await embedding_memory(settings, encoder.info, telemetry, stack),
             encoder_id=encoder.info.encoder_id,
             telemetry=telemetry,
             tracer=tracer,
@@ -149,6 +164,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
             decision_log=decision_log,
             tracer=tracer,
+            images=images,
         )
         if second is not None:
             second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)
@@ -239,6 +255,7 @@ def _limits(settings: Settings, batches_in_flight: int) -> Limits:
         max_request_s=limits.max_request_s,
         max_memory_share=limits.max_memory_share,
         target_wait_s=limits.target_wait_s,
+        max_fetches=settings.fetch.max_in_flight,
         # Half a batch runs while the other half gathers: nearly as many images a second as with
         # full ones, in half the time.
         min_in_flight=batching.max_batch_size * batches_in_flight,

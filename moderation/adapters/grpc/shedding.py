@@ -20,7 +20,8 @@ PRIORITY_BY_NAME = {priority.name.lower(): priority for priority in Priority}
 class SheddingInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Refuses by metadata alone what the moderator would refuse, whatever it says or weighs.
 
-    Put it behind the interceptor that knows the caller: each tenant has its own room.
+    Put it behind the interceptor that knows the caller: each tenant has its own room. A tenant's
+    that shows itself by a certificate is looked at when the message was read.
     """
 
     def __init__(self, moderator: Moderator) -> None:

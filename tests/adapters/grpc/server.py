@@ -16,9 +16,7 @@ from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.core.policy import PolicySet
-from moderation.fetching import NoFetching
 from moderation.service.admission import Limits
-from moderation.service.ports import ImageFetcher
 from moderation.service.tenants import NO_TENANTS, Tenants
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -58,7 +56,7 @@ async def served(
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
     tenants: Tenants = NO_TENANTS,
-    images: ImageFetcher | None = None,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
     bugs: list[BaseException] = []
@@ -76,7 +74,6 @@ async def served(
             limits=RequestLimits(max_batch_contents, items_in_flight),
             report_bug=report_bug,
             new_id=lambda: f"made-up-{next(ids)}",
-            images=images or NoFetching(),
         )
         server = GrpcServer(
             servicer,
@@ -85,7 +82,7 @@ async def served(
                 *interceptors,
                 SheddingInterceptor(engine.moderator),
             ],
-            endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
+            endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

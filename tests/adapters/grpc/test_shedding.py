@@ -17,8 +17,17 @@ from moderation.service.outcomes import ShedReason
 from moderation.service.tenants import Tenants
 from moderation.v1 import moderation_pb2 as pb
 from tests.adapters.grpc.server import Served, busy, held, kitten, refused, served
-from tests.adapters.grpc.test_access import GUN, WITH_KEY, raw
+from tests.adapters.grpc.test_access import (
+    GUN,
+    SHOP,
+    STRANGER,
+    WITH_KEY,
+    guarded_by_certificates,
+    raw,
+    raw_on,
+)
 from tests.builders import NOON
+from tests.certificates import Pair
 from tests.service.test_access import FakeKeys, RecordingAccess, loaded
 
 MODERATE = "/moderation.v1.ModerationService/Moderate"
@@ -151,6 +160,25 @@ async def test_who_shows_no_credential_is_not_told_whether_there_is_room() -> No
 
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
     assert not service.engine.telemetry.sheds
+
+
+@pytest.mark.parametrize(
+    ("certificate", "code", "sheds"),
+    [
+        (SHOP, EXHAUSTED, [ShedReason.IN_FLIGHT]),
+        (STRANGER, grpc.StatusCode.UNAUTHENTICATED, []),
+    ],
+    ids=["known", "stranger"],
+)
+async def test_who_shows_a_certificate_is_told_of_room_if_it_is_known(
+    certificate: Pair, code: grpc.StatusCode, sheds: list[ShedReason]
+) -> None:
+    nobody = Limits(max_in_flight=0, max_in_flight_bytes=1, max_request_s=1.0)
+    async with guarded_by_certificates(certificate, nobody) as (channel, service, _, _):
+        error = await refused(raw_on(channel, MODERATE)(iter([NO_PROTOBUF])))
+
+    assert error.code() is code
+    assert service.engine.telemetry.sheds == sheds
 
 
 async def test_each_request_takes_one_turn_of_its_tenants_rate_and_a_refused_one_none() -> None:
