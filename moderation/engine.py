@@ -37,7 +37,14 @@ from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
-from moderation.service.ports import DecisionLog, ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.ports import (
+    DecisionLog,
+    ImageDecoder,
+    PolicyKeeper,
+    PolicySource,
+    Telemetry,
+    TextEncoder,
+)
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.tracing import NO_TRACER, Tracer
@@ -74,6 +81,11 @@ def new_id() -> str:
     return uuid4().hex
 
 
+def unchanged(policies: PolicySource) -> PolicySource:
+    """Policies from files that nothing has to be done for."""
+    return policies
+
+
 @asynccontextmanager
 async def running_engine(  # noqa: PLR0913 - what a server has beside what a command has, by name
     settings: Settings,
@@ -84,12 +96,14 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
     tracer: Tracer = NO_TRACER,
+    around: Callable[[PolicySource], PolicySource] = unchanged,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
     `with_shadow` loads the second encoder too, if one is set. With `recent_part` recent
     embeddings are kept, if a setting asks for it: which part of how many, of which only one
-    process each may keep. Raises BundleRejected or NotReady.
+    process each may keep. `around` sees to the policies' files before they are read. Raises
+    BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -124,7 +138,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
+            source=BoundPolicySource(around(_calibrated_policies(settings, encoder.info)), guard),
             text_encoder=texts,
             text_memory=texts,
             encoder=encoder.info,
