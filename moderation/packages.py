@@ -62,7 +62,12 @@ def policy_package(settings: Settings, stack: AsyncExitStack) -> PolicyPackage |
 
     carrier = package_carrier(settings, stack)
     shelf = PackageShelf(state_directory(settings) / FOLDER)
-    intake = PackageIntake(carrier, keys=partial(read_public_keys, chosen.key_files), shelf=shelf)
+    intake = PackageIntake(
+        carrier,
+        keys=partial(read_public_keys, chosen.key_files),
+        shelf=shelf,
+        min_serial=chosen.min_serial,
+    )
     feed = _polling(settings, intake) if chosen.is_remote else _watcher(settings)
     return PolicyPackage(shelf.policies, partial(PackagedPolicies, intake), feed)
 

@@ -22,6 +22,12 @@ class PackageSettings(Section):
         description="PEM files of the keys that may have signed it, separated by commas; with "
         "them the server goes by nothing that is not signed.",
     )
+    min_serial: int = Field(
+        0,
+        ge=0,
+        description="Refuse packages below this serial; for servers whose state_directory does "
+        "not outlive them, which do not remember what they had.",
+    )
     poll_s: Seconds = Field(
         30.0,
         description="How often to look at the URL; less often, up to 300 s, while it brings "

@@ -134,19 +134,3 @@ def test_a_package_in_a_folder_is_followed_and_its_key_rotated(
             trusted.write(publisher.public("next").read_bytes())
         publisher.publish(keys=("next",))
         until(lambda: action(client) is Action.BLOCK)
-
-
-def test_workers_share_what_one_of_them_has_unpacked(
-    publisher: Publisher, mirror: Mirror, tmp_path: Path
-) -> None:
-    source = (*flags(publisher, mirror.url), "--workers", "2")
-    with (
-        running_server(None, *source, env=settings(mirror), state=tmp_path / "state") as server,
-        ModerationClient(server.address, timeout_s=30) as client,
-    ):
-        assert server.first("listening")["policies"] == mirror.url
-
-        publisher.write(no_cats=NO_CATS)
-        publisher.publish()
-        until(lambda: mirror.count(ARCHIVE, 200) == 4)
-        until(lambda: action(client) is Action.BLOCK)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -45,16 +46,28 @@ class PackageShelf:
         return max(self._shelved(), default=None)
 
     def put(self, statement: Statement, content_by_name: Mapping[str, bytes]) -> None:
-        """Unpack a package and make it the current one; raises OSError."""
+        """Unpack a package and make it the current one, unless a newer one is; raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = self._directory / _folder_of(shelved_as(statement))
-        if not _holds(folder / POLICIES, content_by_name):
-            scratch = Path(mkdtemp(dir=self._directory, prefix=".new-"))
-            write_files(scratch / POLICIES, content_by_name)
-            shutil.rmtree(folder, ignore_errors=True)  # spoiled by a crash, or by a hand
-            scratch.rename(folder)
-        self._point_to(folder.name)
+        shelved = shelved_as(statement)
+        self._unpack(self._directory / _folder_of(shelved), content_by_name)
+        if self.newest() == shelved:
+            self._point_to(_folder_of(shelved))
         self._tidy()
+
+    def _unpack(self, folder: Path, content_by_name: Mapping[str, bytes]) -> None:
+        if _holds(folder / POLICIES, content_by_name):
+            return
+        scratch = Path(mkdtemp(dir=self._directory, prefix=".new-"))
+        try:
+            write_files(scratch / POLICIES, content_by_name)
+            with suppress(OSError):  # where there is something already
+                scratch.rename(folder)
+            if not _holds(folder / POLICIES, content_by_name):
+                # Spoiled by a crash or a hand; what another process has just put there is not.
+                shutil.rmtree(folder, ignore_errors=True)
+                scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _point_to(self, name: str) -> None:
         # A name of its own, so that two processes do not make one link at the same time.

@@ -39,13 +39,19 @@ class PackageIntake:
     """
 
     def __init__(
-        self, carrier: Carrier, *, keys: Callable[[], PublicKeys], shelf: PackageShelf
+        self,
+        carrier: Carrier,
+        *,
+        keys: Callable[[], PublicKeys],
+        shelf: PackageShelf,
+        min_serial: int = 0,
     ) -> None:
         self.failures = 0
         """How many looks in a row have brought nothing that can be used."""
         self._carrier = carrier
         self._keys = keys
         self._shelf = shelf
+        self._min_serial = min_serial
         self._is_due = threading.Event()
         self._is_due.set()
         self._problems: tuple[Problem, ...] = ()
@@ -86,6 +92,9 @@ class PackageIntake:
         return statement
 
     def _require_newest(self, statement: Statement) -> None:
+        if statement.serial < self._min_serial:
+            message = f"its serial is {statement.serial}, below package.min_serial"
+            raise refused(self._carrier.shown, f"{message}, {self._min_serial}; pack it anew")
         newest = self._shelf.newest()
         if newest is None or newest == shelved_as(statement) or newest.serial < statement.serial:
             return

@@ -1,5 +1,7 @@
 """Where packages are unpacked: whole or not at all, and none is forgotten that was newer."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,34 @@ def test_what_is_as_it_should_be_is_not_written_again(shelf: PackageShelf) -> No
     shelf.put(a_package(1), FILES)
 
     assert (shelf.policies / "a.yaml").stat() == before
+
+
+def test_an_older_one_does_not_take_the_place_of_what_another_process_put_there(
+    shelf: PackageShelf,
+) -> None:
+    shelf.put(a_package(2), FILES)
+    shelf.put(a_package(1), {"a.yaml": b"old"})
+
+    assert contents(shelf) == FILES
+
+
+def test_several_put_the_same_there_at_once_and_readers_miss_nothing(shelf: PackageShelf) -> None:
+    start = threading.Barrier(4, timeout=30)
+
+    def put_and_read(_: int) -> list[dict[str, bytes]]:
+        found = []
+        for serial in range(1, 21):
+            start.wait()
+            shelf.put(a_package(serial), {**FILES, "serial": b"%d" % serial})
+            found.append(contents(shelf))
+        return found
+
+    with ThreadPoolExecutor(4) as executor:
+        everything = list(executor.map(put_and_read, range(4)))
+
+    for found in everything:
+        assert [one["serial"] for one in found] == [b"%d" % serial for serial in range(1, 21)]
+        assert all(one.keys() == {*FILES, "serial"} for one in found)
 
 
 def test_other_things_in_the_directory_are_no_packages(shelf: PackageShelf, tmp_path: Path) -> None:

@@ -25,12 +25,15 @@ def publisher(tmp_path: Path) -> Publisher:
     return made
 
 
-def a_source(publisher: Publisher, *keys: str, named: Path | None = None) -> PackagedPolicies:
+def a_source(
+    publisher: Publisher, *keys: str, named: Path | None = None, min_serial: int = 0
+) -> PackagedPolicies:
     """As a server that has just started would have it, with what an earlier one has left."""
     shelf = PackageShelf(publisher.home.parent / "state")
     paths = [publisher.public(name) for name in keys or ("ours",)]
     carrier = FilePackage(named or publisher.archive)
-    intake = PackageIntake(carrier, keys=partial(read_public_keys, paths), shelf=shelf)
+    read_keys = partial(read_public_keys, paths)
+    intake = PackageIntake(carrier, keys=read_keys, shelf=shelf, min_serial=min_serial)
     return PackagedPolicies(intake, YamlPolicySource(shelf.policies))
 
 
@@ -185,6 +188,14 @@ def test_an_older_package_does_not_come_back(publisher: Publisher, restarted: bo
     told = refusal(a_source(publisher) if restarted else source)
     assert "is older than the package that was here before: its serial is 1, after 5" in told
     assert "moderation policy rollback" in told
+
+
+def test_a_server_without_a_memory_may_be_told_what_is_too_old(publisher: Publisher) -> None:
+    publisher.publish(serial=5)
+
+    assert phrases(a_source(publisher, min_serial=5)) == ["a cat"]
+    told = refusal(a_source(publisher, min_serial=6))
+    assert told == ("policies.tar.gz: its serial is 5, below package.min_serial, 6; pack it anew")
 
 
 def test_two_packages_of_one_serial_are_not_mixed_up(publisher: Publisher) -> None:
