@@ -20,7 +20,7 @@ RUN /app/bin/pip install --no-deps --no-build-isolation . && /app/bin/python -m 
 # libraries come from PyPI as well; the driver comes from the host, by NVIDIA's container toolkit.
 FROM build AS build-cuda
 RUN /app/bin/pip uninstall --yes onnxruntime \
-    && /app/bin/pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'
+    && /app/bin/pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1' 'nvidia-ml-py==13.615.71'
 
 FROM ${BASE} AS base
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin moderation \

@@ -26,6 +26,7 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.nvidia import Gpus
 from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
@@ -43,7 +44,7 @@ from moderation.packages import (
 )
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import ChangeFeed, ImageFetcher, Telemetry
+from moderation.service.ports import ChangeFeed, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
@@ -90,6 +91,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 decision_log=recorder or RECORDS_NOTHING,
                 tracer=tracer,
                 around=package.around if package else unchanged,
+                images=images,
             )
         )
         build = _build_info()
@@ -102,6 +104,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             in_flight=lambda: engine.moderator.in_flight,
             active=lambda: engine.policies.status.active,
         )
+        metrics.gpus.use = Gpus().use
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
             metrics.tenants.usage = identity.tenants.usage
@@ -116,7 +119,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        edge = _Edge(telemetry, log, tracer, identity, images)
+        edge = _Edge(telemetry, log, tracer, identity)
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
@@ -188,7 +191,6 @@ def _server(
         ),
         report_bug=edge.report_bug,
         new_id=new_id,
-        images=edge.images,
         tracer=edge.tracer,
     )
     return GrpcServer(
@@ -214,7 +216,6 @@ class _Edge:
     log: LogTelemetry
     tracer: Tracer
     identity: Identity | None
-    images: ImageFetcher
 
     def report_bug(self, error: BaseException) -> str:
         incident_id = new_id()

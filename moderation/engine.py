@@ -24,7 +24,12 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
 from moderation.decoding import decoding
-from moderation.loading import kept_texts, load_first_encoder, load_second_encoder
+from moderation.loading import (
+    embedding_memory,
+    kept_texts,
+    load_first_encoder,
+    load_second_encoder,
+)
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -33,6 +38,7 @@ from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.fetching import NO_FETCHING
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
@@ -40,6 +46,7 @@ from moderation.service.policy_tests import See
 from moderation.service.ports import (
     DecisionLog,
     ImageDecoder,
+    ImageFetcher,
     PolicyKeeper,
     PolicySource,
     Telemetry,
@@ -97,6 +104,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     decision_log: DecisionLog = RECORDS_NOTHING,
     tracer: Tracer = NO_TRACER,
     around: Callable[[PolicySource], PolicySource] = unchanged,
+    images: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
@@ -131,6 +139,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             executor=decoding_threads,
             decode_threads=settings.decode.threads,
             cache=_cache(settings, telemetry),
+            memory=await embedding_memory(settings, encoder.info, telemetry, stack),
             encoder_id=encoder.info.encoder_id,
             telemetry=telemetry,
             tracer=tracer,
@@ -163,6 +172,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
             decision_log=decision_log,
             tracer=tracer,
+            images=images,
         )
         if second is not None:
             second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)
@@ -253,6 +263,7 @@ def _limits(settings: Settings, batches_in_flight: int) -> Limits:
         max_request_s=limits.max_request_s,
         max_memory_share=limits.max_memory_share,
         target_wait_s=limits.target_wait_s,
+        max_fetches=settings.fetch.max_in_flight,
         # Half a batch runs while the other half gathers: nearly as many images a second as with
         # full ones, in half the time.
         min_in_flight=batching.max_batch_size * batches_in_flight,

@@ -5,19 +5,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from moderation.adapters.authorities import trusting
-from moderation.core.errors import InvalidRequest
-from moderation.core.image_uri import FIELD, AllowedHost, allowed_hosts
+from moderation.core.image_uri import AllowedHost, allowed_hosts
+from moderation.service.fetching import NO_FETCHING
 from moderation.service.ports import ImageFetcher, Telemetry
 from moderation.settings import Settings, SettingsError
 from moderation.settings.fetch import FetchSettings
-
-
-class NoFetching:
-    """Where images by URI are off."""
-
-    async def fetch(self, uri: str, within_s: float | None) -> bytes:
-        """See ImageFetcher."""
-        raise InvalidRequest(FIELD, "images by URI are off here; send content.image")
 
 
 async def image_fetcher(
@@ -26,7 +18,7 @@ async def image_fetcher(
     """What fetches; raises SettingsError if hosts, folders or authorities are wrong."""
     chosen = settings.fetch
     if not chosen.is_on:
-        return NoFetching()
+        return NO_FETCHING
     try:
         # An extra, and not needed by who sends bytes.
         from moderation.adapters.fetch import (  # noqa: PLC0415
@@ -47,7 +39,7 @@ async def image_fetcher(
     return UriFetcher(
         web,
         FileReader(_roots(chosen), max_bytes=max_bytes),
-        max_in_flight=chosen.max_in_flight,
+        max_bytes=max_bytes,
         timeout_s=chosen.timeout_s,
         tell=telemetry.image_fetched,
     )

@@ -80,7 +80,8 @@ async def identity_from(
         clock=time.monotonic,
         processes=settings.server.workers,
     )
-    return Identity(Access(authenticators, telemetry, clock), tenants, tuple(followers))
+    access = Access(authenticators, telemetry, clock, certificates=keys)
+    return Identity(access, tenants, tuple(followers))
 
 
 def keys_source(path: Path) -> KeysFile:

@@ -1,6 +1,7 @@
 """Certificates as an operator would have them: an authority, and what it issues."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DAY = timedelta(days=1)
+HERE = (x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")))
 
 
 def a_key() -> ec.EllipticCurvePrivateKey:
@@ -80,10 +82,13 @@ class Authority:
         days: float = 10,
         key: Key | None = None,
         starts_in: float = -20,
+        names: Sequence[x509.GeneralName] = HERE,
     ) -> Pair:
-        """Valid from `starts_in` days on for as long as until `days` from now."""
+        """Valid from `starts_in` days on for as long as until `days` from now.
+
+        Of a subject without a name if `name` is empty.
+        """
         key = key or a_key()
-        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
         builder = _builder(name, self.name, key, days, starts_in)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return Pair(builder.sign(self.key, hashes.SHA256()), key)
@@ -105,7 +110,7 @@ def _builder(
 
 
 def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
 def key_pem(key: object) -> bytes:

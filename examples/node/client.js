@@ -79,6 +79,7 @@ export function openClient(
   }
   const definition = protoLoader.loadSync("moderation/v1/moderation.proto", {
     includeDirs: [PROTOS],
+    keepCase: true, // names as in the proto, in requests and in answers
     enums: String,
     longs: String,
     defaults: true,

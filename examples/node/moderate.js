@@ -2,6 +2,7 @@
 // prints the action and the reason for each picture. MODERATION_API_KEY says who asks, if it is set.
 
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { openClient } from "./client.js";
 
@@ -20,7 +21,7 @@ const { ca, cert: certificate, key, "server-name": serverName } = values;
 const tls = Object.keys(values).length > 0 ? { ca, certificate, key, serverName } : null;
 const client = openClient(target, { tls, apiKey: process.env.MODERATION_API_KEY });
 for (const picture of pictures) {
-  const decision = await client.moderate(await readFile(picture), { contentId: picture });
+  const decision = await client.moderate(await readFile(picture), { contentId: basename(picture) });
   const reason = decision.failure?.message || decision.deciding_policy_id || "no policy";
   console.log(`${picture}: ${decision.action} (${reason})`);
 }

@@ -37,9 +37,9 @@ class AccessLog:
             method=method,
         )
 
-    def keys_loaded(self, *, tenants: int, keys: int, is_exposed: bool) -> None:
+    def keys_loaded(self, *, tenants: int, keys: int, certificates: int, is_exposed: bool) -> None:
         """See AccessTelemetry."""
-        self._log.info("keys_loaded", tenants=tenants, keys=keys)
+        self._log.info("keys_loaded", tenants=tenants, keys=keys, certificates=certificates)
         if is_exposed:
             cure = "chmod 600, or defaultMode 0440 of the Secret"
             self._log.warning("keys_file_readable_by_everybody", cure=cure)

@@ -1,4 +1,4 @@
-"""`moderation key revoke`: a key that does not count any more."""
+"""`moderation key revoke`: a credential that does not count any more."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,11 +13,11 @@ from moderation.settings import load_settings
 
 
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="Name of the key.", show_default=False)],
+    key_id: Annotated[str, typer.Argument(help="Its id.", show_default=False)],
     keys: KeysFileFlag = None,
     config: Config = None,
 ) -> int:
-    """Withdraw a key; a running server refuses it within seconds.
+    """Withdraw a key, or a certificate as a credential; a server refuses it within seconds.
 
     The file keeps its name, so that the log can say who still uses it.
     """

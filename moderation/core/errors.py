@@ -71,7 +71,7 @@ class AccessReason(StrEnum):
 
     NO_CREDENTIAL = "no_credential"
     AMBIGUOUS = "ambiguous"
-    """More than one credential was sent."""
+    """More than one credential was sent, or a certificate has the names of several."""
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
     EXPIRED = "expired"

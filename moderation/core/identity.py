@@ -1,4 +1,4 @@
-"""Who may call what: tenants, their keys, and what a caller is allowed.
+"""Who may call what: tenants, their credentials, and what a caller is allowed.
 
 A key is a random token of 256 bits, kept as its sha256. A slow hash protects passwords that
 people make up, because those can be guessed; nobody guesses 256 random bits, whatever the hash
@@ -8,7 +8,7 @@ costs, and a slow one would let callers without a key spend the server's time.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,19 +65,6 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key, known by its digest alone."""
-
-    id: str
-    tenant: Tenant
-    roles: frozenset[Role]
-    digest: bytes = field(repr=False)
-    """sha256 of the whole key."""
-    expires: datetime | None = None
-    is_revoked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, as a credential has shown."""
 
@@ -102,6 +89,63 @@ class Caller:
             raise PermissionDenied(AccessReason.WRONG_PROFILE, self.credential)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What shows whose a call is, and what its owner may do, for as long as it counts."""
+
+    id: str
+    tenant: Tenant
+    roles: frozenset[Role]
+    expires: datetime | None = None
+    is_revoked: bool = False
+
+    def caller(self, now: datetime) -> Caller:
+        """Whose it is; raises Unauthenticated where it does not count any more."""
+        if self.is_revoked:
+            raise Unauthenticated(AccessReason.REVOKED, self.id)
+        if self.expires is not None and now >= self.expires:
+            raise Unauthenticated(AccessReason.EXPIRED, self.id)
+        return Caller(self.tenant, self.roles, self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey(Credential):
+    """A key, known by its digest alone."""
+
+    digest: bytes = field(repr=False)
+    """sha256 of the whole key."""
+
+
+class NameKind(StrEnum):
+    """Where in a client's certificate a name stands."""
+
+    URI = "uri"
+    """Subject alternative name, such as a SPIFFE id."""
+    DNS = "dns"
+    """Subject alternative name."""
+    COMMON_NAME = "common_name"
+    """Of the subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateName:
+    """One name that a client's certificate has; names are equal as a whole or not at all."""
+
+    kind: NameKind
+    value: str
+    """Of a DNS name in lower case."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate(Credential):
+    """A certificate as a credential, known by one of its names: its authority says whose it is."""
+
+    name: CertificateName
+
+
 ANYONE = Caller(Tenant(""), frozenset(Role), "")
 """Whoever asks where callers are not told apart."""
 
@@ -112,6 +156,7 @@ class KeyRing:
 
     tenants: Mapping[str, Tenant]
     keys: Mapping[str, ApiKey]
+    certificates: Mapping[CertificateName, ClientCertificate] = field(default_factory=dict)
 
     def caller_with(self, token: str, now: datetime) -> Caller:
         """Whose key that is; raises Unauthenticated."""
@@ -123,11 +168,17 @@ class KeyRing:
         is_right = hmac.compare_digest(digest_of(token), key.digest if key else _NO_DIGEST)
         if key is None or not is_right:
             raise Unauthenticated(AccessReason.UNKNOWN, parts["id"])
-        if key.is_revoked:
-            raise Unauthenticated(AccessReason.REVOKED, key.id)
-        if key.expires is not None and now >= key.expires:
-            raise Unauthenticated(AccessReason.EXPIRED, key.id)
-        return Caller(key.tenant, key.roles, key.id)
+        return key.caller(now)
+
+    def caller_named(self, names: Iterable[CertificateName], now: datetime) -> Caller | None:
+        """Whose certificate has these names; None if it is no credential.
+
+        Raises Unauthenticated for one that does not count any more, or that could be several's.
+        """
+        found = [self.certificates[name] for name in names if name in self.certificates]
+        if len(found) > 1:
+            raise Unauthenticated(AccessReason.AMBIGUOUS, min(one.id for one in found))
+        return found[0].caller(now) if found else None
 
 
 def key_from(key_id: str, secret: str) -> str:

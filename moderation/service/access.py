@@ -12,10 +12,21 @@ from moderation.core.errors import (
     Problem,
     Unauthenticated,
 )
-from moderation.core.identity import ANYONE, KEY_PREFIX, Caller, KeyRing, Role, Tenant
+from moderation.core.identity import (
+    ANYONE,
+    KEY_PREFIX,
+    Caller,
+    CertificateName,
+    KeyRing,
+    NameKind,
+    Role,
+    Tenant,
+)
 from moderation.core.policy import DEFAULT_PROFILE
 from moderation.service.last_good import LastGood, Source
 from moderation.service.ports import ChangeFeed
+
+MAX_SHOWN_CHARACTERS = 200
 
 
 class AccessTelemetry(Protocol):
@@ -25,7 +36,7 @@ class AccessTelemetry(Protocol):
         """A caller was refused what it asked; `method` is one of the server's own."""
         ...
 
-    def keys_loaded(self, *, tenants: int, keys: int, is_exposed: bool) -> None:
+    def keys_loaded(self, *, tenants: int, keys: int, certificates: int, is_exposed: bool) -> None:
         """Keys came into force; `is_exposed` if every user of the machine can read their file."""
         ...
 
@@ -53,10 +64,12 @@ class AccessAudiences:
         for audience in self._audiences:
             audience.access_refused(refusal, method)
 
-    def keys_loaded(self, *, tenants: int, keys: int, is_exposed: bool) -> None:
+    def keys_loaded(self, *, tenants: int, keys: int, certificates: int, is_exposed: bool) -> None:
         """See AccessTelemetry."""
         for audience in self._audiences:
-            audience.keys_loaded(tenants=tenants, keys=keys, is_exposed=is_exposed)
+            audience.keys_loaded(
+                tenants=tenants, keys=keys, certificates=certificates, is_exposed=is_exposed
+            )
 
     def keys_rejected(self, problems: Sequence[Problem]) -> None:
         """See AccessTelemetry."""
@@ -95,19 +108,37 @@ class Authenticator(Protocol):
         ...
 
 
+class CertificateAuthenticator(Protocol):
+    """Knows certificates that are credentials themselves."""
+
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether there is any."""
+        ...
+
+    def caller_named(self, names: frozenset[CertificateName], now: datetime) -> Caller | None:
+        """Whose certificate has these names, if anybody's; raises Unauthenticated."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Presented:
     """What came with a call: credentials, and which tenant the caller says that it is."""
 
     credentials: tuple[str, ...] = field(default=(), repr=False)
     claimed_tenants: tuple[str, ...] = ()
+    certificate: frozenset[CertificateName] = frozenset()
+    """The names of the certificate that the connection was made with; empty without one."""
 
 
 NO_KEYS = LoadedKeys(KeyRing({}, {}))
 
 
 class KeyStore:
-    """An Authenticator by the keys in force. An edit that cannot be used keeps the last good."""
+    """An Authenticator by the keys in force, and for certificates by their names.
+
+    An edit that cannot be used keeps the last good.
+    """
 
     def __init__(self, source: Source[LoadedKeys], telemetry: AccessTelemetry) -> None:
         self._telemetry = telemetry
@@ -136,25 +167,48 @@ class KeyStore:
         """See Authenticator."""
         return self._keys.value.ring.caller_with(token, now)
 
+    @property
+    def takes_certificates(self) -> bool:
+        """See CertificateAuthenticator."""
+        return bool(self._keys.value.ring.certificates)
+
+    def caller_named(self, names: frozenset[CertificateName], now: datetime) -> Caller | None:
+        """See CertificateAuthenticator."""
+        return self._keys.value.ring.caller_named(names, now)
+
     def _loaded(self, loaded: LoadedKeys) -> None:
         ring = loaded.ring
         self._telemetry.keys_loaded(
-            tenants=len(ring.tenants), keys=len(ring.keys), is_exposed=loaded.is_exposed
+            tenants=len(ring.tenants),
+            keys=len(ring.keys),
+            certificates=len(ring.certificates),
+            is_exposed=loaded.is_exposed,
         )
 
 
 class Access:
-    """Who may call what."""
+    """Who may call what.
+
+    A certificate is a credential for calls that send none. Beside one that is sent it gives
+    nothing, and is no hole either: it must count, and must be of the same tenant.
+    """
 
     def __init__(
         self,
         authenticators: Sequence[Authenticator],
         telemetry: AccessTelemetry,
         clock: Callable[[], datetime],
+        certificates: CertificateAuthenticator | None = None,
     ) -> None:
         self._authenticators = tuple(authenticators)
         self._telemetry = telemetry
         self._clock = clock
+        self._certificates = certificates
+
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether it matters now which certificate a call's connection was made with."""
+        return self._certificates is not None and self._certificates.takes_certificates
 
     def admit(self, presented: Presented, role: Role, method: str) -> "Visit":
         """Let a call in; raises Unauthenticated or PermissionDenied, which is yet to be told."""
@@ -176,15 +230,38 @@ class Access:
         return caller
 
     def _identified(self, presented: Presented) -> Caller:
-        if not presented.credentials:
-            raise Unauthenticated(AccessReason.NO_CREDENTIAL)
-        if len(presented.credentials) > 1:
+        certified = self._certified(presented.certificate)
+        if presented.credentials:
+            caller = self._sender(presented.credentials)
+            if certified is not None:
+                caller.require_tenant(certified.tenant.name)
+            return caller
+        if certified is not None:
+            return certified
+        if presented.certificate:
+            raise Unauthenticated(AccessReason.UNKNOWN, _shown(presented.certificate))
+        raise Unauthenticated(AccessReason.NO_CREDENTIAL)
+
+    def _certified(self, names: frozenset[CertificateName]) -> Caller | None:
+        if self._certificates is None or not names:
+            return None
+        return self._certificates.caller_named(names, self._clock())
+
+    def _sender(self, credentials: tuple[str, ...]) -> Caller:
+        if len(credentials) > 1:
             raise Unauthenticated(AccessReason.AMBIGUOUS)
-        (token,) = presented.credentials
+        (token,) = credentials
         for authenticator in self._authenticators:
             if authenticator.recognises(token):
                 return authenticator.caller_with(token, self._clock())
         raise Unauthenticated(AccessReason.MALFORMED)
+
+
+def _shown(names: frozenset[CertificateName]) -> str:
+    """How the log calls a certificate that nobody mapped: not by what may name a person."""
+    machines = (name for name in names if name.kind is not NameKind.COMMON_NAME)
+    shown = min(map(str, machines), default="certificate")
+    return shown[:MAX_SHOWN_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)

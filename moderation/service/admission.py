@@ -17,7 +17,7 @@ from moderation.core.errors import Overloaded
 from moderation.service.lanes import Priority
 from moderation.service.outcomes import ShedReason
 from moderation.service.ports import Telemetry
-from moderation.service.tenants import NO_TENANTS, Excess, Room, Tenants
+from moderation.service.tenants import NO_TENANTS, Counted, Excess, Room, Tenants
 
 FIRST_LIMIT = 4
 """In times the least limit."""
@@ -43,6 +43,8 @@ class Limits:
     target_wait_s: float = inf
     min_in_flight: int = sys.maxsize
     max_memory_share: float = 1.0
+    max_fetches: int = 0
+    """How many images that requests name may be fetched at once."""
 
 
 def no_memory_limit() -> float:
@@ -90,6 +92,33 @@ class AdaptiveLimit:
         self._answers, self._least_wait_s, self._was_reached = 0, inf, False
 
 
+class Reservation:
+    """Room for an image that is yet to come, and whose size is known only then."""
+
+    def __init__(self, admission: "Admission", counted: Counted, n_bytes: int) -> None:
+        self._admission = admission
+        self._counted = counted
+        self._n_bytes = 0
+        self._is_fetching = True
+        self._resize(n_bytes)
+
+    def expect(self, n_bytes: int) -> None:
+        """So many bytes will come at most; more than there is room for counts as that."""
+        self._resize(min(n_bytes, self._n_bytes))
+
+    def fetched(self, n_bytes: int) -> None:
+        """All has come, or nothing will: so many bytes are under way."""
+        self._counted.fetched()
+        self._admission.fetching -= self._is_fetching
+        self._is_fetching = False
+        self._resize(n_bytes)
+
+    def _resize(self, n_bytes: int) -> None:
+        self._counted.resize(n_bytes)
+        self._admission.n_bytes += n_bytes - self._n_bytes
+        self._n_bytes = n_bytes
+
+
 class Admission:
     """Counts what is under way. Bulk, whose sender waits anyway, is held to the fixed limits."""
 
@@ -103,7 +132,10 @@ class Admission:
         self._memory_share = memory_share
         self._telemetry = telemetry
         self._in_flight = dict.fromkeys(Priority, 0)
-        self._in_flight_bytes = 0
+        self.n_bytes = 0
+        """Of the images of all requests that are under way, those to be fetched included."""
+        self.fetching = 0
+        """How many images are being fetched."""
         self._tenants = NO_TENANTS
         self._adaptive = AdaptiveLimit(
             least=limits.min_in_flight,
@@ -121,7 +153,7 @@ class Admission:
     @property
     def in_flight(self) -> int:
         """Requests that were let in and are not answered yet, of every priority."""
-        return sum(self._in_flight.values())
+        return sum(self._in_flight.values()) + self.fetching
 
     def share_among(self, tenants: Tenants) -> None:
         """Keep each tenant to its part from now on."""
@@ -132,19 +164,45 @@ class Admission:
         """Take a place for so many bytes while in the context; raises Overloaded."""
         self._require_memory()
         self._require_place(priority)
-        # An image alone is always let in; its own size is the decoder's limit to keep.
-        full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
-        if self._in_flight_bytes and full:
-            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
+        self._require_bytes(n_bytes)
         self._require_part(n_bytes, priority, tenant)
-        self._in_flight[priority] += 1
-        self._in_flight_bytes += n_bytes
+        self.n_bytes += n_bytes
         try:
-            with self._tenants.counted(tenant, n_bytes, priority):
+            with self._tenants.counted(tenant, n_bytes, priority), self.placed(priority):
                 yield
         finally:
+            self.n_bytes -= n_bytes
+
+    @contextmanager
+    def reserved(self, n_bytes: int, priority: Priority, tenant: str = "") -> Iterator[Reservation]:
+        """Let in a request whose image of at most so many bytes is yet to be fetched.
+
+        It has no place: it waits for another host, which must not keep others from the encoder.
+        But there must be one now, or fetching would be in vain. Raises Overloaded.
+        """
+        self._require_memory()
+        self._require_place(priority)
+        if self.fetching >= max(1, self._limits.max_fetches):
+            self._shed(ShedReason.FETCHES, f"{self.fetching} images are being fetched")
+        self._require_bytes(n_bytes)
+        self._require_part(n_bytes, priority, tenant, fetches=self._limits.max_fetches)
+        self.fetching += 1
+        with self._tenants.counted(tenant, n_bytes, priority, is_fetching=True) as counted:
+            reservation = Reservation(self, counted, n_bytes)
+            try:
+                yield reservation
+            finally:
+                reservation.fetched(0)
+
+    @contextmanager
+    def placed(self, priority: Priority) -> Iterator[None]:
+        """Take a place while in the context; raises Overloaded. All else was looked at before."""
+        self._require_place(priority)
+        self._in_flight[priority] += 1
+        try:
+            yield
+        finally:
             self._in_flight[priority] -= 1
-            self._in_flight_bytes -= n_bytes
 
     def waited(self, seconds: float, priority: Priority) -> None:
         """Learn from a request that was under way how long it had to wait."""
@@ -156,10 +214,17 @@ class Admission:
         if self._memory_share() > self._limits.max_memory_share:
             self._shed(ShedReason.MEMORY, "memory is nearly full")
 
-    def _require_part(self, n_bytes: int, priority: Priority, tenant: str) -> None:
+    def _require_bytes(self, n_bytes: int) -> None:
+        # An image alone is always let in; its own size is the decoder's limit to keep.
+        if self.n_bytes and self.n_bytes + n_bytes > self._limits.max_in_flight_bytes:
+            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self.n_bytes} bytes are under way")
+
+    def _require_part(
+        self, n_bytes: int, priority: Priority, tenant: str, *, fetches: int | None = None
+    ) -> None:
         is_interactive = priority is Priority.INTERACTIVE
         most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
-        room = Room(most, self._limits.max_in_flight_bytes)
+        room = Room(most, self._limits.max_in_flight_bytes, fetches)
         excess = self._tenants.excess(tenant, n_bytes, priority, room)
         if excess and is_interactive:
             self._adaptive.reached()

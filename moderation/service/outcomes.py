@@ -12,6 +12,8 @@ class ShedReason(StrEnum):
     LATENCY = "latency"
     DEADLINE = "deadline"
     MEMORY = "memory"
+    FETCHES = "fetches"
+    """So many images are being fetched already."""
     TENANT_IN_FLIGHT = "tenant_in_flight"
     TENANT_BYTES = "tenant_bytes"
     TENANT_RATE = "tenant_rate"
@@ -21,6 +23,8 @@ class Lookup(StrEnum):
     """How an embedding was come by; a small closed set, safe as a metric label."""
 
     HIT = "hit"
+    STORED = "stored"
+    """Not in memory, but on disk."""
     MISS = "miss"
     SHARED = "shared"
     """Another caller's encoding of the same bytes was under way."""
@@ -34,8 +38,6 @@ class FetchOutcome(StrEnum):
     """The name is not allowed, or leads to nothing: only the caller can mend that."""
     UNAVAILABLE = "unavailable"
     """Its host did not answer as it should, or in time."""
-    BUSY = "busy"
-    """Too many were being fetched."""
 
 
 class ShadowOutcome(StrEnum):

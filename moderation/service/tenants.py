@@ -19,6 +19,8 @@ class Room:
 
     requests: int
     n_bytes: int
+    fetches: int | None = None
+    """How many images may be fetched at once; None: this request brings its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,31 @@ class TenantUsage:
 class _Account:
     in_flight: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
     n_bytes: int = 0
+    fetching: int = 0
     admitted: int = 0
     shed: int = 0
     bucket: TokenBucket | None = None
+
+
+class Counted:
+    """A request that counts for a tenant, which may turn out smaller than it was let in for."""
+
+    def __init__(self, account: _Account, n_bytes: int, *, is_fetching: bool) -> None:
+        self._account = account
+        self._n_bytes = 0
+        self._is_fetching = is_fetching
+        account.fetching += is_fetching
+        self.resize(n_bytes)
+
+    def resize(self, n_bytes: int) -> None:
+        """So many bytes are under way for it from now on."""
+        self._account.n_bytes += n_bytes - self._n_bytes
+        self._n_bytes = n_bytes
+
+    def fetched(self) -> None:
+        """Its image is there, or will never be."""
+        self._account.fetching -= self._is_fetching
+        self._is_fetching = False
 
 
 class Tenants:
@@ -78,6 +102,7 @@ class Tenants:
             return None
         account = self._account(name)
         found = self._over_places(tenant, account, priority, room)
+        found = found or self._over_fetches(tenant, account, room)
         found = found or self._over_bytes(tenant, account, n_bytes, room)
         account.shed += found is not None
         return found
@@ -96,20 +121,20 @@ class Tenants:
         return Excess(ShedReason.TENANT_RATE, told, wait_s)
 
     @contextmanager
-    def counted(self, name: str, n_bytes: int, priority: Priority) -> Iterator[None]:
-        """Count a request that was let in while in the context."""
-        if name not in self._tenants():
-            yield
-            return
-        account = self._account(name)
+    def counted(
+        self, name: str, n_bytes: int, priority: Priority, *, is_fetching: bool = False
+    ) -> Iterator[Counted]:
+        """Count a request that was let in while in the context; of no tenant, for nobody."""
+        account = self._account(name) if name in self._tenants() else _Account()
         account.in_flight[priority] += 1
-        account.n_bytes += n_bytes
         account.admitted += 1
+        counted = Counted(account, n_bytes, is_fetching=is_fetching)
         try:
-            yield
+            yield counted
         finally:
             account.in_flight[priority] -= 1
-            account.n_bytes -= n_bytes
+            counted.resize(0)
+            counted.fetched()
 
     def usage(self) -> tuple[TenantUsage, ...]:
         """Of every tenant that there is now."""
@@ -136,6 +161,13 @@ class Tenants:
         if own < max(1.0, most):
             return None
         return Excess(ShedReason.TENANT_IN_FLIGHT, f"this tenant has {own} requests under way")
+
+    def _over_fetches(self, tenant: Tenant, account: _Account, room: Room) -> Excess | None:
+        own = account.fetching
+        if room.fetches is None or own < max(1.0, self._share_of(tenant) * room.fetches):
+            return None
+        told = f"this tenant has {own} images being fetched"
+        return Excess(ShedReason.TENANT_IN_FLIGHT, told)
 
     def _over_bytes(
         self, tenant: Tenant, account: _Account, n_bytes: int, room: Room

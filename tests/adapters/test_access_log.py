@@ -68,8 +68,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keys_and_who_could_read_them_are_told() -> None:
     with capture_logs() as events:
         log = AccessLog()
-        log.keys_loaded(tenants=1, keys=2, is_exposed=False)
-        log.keys_loaded(tenants=1, keys=2, is_exposed=True)
+        log.keys_loaded(tenants=1, keys=2, certificates=0, is_exposed=False)
+        log.keys_loaded(tenants=1, keys=2, certificates=3, is_exposed=True)
         log.keys_rejected([Problem("keys.yaml", 3, 1, "is wrong")])
         log.signers_loaded(2)
         log.signers_rejected([Problem("jwks.json", 0, 0, "is wrong")])
@@ -84,4 +84,5 @@ def test_keys_and_who_could_read_them_are_told() -> None:
         "signers_rejected",
         "open_to_everyone",
     ]
+    assert events[1]["certificates"] == 3
     assert events[3]["problem"] == "keys.yaml:3:1: is wrong"

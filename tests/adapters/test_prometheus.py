@@ -417,7 +417,7 @@ def test_keys_that_cannot_be_used_are_shown_until_they_can(
 
     telemetry.access.keys_rejected([Problem("keys.yaml", 1, 1, "is wrong")])
     broken = scraped(server)[failed]
-    telemetry.access.keys_loaded(tenants=1, keys=1, is_exposed=False)
+    telemetry.access.keys_loaded(tenants=1, keys=1, certificates=0, is_exposed=False)
 
     assert (broken, scraped(server)[failed]) == (1, 0)
 

@@ -53,13 +53,32 @@ def test_a_key_is_created_listed_and_revoked(tmp_path: Path, capsys: Shown) -> N
     listed_again = capsys.readouterr().out
 
     assert re.fullmatch(r"mod_shop-1_[\w-]{43}", token)
-    assert re.search(r"shop +shop-1 +moderate +2099-01-01T00:00:00\+00:00 +valid", listed)
+    assert re.search(r"shop +shop-1 +key +moderate +2099-01-01T00:00:00\+00:00 +valid", listed)
     assert re.search(r"shop-1 .* revoked", listed_again)
     text = keys.read_text()
     assert text.startswith("# ours\n")
     assert token.split("_", 2)[2] not in text + listed + listed_again
     assert keys.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["keys.yaml"]
+
+
+def test_a_certificate_is_listed_and_revoked_as_a_key_is(tmp_path: Path, capsys: Shown) -> None:
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(
+        "tenants:\n  shop:\n    certificates:\n"
+        "      pod: {uri: 'spiffe://shop/pod', roles: [read]}  # ours\n"
+    )
+
+    list_keys(keys)
+    listed = capsys.readouterr().out
+    revoke("pod", keys)
+    list_keys(keys)
+
+    assert re.search(r"shop +pod +certificate +read +never +valid", listed)
+    assert re.search(r"pod .* revoked", capsys.readouterr().out)
+    assert "# ours" in keys.read_text()
+    with pytest.raises(KeysRejected, match="there is a key pod already"):
+        create("shop", key_id="pod", keys=keys)
 
 
 def test_an_expired_key_is_listed_as_one(tmp_path: Path, capsys: Shown) -> None:

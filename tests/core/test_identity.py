@@ -12,7 +12,10 @@ from moderation.core.identity import (
     ANYONE,
     ApiKey,
     Caller,
+    CertificateName,
+    ClientCertificate,
     KeyRing,
+    NameKind,
     Role,
     Tenant,
     digest_of,
@@ -25,7 +28,8 @@ SHOP = Tenant("shop")
 
 
 def an_api_key(key_id: str = "shop-1", **changes: object) -> ApiKey:
-    key = ApiKey(key_id, SHOP, frozenset({Role.MODERATE}), digest_of(key_from(key_id, SECRET)))
+    digest = digest_of(key_from(key_id, SECRET))
+    key = ApiKey(id=key_id, tenant=SHOP, roles=frozenset({Role.MODERATE}), digest=digest)
     return replace(key, **changes)  # type: ignore[arg-type]  # whatever the test changes
 
 
@@ -80,6 +84,43 @@ def test_a_revoked_key_is_told_from_one_that_nobody_knows() -> None:
     token = key_from("shop-1", SECRET)
 
     assert reason_for(token, an_api_key(is_revoked=True)) is AccessReason.REVOKED
+
+
+def a_certificate(certificate_id: str, kind: NameKind, value: str) -> ClientCertificate:
+    name, roles = CertificateName(kind, value), frozenset({Role.READ})
+    return ClientCertificate(id=certificate_id, tenant=SHOP, roles=roles, name=name)
+
+
+def test_a_certificate_is_known_by_one_of_its_names_as_a_whole() -> None:
+    pod = a_certificate("pod", NameKind.URI, "spiffe://shop/pod")
+    host = a_certificate("host", NameKind.DNS, "pod.shop")
+    certified = KeyRing({}, {}, {one.name: one for one in (pod, host)})
+
+    def whose(*names: tuple[NameKind, str]) -> Caller | None:
+        return certified.caller_named([CertificateName(*one) for one in names], NOON)
+
+    mail = (NameKind.DNS, "mail.shop")
+    assert whose((NameKind.URI, "spiffe://shop/pod"), mail) == pod.caller(NOON)
+    assert whose(mail, (NameKind.DNS, "pod.shop")) == host.caller(NOON)
+    for kind, value in (
+        (NameKind.URI, "spiffe://shop/pod/"),
+        (NameKind.URI, "spiffe://shop/po"),
+        (NameKind.DNS, "spiffe://shop/pod"),
+        (NameKind.COMMON_NAME, "pod.shop"),
+    ):
+        assert whose((kind, value)) is None
+    with pytest.raises(Unauthenticated) as caught:
+        whose((NameKind.URI, "spiffe://shop/pod"), (NameKind.DNS, "pod.shop"))
+    assert caught.value.reason is AccessReason.AMBIGUOUS
+
+
+def test_a_certificate_counts_as_long_as_a_key() -> None:
+    old = replace(a_certificate("old", NameKind.DNS, "old.shop"), expires=NOON)
+
+    with pytest.raises(Unauthenticated) as caught:
+        KeyRing({}, {}, {old.name: old}).caller_named([old.name], NOON)
+
+    assert (caught.value.reason, caught.value.credential) == (AccessReason.EXPIRED, "old")
 
 
 @pytest.mark.parametrize("needed", Role)

@@ -1,6 +1,6 @@
 """Server, Prometheus and load, all real: rules have data, and alerts come and go with their causes.
 
-What needs days, a broken encoder or a slow machine is shown by promtool's tests instead.
+What a second server, broken in many ways at once, has to show is in test_live_faults.py.
 """
 
 import os
@@ -9,11 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -67,7 +68,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (policies / "no-cats.yaml").write_text(NO_CATS)
     remember_how_they_score(policies, directory)
     with (
-        running_server(policies, env={**TIGHT, **DRIFT}) as server,
+        running_server(
+            policies, env={**TIGHT, **DRIFT}, program="tests.deploy.with_a_gpu"
+        ) as server,
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
     ):
@@ -185,10 +188,34 @@ def a_second_server_without_policies(site: Site) -> Iterator[Callable[[], None]]
 
 
 @contextmanager
-def second_server(site: Site, policies: Path) -> Iterator[None]:
-    with running_server(policies, ready=False) as second:
+def a_second_server_that_nothing_confirms(site: Site) -> Iterator[Callable[[], None]]:
+    """Its set may be a second old, and its files are looked at once an hour."""
+    env = {"MODERATION_POLICIES__MAX_AGE_S": "1", "MODERATION_POLICIES__RECHECK_S": "3600"}
+    with second_server(site, site.policies, env=env):
+        yield lambda: None
+
+
+@contextmanager
+def a_second_server_whose_workers_die(site: Site) -> Iterator[Callable[[], None]]:
+    """All but the first, each time that it was replaced."""
+    with second_server(site, site.policies, "--workers", "2") as second:
+        supervisor = psutil.Process(second.process.pid)
+
+        def kill_the_youngest() -> None:
+            workers = sorted(supervisor.children(), key=psutil.Process.create_time)
+            for worker in workers[1:]:
+                worker.kill()
+
+        yield kill_the_youngest
+
+
+@contextmanager
+def second_server(
+    site: Site, policies: Path, *flags: str, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    with running_server(policies, *flags, env=env, ready=False) as second:
         site.prometheus.watch(site.server.metrics_url, second.metrics_url)
-        yield
+        yield second
         site.prometheus.watch(site.server.metrics_url)
 
 
@@ -216,6 +243,8 @@ FAULTS: dict[Fault, set[str]] = {
     },
     a_second_server_with_a_policy_less: {"ModerationPolicySetsDiffer"},
     a_second_server_without_policies: {"ModerationNotReady"},
+    a_second_server_that_nothing_confirms: {"ModerationPolicySetStale"},
+    a_second_server_whose_workers_die: {"ModerationWorkersMissing"},
     a_server_that_hangs: {"ModerationDown"},
 }
 

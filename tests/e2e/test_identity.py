@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -33,6 +35,7 @@ from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.decision_log.logs import read
 from tests.adapters.identity.keys import KeysForTests
 from tests.adapters.identity.tokens import AUDIENCE, ISSUER, Issuer
+from tests.certificates import HERE, Authority, Folder, put
 from tests.cli.command import moderation
 from tests.e2e.server import Server, running_server, until
 
@@ -90,6 +93,71 @@ CODES = {
     Shown.ADMIN: grpc.StatusCode.OK,
 }
 REFUSALS = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A server that takes clients' certificates as credentials, and a channel for each kind."""
+
+    server: Server
+    keys: KeysForTests
+    by_id: dict[str, grpc.Channel]
+    """By the id of the certificate in the file of keys; of others, by what is said of them."""
+
+    def channel(self, shown: Shown, role: Role) -> grpc.Channel:
+        """A connection that was made with a certificate of this kind."""
+        by_kind = {
+            Shown.NOTHING: "nameless",
+            Shown.UNKNOWN: "unmapped",
+            Shown.EXPIRED: "pod-old",
+            Shown.REVOKED: "pod-gone",
+            Shown.WRONG_ROLE: f"pod-{OTHER_ROLE.get(role)}",
+            Shown.ADMIN: "pod-admin",
+        }
+        return self.by_id[by_kind.get(shown, f"pod-{role}")]
+
+
+def uri_of(certificate_id: str) -> str:
+    return f"spiffe://shop.example/{certificate_id}"
+
+
+CERTIFICATES = {
+    **{f"pod-{role}": f"roles: [{role}]" for role in Role},
+    "pod-old": "roles: [admin], expires: 2020-01-01",
+    "pod-gone": "roles: [admin], revoked: 2020-01-01",
+    "pod-passing": "roles: [read]",
+}
+"""What the file of keys says of those of the shop, by id."""
+
+
+@pytest.fixture(scope="module")
+def certified() -> Iterator[Certified]:
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        ours, folder = Authority(), Folder(Path(name))
+        folder.hold(ours.issue())
+        put(folder.client_ca, ours.pem)
+        keys = KeysForTests(folder.path / "keys.yaml")
+        shops = "".join(
+            f"\n      {one}: {{uri: '{uri_of(one)}', {says}}}" for one, says in CERTIFICATES.items()
+        )
+        written = keys.path.read_text().replace("  bank:", f"    certificates:{shops}\n  bank:")
+        put(keys.path, written.encode())
+        env = {
+            "MODERATION_IDENTITY__KEYS_FILE": str(keys.path),
+            "MODERATION_TLS__CERTIFICATE_FILE": str(folder.certificate),
+            "MODERATION_TLS__KEY_FILE": str(folder.key),
+            "MODERATION_TLS__CLIENT_CERTIFICATES": "require",
+            "MODERATION_TLS__CLIENT_CA_FILE": str(folder.client_ca),
+        }
+        server = stack.enter_context(running_server(POLICIES, "--device", "cpu", env=env))
+        uris = {one: [x509.UniformResourceIdentifier(uri_of(one))] for one in CERTIFICATES}
+        pairs = {one: ours.issue("", names=names) for one, names in uris.items()}
+        pairs |= {"nameless": ours.issue("", names=HERE[1:]), "unmapped": ours.issue("unmapped")}
+        by_id = {
+            one: stack.enter_context(grpc.secure_channel(server.address, ours.trusted(pair)))
+            for one, pair in pairs.items()
+        }
+        yield Certified(server, keys, by_id)
 
 
 class Scheme(StrEnum):
@@ -202,6 +270,56 @@ def test_every_method_with_every_kind_of_credential(
         assert code not in REFUSALS
     else:
         assert code is CODES[shown]
+
+
+@pytest.mark.case(85, 87)
+@pytest.mark.parametrize("shown", Shown)
+@pytest.mark.parametrize("path", sorted(METHODS))
+def test_every_method_with_every_kind_of_certificate(
+    certified: Certified, path: str, shown: Shown
+) -> None:
+    role = ROLES.get(path) or Role.MODERATE
+    claim = [("x-tenant", "bank")] if shown is Shown.WRONG_TENANT else []
+
+    code = code_of(certified.channel(shown, role), path, claim)
+
+    if path in OPEN:
+        assert code not in REFUSALS
+    else:
+        assert code is CODES[shown]
+
+
+@pytest.mark.case(87)
+def test_a_key_is_not_taken_from_a_connection_of_another_tenant(certified: Certified) -> None:
+    pod = certified.by_id["pod-read"]
+
+    def code(channel: grpc.Channel, key: str) -> object:
+        return code_of(channel, f"{SERVICE}/Moderate", [("x-api-key", key)])
+
+    # The key decides what may be done, and no certificate that nobody mapped is in its way.
+    assert code(pod, certified.keys.of(Role.MODERATE)) is grpc.StatusCode.OK
+    assert code(certified.by_id["unmapped"], certified.keys.of_flood) is grpc.StatusCode.OK
+    assert code(pod, certified.keys.of_flood) is grpc.StatusCode.PERMISSION_DENIED
+    assert code(pod, certified.keys.unknown) is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.case(88, 93)
+def test_a_certificate_is_withdrawn_without_a_restart_and_that_is_told(
+    certified: Certified,
+) -> None:
+    def code() -> object:
+        return code_of(certified.by_id["pod-passing"], f"{SERVICE}/GetStatus", [])
+
+    before = code()
+    certified.keys.revoke("pod-passing")
+    until(lambda: code() is grpc.StatusCode.UNAUTHENTICATED)
+    while certified.server.wait_for("access_refused")["credential"] != "pod-passing":
+        pass
+
+    assert before is grpc.StatusCode.OK
+    with urllib.request.urlopen(certified.server.metrics_url) as page:
+        metrics = page.read().decode()
+    assert re.search(r'moderation_auth_refusals_total{reason="revoked"} [1-9]', metrics)
 
 
 @pytest.mark.case(93)
@@ -329,7 +447,7 @@ def test_a_profile_of_other_tenants_is_refused(guarded: Guarded) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None or not MODULES.exists(), reason=NO_NODE)
 def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
-    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+    picture = str(ROOT / "samples" / "wine-bottle-and-glass.jpg")
 
     def ended(key: str, target: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -344,7 +462,7 @@ def test_a_client_in_node_shows_its_key(guarded: Guarded) -> None:
 
     key, address = guarded.keys.of(Role.MODERATE), guarded.server.address
     right, without, exposed = ended(key, address), ended("", address), ended(key, "10.0.0.1:1")
-    assert "ACTION_ALLOW (no policy)" in right.stdout
+    assert "ACTION_BLOCK (alcohol)" in right.stdout
     assert "UNAUTHENTICATED" in without.stderr
     assert "in plain text" in exposed.stderr
     assert key not in right.stdout + right.stderr + exposed.stderr

@@ -23,6 +23,10 @@ BEFORE_THE_END = 50
 CONCURRENCY = 8
 HERE = Path(__file__).parent
 MODULES = ROOT / "examples" / "node" / "node_modules"
+GO = ROOT / "examples" / "go"
+GO_MISSING = (
+    "" if shutil.which("go") and shutil.which("protoc-gen-go-grpc") else "not installed: go"
+)
 NODE_MISSING = (
     ""
     if shutil.which("node") and MODULES.exists()
@@ -103,22 +107,44 @@ def test_node_loses_nothing(servers: Pair, ending: signal.Signals) -> None:
     command = ["node", str(HERE / "node_load.js"), servers.target]
     command += [str(ROOT / "samples" / "cat-portrait.jpg"), str(REQUESTS)]
 
-    outcome = json.loads(last_line(command, lambda: servers.end_one(ending)))
+    outcome = json.loads(lines_of(command, lambda: servers.end_one(ending))[-1])
 
     assert outcome == {"answered": REQUESTS, "lost": 0, "messages": []}
     assert servers.mortal.process.wait(30) == ended_with(ending)
 
 
-def last_line(command: list[str], in_between: Callable[[], None]) -> str:
-    """What a program writes at last; something else is done after some of its lines."""
+@pytest.fixture(scope="module")
+def go_client() -> Path:
+    subprocess.run([GO / "build.sh"], check=True, capture_output=True, timeout=300)
+    return GO / "moderate"
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(bool(GO_MISSING), reason=GO_MISSING)
+def test_go_loses_nothing(
+    servers: Pair, ending: signal.Signals, go_client: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRPC_GO_RETRY", "on")  # the default since grpc-go 1.40; Debian's is older
+    picture = str(ROOT / "samples" / "cat-portrait.jpg")
+    target = f"{servers.mortal.address},{servers.survivor.address}"
+
+    lines = lines_of(
+        [str(go_client), target, *[picture] * REQUESTS], lambda: servers.end_one(ending)
+    )
+
+    assert lines == [f"{picture}: ACTION_ALLOW (no policy)\n"] * REQUESTS
+    assert servers.mortal.process.wait(30) == ended_with(ending)
+
+
+def lines_of(command: list[str], in_between: Callable[[], None]) -> list[str]:
+    """What a program writes; something else is done after some of its lines."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for _ in range(BEFORE_THE_END):
-            process.stdout.readline()
+        lines = [process.stdout.readline() for _ in range(BEFORE_THE_END)]
         in_between()
-        last = process.stdout.readlines()[-1]
+        lines += process.stdout.readlines()
     assert process.returncode == 0
-    return last
+    return lines
 
 
 def ended_with(ending: signal.Signals) -> int:

@@ -14,7 +14,15 @@ from moderation.core.errors import (
     Problem,
     Unauthenticated,
 )
-from moderation.core.identity import KeyRing, Role, Tenant, key_from
+from moderation.core.identity import (
+    CertificateName,
+    ClientCertificate,
+    KeyRing,
+    NameKind,
+    Role,
+    Tenant,
+    key_from,
+)
 from moderation.service.access import (
     OPEN,
     Access,
@@ -29,6 +37,11 @@ from tests.core.test_identity import SECRET, an_api_key
 METHOD = "/service/Method"
 TOKEN = key_from("shop-1", SECRET)
 PROBLEM = Problem("keys.yaml", 3, 1, "is wrong")
+UPLOADS = CertificateName(NameKind.URI, "spiffe://shop/uploads")
+BANK = CertificateName(NameKind.DNS, "bank.example")
+GONE = CertificateName(NameKind.COMMON_NAME, "gone")
+NOBODY = CertificateName(NameKind.URI, "spiffe://nobody/" + "x" * 300)
+PERSON = CertificateName(NameKind.COMMON_NAME, "Ada Lovelace")
 
 
 class RecordingAccess:
@@ -36,15 +49,15 @@ class RecordingAccess:
 
     def __init__(self) -> None:
         self.refused: list[tuple[AccessReason, str, str]] = []
-        self.loaded: list[tuple[int, int, bool]] = []
+        self.loaded: list[tuple[int, int, int, bool]] = []
         self.rejected: list[Sequence[Problem]] = []
         self.signers: list[int | Sequence[Problem]] = []
 
     def access_refused(self, refusal: AccessRefused, method: str) -> None:
         self.refused.append((refusal.reason, refusal.credential, method))
 
-    def keys_loaded(self, *, tenants: int, keys: int, is_exposed: bool) -> None:
-        self.loaded.append((tenants, keys, is_exposed))
+    def keys_loaded(self, *, tenants: int, keys: int, certificates: int, is_exposed: bool) -> None:
+        self.loaded.append((tenants, keys, certificates, is_exposed))
 
     def keys_rejected(self, problems: Sequence[Problem]) -> None:
         self.rejected.append(problems)
@@ -87,11 +100,24 @@ def loaded(*, is_revoked: bool = False, profiles: frozenset[str] | None = None) 
     return LoadedKeys(KeyRing({"shop": tenant}, {key.id: key}))
 
 
+def with_certificates() -> LoadedKeys:
+    """A key of the shop, and certificates of the shop, of a bank, and of a bank's past."""
+    ring, bank = loaded().ring, Tenant("bank")
+    shop, roles = ring.tenants["shop"], frozenset({Role.MODERATE})
+    certificates = (
+        ClientCertificate(id="shop-uploads", tenant=shop, roles=roles, name=UPLOADS),
+        ClientCertificate(id="bank-pod", tenant=bank, roles=roles, name=BANK),
+        ClientCertificate(id="bank-gone", tenant=bank, roles=roles, name=GONE, is_revoked=True),
+    )
+    tenants = {**ring.tenants, "bank": bank}
+    return LoadedKeys(KeyRing(tenants, ring.keys, {one.name: one for one in certificates}))
+
+
 async def an_access(holds: LoadedKeys | None = None) -> tuple[Access, KeyStore, RecordingAccess]:
     told = RecordingAccess()
     keys = KeyStore(FakeKeys(holds=holds), told)
     await keys.load()
-    return Access((keys,), AccessAudiences(told), lambda: NOON), keys, told
+    return Access((keys,), AccessAudiences(told), lambda: NOON, certificates=keys), keys, told
 
 
 async def test_a_key_lets_in() -> None:
@@ -145,6 +171,79 @@ async def test_a_known_caller_may_not_do_everything(
     assert not told.refused
 
 
+@pytest.mark.parametrize(
+    ("presented", "tenant", "credential"),
+    [
+        (Presented(certificate=frozenset({UPLOADS, PERSON})), "shop", "shop-uploads"),
+        (Presented((), ("bank",), frozenset({BANK})), "bank", "bank-pod"),
+        (Presented((TOKEN,), (), frozenset({UPLOADS})), "shop", "shop-1"),
+        (Presented((TOKEN,), (), frozenset({NOBODY})), "shop", "shop-1"),
+    ],
+)
+async def test_a_certificate_lets_in_who_sends_nothing_else(
+    presented: Presented, tenant: str, credential: str
+) -> None:
+    access, keys, told = await an_access(with_certificates())
+
+    visit = access.admit(presented, Role.MODERATE, METHOD)
+
+    assert access.takes_certificates
+    assert (visit.caller.tenant.name, visit.caller.credential) == (tenant, credential)
+    assert keys.tenants.keys() == {"shop", "bank"}
+    assert not told.refused
+
+
+@pytest.mark.parametrize(
+    ("presented", "reason", "credential"),
+    [
+        (Presented(), AccessReason.NO_CREDENTIAL, ""),
+        (Presented(certificate=frozenset({NOBODY})), AccessReason.UNKNOWN, str(NOBODY)[:200]),
+        (Presented(certificate=frozenset({PERSON})), AccessReason.UNKNOWN, "certificate"),
+        (Presented(certificate=frozenset({GONE})), AccessReason.REVOKED, "bank-gone"),
+        (Presented(certificate=frozenset({UPLOADS, BANK})), AccessReason.AMBIGUOUS, "bank-pod"),
+        (Presented((), ("shop",), frozenset({BANK})), AccessReason.WRONG_TENANT, "bank-pod"),
+        # A key that was taken elsewhere, and a certificate that was withdrawn, help nobody.
+        (Presented((TOKEN,), (), frozenset({BANK})), AccessReason.WRONG_TENANT, "shop-1"),
+        (Presented((TOKEN,), (), frozenset({GONE})), AccessReason.REVOKED, "bank-gone"),
+        # A right certificate does not make a wrong key right.
+        (Presented(("mod_x",), (), frozenset({UPLOADS})), AccessReason.MALFORMED, ""),
+    ],
+)
+async def test_a_certificate_lets_nobody_else_in(
+    presented: Presented, reason: AccessReason, credential: str
+) -> None:
+    access, _, _ = await an_access(with_certificates())
+
+    with pytest.raises(AccessRefused) as caught:
+        access.admit(presented, Role.MODERATE, METHOD)
+
+    assert (caught.value.reason, caught.value.credential) == (reason, credential)
+
+
+async def test_a_certificate_that_is_withdrawn_ends_what_is_under_way() -> None:
+    told, source = RecordingAccess(), FakeKeys(holds=with_certificates())
+    keys = KeyStore(source, told)
+    await keys.load()
+    access = Access((keys,), told, lambda: NOON, certificates=keys)
+    visit = access.admit(Presented(certificate=frozenset({UPLOADS})), Role.MODERATE, METHOD)
+
+    visit.recheck()
+    await keys.follow(Bursts(loaded(), of=source))
+
+    assert not access.takes_certificates
+    with pytest.raises(Unauthenticated):
+        visit.recheck()
+    assert told.refused == [(AccessReason.UNKNOWN, str(UPLOADS), METHOD)]
+
+
+async def test_without_keys_no_certificate_is_looked_at() -> None:
+    access = Access((), RecordingAccess(), lambda: NOON)
+
+    assert not access.takes_certificates
+    with pytest.raises(Unauthenticated):
+        access.admit(Presented(certificate=frozenset({UPLOADS})), Role.MODERATE, METHOD)
+
+
 async def test_a_profile_of_others_is_refused_and_told() -> None:
     access, _, told = await an_access(loaded(profiles=frozenset({"strict"})))
     visit = access.admit(Presented((TOKEN,)), Role.MODERATE, METHOD)
@@ -194,7 +293,7 @@ async def test_the_same_keys_are_news_only_after_a_broken_edit() -> None:
 
     await keys.follow(Bursts(loaded(), KeysRejected((PROBLEM,)), loaded(), of=keys_file))
 
-    assert told.loaded == [(1, 1, False)] * 2
+    assert told.loaded == [(1, 1, 0, False)] * 2
 
 
 async def test_keys_that_cannot_be_used_at_the_start_are_no_keys() -> None:
@@ -209,14 +308,14 @@ async def test_every_audience_is_told() -> None:
     both = AccessAudiences(first, second)
 
     both.access_refused(Unauthenticated(AccessReason.UNKNOWN), METHOD)
-    both.keys_loaded(tenants=1, keys=2, is_exposed=True)
+    both.keys_loaded(tenants=1, keys=2, certificates=3, is_exposed=True)
     both.keys_rejected((PROBLEM,))
     both.signers_loaded(3)
     both.signers_rejected((PROBLEM,))
 
     for told in (first, second):
         assert told.refused == [(AccessReason.UNKNOWN, "", METHOD)]
-        assert told.loaded == [(1, 2, True)]
+        assert told.loaded == [(1, 2, 3, True)]
         assert told.rejected == [(PROBLEM,)]
         assert told.signers == [3, (PROBLEM,)]
 

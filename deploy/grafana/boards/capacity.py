@@ -82,6 +82,28 @@ CAPACITY = Board(
                 "s",
             ),
         ],
+        "GPU": [
+            Panel(
+                "GPU utilization",
+                "The share of time that something ran on it; empty without a GPU.",
+                [(f"moderation_gpu_utilization_ratio{{{JOB}}}", "{{instance}}, {{gpu}}")],
+                "percentunit",
+                span=12,
+            ),
+            Panel(
+                "GPU memory",
+                "In use by whatever process, of what there is.",
+                [
+                    (
+                        f"moderation_gpu_memory_used_bytes{{{JOB}}}"
+                        f" / moderation_gpu_memory_bytes{{{JOB}}}",
+                        "{{instance}}, {{gpu}}",
+                    )
+                ],
+                "percentunit",
+                span=12,
+            ),
+        ],
         "Process": [
             Panel(
                 "CPU",

@@ -1,16 +1,19 @@
 """Looks at a call's credential before any of its message is read."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
 
 import grpc
 from grpc.aio import ServerInterceptor
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
-from moderation.adapters.grpc.interceptors import Context, MaybeHandler
-from moderation.core.errors import AccessRefused
-from moderation.core.identity import Role
+from moderation.adapters.grpc.interceptors import Context, Handler, MaybeHandler
+from moderation.core.errors import AccessRefused, InvalidRequest
+from moderation.core.identity import CertificateName, NameKind, Role
 from moderation.service.access import OPEN, Access, Presented, Visit
 from moderation.v1 import moderation_pb2
 
@@ -32,13 +35,22 @@ AUTHORIZATION = "authorization"
 API_KEY = "x-api-key"
 TENANT = "x-tenant"
 BEARER = "bearer "
+PROPERTIES: Mapping[str, NameKind] = {
+    "peer_uri": NameKind.URI,
+    "peer_dns": NameKind.DNS,
+    "x509_common_name": NameKind.COMMON_NAME,
+}
+"""Where gRPC says what the caller's certificate is called, once it has verified that."""
 
 VISIT: ContextVar[Visit] = ContextVar("visit", default=OPEN)
 """Who makes the call that is being answered."""
 
 
 class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Refuses calls by their metadata alone; put it behind the interceptor that counts them."""
+    """Refuses calls by their metadata and by the certificate that the connection was made with.
+
+    Put it behind the interceptor that counts them.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -54,12 +66,42 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
         if handler is None or method.startswith(OPEN_TO_ALL):
             return handler
         presented = presented_in(handler_call_details.invocation_metadata or ())
+        if self._access.takes_certificates:
+            return self._looking(handler, presented, method)
         try:
-            visit = self._access.admit(presented, ROLE_BY_METHOD.get(method, Role.ADMIN), method)
+            self._admit(presented, method)
         except AccessRefused as refusal:
             return self._refusing(refusal, method)
-        VISIT.set(visit)
         return handler
+
+    def _admit(self, presented: Presented, method: str) -> None:
+        """Raise AccessRefused, which is yet to be told."""
+        role = ROLE_BY_METHOD.get(method, Role.ADMIN)
+        VISIT.set(self._access.admit(presented, role, method))
+
+    def _looking(self, handler: Handler, presented: Presented, method: str) -> Handler:
+        """Looks at the connection too, which gRPC shows to what answers and to nothing before.
+
+        As `_refusing` it is of the form of a stream, whatever the method's own is: the message
+        of the other forms is read first.
+        """
+
+        async def answer(
+            requests: AsyncIterator[object], context: Context
+        ) -> AsyncGenerator[object, None]:
+            names = certificate_names(context.auth_context())
+            try:
+                self._admit(replace(presented, certificate=names), method)
+            except AccessRefused as refusal:
+                self._access.refused(refusal, method)
+                raise
+            async with aclosing(_answers(handler, requests, context)) as answers:
+                async for one in answers:
+                    yield one
+
+        return grpc.stream_stream_rpc_method_handler(
+            answer, handler.request_deserializer, handler.response_serializer
+        )
 
     def _refusing(self, refusal: AccessRefused, method: str) -> MaybeHandler:
         """Answers any method: of a stream nothing is read unless its handler asks for it."""
@@ -69,6 +111,40 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
             raise refusal
 
         return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+async def _answers(
+    handler: Handler, requests: AsyncIterator[object], context: Context
+) -> AsyncGenerator[object, None]:
+    """What a method of any form answers to a stream of requests."""
+    forms = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
+    answer: Any = next(filter(None, forms))  # the stubs know the form of threads only
+    request = requests if handler.request_streaming else await _only(requests)
+    if not handler.response_streaming:
+        yield await answer(request, context)
+        return
+    async with aclosing(answer(request, context)) as answers:
+        async for one in answers:
+            yield one
+
+
+async def _only(requests: AsyncIterator[object]) -> object:
+    """The message of a call that has one."""
+    async for request in requests:
+        if isinstance(request, InvalidRequest):  # its bytes could not be parsed
+            raise request
+        return request
+    raise InvalidRequest("message", "there is none")
+
+
+def certificate_names(connection: Mapping[str, Iterable[bytes]]) -> frozenset[CertificateName]:
+    """The names of the caller's certificate; empty without one. What is no text is no name."""
+    return frozenset(
+        CertificateName(kind, text.lower() if kind is NameKind.DNS else text)
+        for name, kind in PROPERTIES.items()
+        for value in connection.get(name, ())
+        if (text := value.decode(errors="ignore")).encode() == value
+    )
 
 
 def presented_in(metadata: Iterable[tuple[str, str | bytes]]) -> Presented:

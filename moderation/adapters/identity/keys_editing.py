@@ -57,16 +57,15 @@ class KeysEditor:
             entry["expires"] = key.expires.isoformat()
         with self._editing() as document:
             keys = _within(document, "tenants", key.tenant, "keys")
-            if any(key.id in one.get("keys", ()) for one in document["tenants"].values()):
+            if any(key.id in one for one in _credentials(document)):
                 raise self._rejected(f"there is a key {key.id} already")
             keys[key.id] = entry
         return token
 
     def revoke(self, key_id: str, at: datetime) -> None:
-        """Mark a key as withdrawn; raises as `create`, also if there is no such key."""
+        """Mark a key or certificate as withdrawn; raises as `create`, also if there is none."""
         with self._editing() as document:
-            tenants = _within(document, "tenants").values()
-            found = [one["keys"][key_id] for one in tenants if key_id in one.get("keys", ())]
+            found = [one[key_id] for one in _credentials(document) if key_id in one]
             if not found:
                 raise self._rejected(f"there is no key {key_id}; `moderation key list` shows them")
             found[0].setdefault("revoked", at.isoformat(timespec="seconds"))
@@ -117,6 +116,13 @@ class KeysEditor:
 
     def _rejected(self, message: str) -> KeysRejected:
         return KeysRejected((Problem(str(self._path), 0, 0, message),))
+
+
+def _credentials(document: Any) -> Iterator[Any]:  # noqa: ANN401 - what ruamel read
+    """By id, the keys and the certificates of every tenant."""
+    for tenant in _within(document, "tenants").values():
+        yield tenant.get("keys", {})
+        yield tenant.get("certificates", {})
 
 
 def _within(mapping: Any, *names: str) -> Any:  # noqa: ANN401 - what ruamel read

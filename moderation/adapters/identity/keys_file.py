@@ -8,7 +8,16 @@ from types import MappingProxyType
 
 from moderation.adapters.identity.schema import KeysSchema, TenantSchema
 from moderation.core.errors import KeysRejected, Problem
-from moderation.core.identity import ApiKey, KeyRing, Role, Tenant, TenantLimits
+from moderation.core.identity import (
+    ApiKey,
+    CertificateName,
+    ClientCertificate,
+    Credential,
+    KeyRing,
+    Role,
+    Tenant,
+    TenantLimits,
+)
 from moderation.service.access import LoadedKeys
 
 MAX_FILE_BYTES = 2**20
@@ -54,16 +63,27 @@ class KeysFile:
         return content, mode
 
     def _ring(self, written: KeysSchema) -> KeyRing:
+        tenants = {name: _tenant(name, one) for name, one in written.tenants.items()}
         keys: dict[str, ApiKey] = {}
-        tenants: dict[str, Tenant] = {}
+        certificates: dict[CertificateName, ClientCertificate] = {}
+        ids: dict[str, Credential] = {}
         for name, one in written.tenants.items():
-            tenants[name] = _tenant(name, one)
             for key in _keys(tenants[name], one):
-                other = keys.setdefault(key.id, key)
-                if other is not key:
-                    owners = f"{other.tenant.name} and {name}"
-                    raise self._rejected(f"the key {key.id} is there twice, for {owners}")
-        return KeyRing(MappingProxyType(tenants), MappingProxyType(keys))
+                self._require_first(ids.setdefault(key.id, key), key, f"the key {key.id}")
+                keys[key.id] = key
+            for own in _certificates(tenants[name], one):
+                # One namespace with the keys: the log and `revoke` know both by their ids.
+                self._require_first(ids.setdefault(own.id, own), own, f"the id {own.id}")
+                first = certificates.setdefault(own.name, own)
+                self._require_first(first, own, f"the certificate {own.name}")
+        return KeyRing(
+            MappingProxyType(tenants), MappingProxyType(keys), MappingProxyType(certificates)
+        )
+
+    def _require_first(self, first: Credential, own: Credential, what: str) -> None:
+        if first is not own:
+            owners = f"{first.tenant.name} and {own.tenant.name}"
+            raise self._rejected(f"{what} is there twice, for {owners}")
 
     def _rejected(self, message: str) -> KeysRejected:
         return KeysRejected((Problem(str(self.path), 0, 0, message),))
@@ -81,10 +101,22 @@ def _tenant(name: str, written: TenantSchema) -> Tenant:
 def _keys(tenant: Tenant, written: TenantSchema) -> Iterator[ApiKey]:
     for key_id, one in written.keys.items():
         yield ApiKey(
-            key_id,
-            tenant,
-            frozenset(map(Role, one.roles)),
-            one.hash,
-            one.expires,
+            id=key_id,
+            tenant=tenant,
+            roles=frozenset(map(Role, one.roles)),
+            digest=one.hash,
+            expires=one.expires,
+            is_revoked=one.revoked is not None,
+        )
+
+
+def _certificates(tenant: Tenant, written: TenantSchema) -> Iterator[ClientCertificate]:
+    for certificate_id, one in written.certificates.items():
+        yield ClientCertificate(
+            id=certificate_id,
+            tenant=tenant,
+            roles=frozenset(map(Role, one.roles)),
+            name=one.name,
+            expires=one.expires,
             is_revoked=one.revoked is not None,
         )

@@ -2,16 +2,23 @@
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from moderation.core.identity import MAX_NAME_CHARACTERS, NAME_PATTERN
+from moderation.core.identity import (
+    MAX_NAME_CHARACTERS,
+    NAME_PATTERN,
+    CertificateName,
+    NameKind,
+)
 
 HASH_PREFIX = "sha256:"
 MAX_TENANTS = 1000
 MAX_KEYS_PER_TENANT = 1000
+MAX_CERTIFICATE_NAME_CHARACTERS = 2048
+"""The longest that a SPIFFE id may be."""
 
 
 def _hash(value: object) -> object:
@@ -55,6 +62,8 @@ Digest = Annotated[bytes, BeforeValidator(_hash)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 Moment = Annotated[datetime, BeforeValidator(moment)]
+RoleName = Literal["moderate", "read", "admin"]
+WrittenName = Annotated[str, Field(min_length=1, max_length=MAX_CERTIFICATE_NAME_CHARACTERS)]
 
 
 class _Part(BaseModel):
@@ -65,10 +74,35 @@ class KeySchema(_Part):
     """One key, of which only the hash is known."""
 
     hash: Digest
-    roles: list[Literal["moderate", "read", "admin"]] = Field(min_length=1)
+    roles: list[RoleName] = Field(min_length=1)
     created: Moment | None = None
     expires: Moment | None = None
     revoked: Moment | None = None
+
+
+class CertificateSchema(_Part):
+    """One client certificate, by the name that it has: a URI, a DNS name or a common name."""
+
+    uri: WrittenName | None = None
+    dns: WrittenName | None = None
+    common_name: WrittenName | None = None
+    roles: list[RoleName] = Field(min_length=1)
+    expires: Moment | None = None
+    revoked: Moment | None = None
+
+    @model_validator(mode="after")
+    def _has_one_name(self) -> Self:
+        if sum(value is not None for value in (self.uri, self.dns, self.common_name)) != 1:
+            raise PydanticCustomError("names", "must have one of uri, dns and common_name")
+        return self
+
+    @property
+    def name(self) -> CertificateName:
+        """The one that is written."""
+        if self.dns is not None:
+            return CertificateName(NameKind.DNS, self.dns.lower())
+        kind = NameKind.URI if self.uri is not None else NameKind.COMMON_NAME
+        return CertificateName(kind, self.uri or self.common_name or "")
 
 
 class LimitsSchema(_Part):
@@ -87,6 +121,7 @@ class TenantSchema(_Part):
     profiles: list[Name] | None = None
     limits: LimitsSchema = LimitsSchema()
     keys: dict[Name, KeySchema] = Field(default={}, max_length=MAX_KEYS_PER_TENANT)
+    certificates: dict[Name, CertificateSchema] = Field(default={}, max_length=MAX_KEYS_PER_TENANT)
 
 
 class KeysSchema(_Part):

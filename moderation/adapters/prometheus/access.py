@@ -42,7 +42,7 @@ class AccessMetrics:
         """See AccessTelemetry."""
         self._refusals.labels(refusal.reason.value).inc()
 
-    def keys_loaded(self, *, tenants: int, keys: int, is_exposed: bool) -> None:
+    def keys_loaded(self, *, tenants: int, keys: int, certificates: int, is_exposed: bool) -> None:
         """See AccessTelemetry."""
         self._failed.set(0)
 

@@ -60,6 +60,10 @@ RULE_BY_GAUGE: Mapping[str, Rule] = {
     "moderation_policy_threshold": max,
     "moderation_review_budget": max,
     "moderation_decision_log_failing": max,
+    # Every process sees the whole GPU.
+    "moderation_gpu_memory_used_bytes": max,
+    "moderation_gpu_memory_bytes": max,
+    "moderation_gpu_utilization_ratio": max,
     "moderation_tls_reload_failed": max,
     "moderation_workers": max,
     "moderation_workers_wanted": max,

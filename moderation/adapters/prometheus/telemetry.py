@@ -30,6 +30,7 @@ from moderation.adapters.prometheus.families import (
     RequestMetrics,
     TraceMetrics,
 )
+from moderation.adapters.prometheus.gpus import GpuMetrics
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
 from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision, PolicyScores
@@ -73,6 +74,8 @@ class PrometheusTelemetry:
         self.access = AccessMetrics(self.registry)
         self.tenants = TenantMetrics()
         self.registry.register(self.tenants)
+        self.gpus = GpuMetrics()
+        self.registry.register(self.gpus)
         self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
@@ -204,6 +207,9 @@ class PrometheusTelemetry:
 
     def texts_not_kept(self, reason: str) -> None:
         """See Telemetry; it costs time at a start, which is measured."""
+
+    def embeddings_not_kept(self, reason: str) -> None:
+        """See Telemetry; lookups that are stored come to an end, which is counted."""
 
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""

@@ -1,6 +1,7 @@
 """A real HTTPS server that sends images, leads on, drips, lies, or falls silent."""
 
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tests.picture_builders import a_png
 
 IMAGE = a_png()
 LARGE = b"\xff" * 300_000
+HELD_S = 60.0
 
 
 @dataclass
@@ -22,6 +24,8 @@ class Host:
     port: int
     authority: Path
     asked: list[tuple[str, str]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    """What is held at the host comes once this is set."""
     connections: int = 0
 
     def trusted(self) -> ssl.SSLContext:
@@ -42,6 +46,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _image(self, rest: str) -> None:
         self._send(200, IMAGE)
+
+    def _open(self, rest: str) -> None:
+        """Without saying how large it is."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(IMAGE)
+
+    def _held(self, rest: str) -> None:
+        """Nothing is said before the gate opens."""
+        self.host.gate.wait(HELD_S)
+        self._send(200, IMAGE)
+
+    def _sized(self, rest: str) -> None:
+        """Only how large it is, before the gate opens."""
+        self._send(200, b"", length=len(IMAGE))
+        self.wfile.flush()
+        self.host.gate.wait(HELD_S)
+        self.wfile.write(IMAGE)
 
     def _large(self, rest: str) -> None:
         self._send(200, LARGE)

@@ -15,9 +15,7 @@ from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.core.policy import PolicySet
-from moderation.fetching import NoFetching
 from moderation.service.admission import Limits
-from moderation.service.ports import ImageFetcher
 from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
 from tests.fakes import PATIENCE_S
@@ -54,7 +52,7 @@ async def served(
     with_reflection: bool = True,
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
-    images: ImageFetcher | None = None,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
     bugs: list[BaseException] = []
@@ -71,12 +69,11 @@ async def served(
             limits=RequestLimits(max_batch_contents, items_in_flight),
             report_bug=report_bug,
             new_id=lambda: f"made-up-{next(ids)}",
-            images=images or NoFetching(),
         )
         server = GrpcServer(
             servicer,
             interceptors=[EdgeInterceptor(engine.telemetry, report_bug), *interceptors],
-            endpoint=Endpoint("127.0.0.1:0", with_reflection=with_reflection),
+            endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

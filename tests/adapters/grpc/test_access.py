@@ -5,18 +5,32 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+from cryptography import x509
 
-from moderation.adapters.grpc.access import AccessInterceptor, presented_in
+from moderation.adapters.grpc.access import AccessInterceptor, certificate_names, presented_in
 from moderation.core.errors import AccessReason
+from moderation.core.identity import CertificateName, NameKind
 from moderation.service.access import Access, KeyStore, LoadedKeys, Presented
 from moderation.v1 import moderation_pb2 as pb
+from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.grpc.server import Served, refused, served
 from tests.builders import NOON
-from tests.service.test_access import TOKEN, FakeKeys, RecordingAccess, loaded
+from tests.certificates import Authority, Pair
+from tests.service.test_access import (
+    TOKEN,
+    UPLOADS,
+    FakeKeys,
+    RecordingAccess,
+    loaded,
+    with_certificates,
+)
 
 SERVICE = "/moderation.v1.ModerationService"
 WITH_KEY = (("authorization", f"Bearer {TOKEN}"),)
 GUN = pb.ModerateRequest(content=pb.Content(image=b"a gun"))
+OURS = Authority()
+SHOP = OURS.issue("", names=[x509.UniformResourceIdentifier(UPLOADS.value)])
+STRANGER = OURS.issue("stranger")
 
 
 @asynccontextmanager
@@ -124,3 +138,102 @@ def revoked() -> LoadedKeys:
 )
 def test_what_is_presented(metadata: list[tuple[str, str | bytes]], presented: Presented) -> None:
     assert presented_in(metadata) == presented
+
+
+@asynccontextmanager
+async def guarded_by_certificates(
+    by: Pair,
+) -> AsyncIterator[tuple[grpc.aio.Channel, Served, KeyStore, RecordingAccess]]:
+    """A server that takes certificates as credentials, and a channel with one."""
+    told, source = RecordingAccess(), FakeKeys(holds=with_certificates())
+    keys = KeyStore(source, told)
+    await keys.load()
+    guard = AccessInterceptor(Access((keys,), told, lambda: NOON, certificates=keys))
+    async with served(interceptors=[guard], credentials=OURS.demanding()) as service:
+        address = f"127.0.0.1:{service.server.port}"
+        async with grpc.aio.secure_channel(address, OURS.trusted(by)) as channel:
+            yield channel, service, keys, told
+
+
+def raw_on(
+    channel: grpc.aio.Channel, method: str
+) -> "grpc.aio.StreamUnaryMultiCallable[bytes, bytes]":
+    """As many messages as one likes, whatever the method takes."""
+    return channel.stream_unary(method, request_serializer=bytes, response_deserializer=bytes)
+
+
+@pytest.mark.parametrize("message", [b"\xff\xff\xff\xff", bytes(2 << 20)])
+async def test_nothing_of_a_call_by_a_certificate_that_is_refused_is_read(message: bytes) -> None:
+    async with guarded_by_certificates(STRANGER) as (channel, service, _, told):
+        error = await refused(raw_on(channel, f"{SERVICE}/Moderate")(iter([message])))
+        rpcs = await service.counted()
+
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert [reason for reason, _, _ in told.refused] == [AccessReason.UNKNOWN]
+    assert rpcs == [(f"{SERVICE}/Moderate", "UNAUTHENTICATED")]
+
+
+async def test_a_certificate_is_answered_as_a_key_is() -> None:
+    async with guarded_by_certificates(SHOP) as (channel, _, _, told):
+        stub = ModerationServiceStub(channel)
+        one = await stub.Moderate(GUN)
+        item = pb.ModerateStreamRequest(content=GUN.content)
+        several = [answer async for answer in stub.ModerateStream(iter([item, item]))]
+        role = await refused(stub.GetStatus(pb.GetStatusRequest()))
+        tenant = await refused(stub.Moderate(GUN, metadata=(("x-tenant", "bank"),)))
+        wrong = await refused(stub.Moderate(GUN, metadata=(("x-api-key", "mod_x"),)))
+
+    assert one.decision.action == pb.ACTION_BLOCK
+    assert [answer.result.decision.action for answer in several] == [pb.ACTION_BLOCK] * 2
+    assert role.code() is tenant.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert wrong.code() is grpc.StatusCode.UNAUTHENTICATED
+    reasons = [AccessReason.WRONG_ROLE, AccessReason.WRONG_TENANT, AccessReason.MALFORMED]
+    assert [reason for reason, _, _ in told.refused] == reasons
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([b"\xff\xff\xff\xff"], grpc.StatusCode.INVALID_ARGUMENT),
+        ([bytes(2 << 20)], grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ([], grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+async def test_a_wrong_message_is_told_whatever_the_credential(
+    messages: list[bytes], code: grpc.StatusCode
+) -> None:
+    async with guarded_by_certificates(SHOP) as (channel, service, _, _):
+        error = await refused(raw_on(channel, f"{SERVICE}/Moderate")(iter(messages)))
+        answer = await ModerationServiceStub(channel).Moderate(GUN)
+
+    assert error.code() is code
+    assert answer.decision.action == pb.ACTION_BLOCK
+    assert not service.bugs
+
+
+@pytest.mark.parametrize(
+    ("connection", "names"),
+    [
+        ({"transport_security_type": [b"insecure"]}, set()),
+        (
+            {
+                "x509_common_name": [b"Pod"],
+                "peer_uri": [b"spiffe://A/b", b"https://a"],
+                "peer_dns": [b"Pod.Shop"],
+                # Holds the same names without telling which kind they are of.
+                "x509_subject_alternative_name": [b"spiffe://A/b", b"https://a", b"Pod.Shop"],
+            },
+            {"common_name:Pod", "uri:spiffe://A/b", "uri:https://a", "dns:pod.shop"},
+        ),
+        ({"x509_common_name": [b"shop\xff"], "peer_uri": []}, set()),
+        ({"x509_common_name": [b"shop\x00.example"]}, {"common_name:shop\x00.example"}),
+    ],
+)
+def test_names_of_a_certificate(connection: dict[str, list[bytes]], names: set[str]) -> None:
+    assert set(map(str, certificate_names(connection))) == names
+
+
+def test_a_name_has_its_kind() -> None:
+    (name,) = certificate_names({"peer_dns": [b"spiffe://shop/uploads"]})
+
+    assert name == CertificateName(NameKind.DNS, "spiffe://shop/uploads") != UPLOADS

@@ -11,7 +11,13 @@ from moderation.adapters.identity.keys_file import MAX_FILE_BYTES, KeysFile
 from moderation.adapters.identity.schema import KeysSchema
 from moderation.adapters.policy_yaml.models import read_model
 from moderation.core.errors import KeysRejected
-from moderation.core.identity import Role, TenantLimits, digest_of
+from moderation.core.identity import (
+    CertificateName,
+    NameKind,
+    Role,
+    TenantLimits,
+    digest_of,
+)
 
 DIGEST = digest_of("a key")
 HASH = f"sha256:{DIGEST.hex()}"
@@ -98,6 +104,63 @@ def test_one_key_cannot_belong_to_two_tenants(tmp_path: Path) -> None:
     told = problems(keys_in(tmp_path / "keys.yaml", f"tenants: {{shop: {key}, bank: {key}}}"))
 
     assert "the key one is there twice, for shop and bank" in told
+
+
+def test_a_file_says_whose_certificates_there_are(tmp_path: Path) -> None:
+    text = """
+tenants:
+  shop:
+    certificates:
+      shop-pod: {uri: 'spiffe://cluster/ns/Shop', roles: [moderate]}
+      shop-host: {dns: Pod.Shop.Example, roles: [read], expires: 2027-03-01}
+  bank:
+    certificates:
+      bank-old: {common_name: Bank uploads, roles: [admin], revoked: 2026-05-01}
+"""
+    ring = keys_in(tmp_path / "keys.yaml", text).load().ring
+
+    by_id = {one.id: one for one in ring.certificates.values()}
+    assert {name: one.name for name, one in by_id.items()} == {
+        "shop-pod": CertificateName(NameKind.URI, "spiffe://cluster/ns/Shop"),
+        "shop-host": CertificateName(NameKind.DNS, "pod.shop.example"),
+        "bank-old": CertificateName(NameKind.COMMON_NAME, "Bank uploads"),
+    }
+    assert all(ring.certificates[one.name] is one for one in by_id.values())
+    assert by_id["shop-host"].expires == datetime(2027, 3, 1, tzinfo=UTC)
+    assert (by_id["shop-pod"].is_revoked, by_id["bank-old"].is_revoked) == (False, True)
+    assert by_id["bank-old"].tenant is ring.tenants["bank"]
+
+
+POD = "pod: {uri: 'spiffe://a/b', roles: [read]}"
+
+
+@pytest.mark.parametrize(
+    ("tenants", "told"),
+    [
+        ("shop: {certificates: {a: {roles: [read]}}}", "must have one of uri, dns and common_name"),
+        (
+            "shop: {certificates: {a: {uri: 'spiffe://a', dns: a, roles: [read]}}}",
+            "must have one of uri, dns and common_name",
+        ),
+        ("shop: {certificates: {a: {dns: '', roles: [read]}}}", "dns"),
+        (
+            f"shop: {{certificates: {{{POD}}}}}, bank: {{certificates: {{{POD}}}}}",
+            "the id pod is there twice, for shop and bank",
+        ),
+        (
+            f"shop: {{certificates: {{{POD}}}}}, bank: {{certificates: {{other-{POD}}}}}",
+            "the certificate uri:spiffe://a/b is there twice, for shop and bank",
+        ),
+        (
+            f"shop: {{keys: {{pod: {{hash: '{HASH}', roles: [read]}}}}, certificates: {{{POD}}}}}",
+            "the id pod is there twice, for shop and shop",
+        ),
+    ],
+)
+def test_a_certificate_that_says_nothing_clear_is_told(
+    tmp_path: Path, tenants: str, told: str
+) -> None:
+    assert told in problems(keys_in(tmp_path / "keys.yaml", f"tenants: {{{tenants}}}"))
 
 
 def test_what_is_no_file_of_a_bearable_size_is_told(tmp_path: Path) -> None:
