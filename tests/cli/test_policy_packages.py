@@ -148,16 +148,15 @@ def test_what_does_not_hold_is_told(publisher: Publisher) -> None:
     assert caught.value.exit_code is Exit.CONFIG
 
 
-async def test_a_diff_takes_packages(publisher: Publisher, tmp_path: Path) -> None:
+async def test_a_diff_takes_packages(publisher: Publisher) -> None:
     packed(publisher)
     publisher.write(no_cats=a_policy(phrase="a tiger"))
-    cache = {"MODERATION_POLICIES__CACHE_DIRECTORY": str(tmp_path / "cache")}
     command = ("policy", "diff", publisher.archive, publisher.policies, "--json")
 
-    ended = await moderation(*command, env=cache)
+    ended = await moderation(*command)
     keys = {"MODERATION_PACKAGE__PUBLIC_KEYS": str(publisher.public())}
     publisher.archive.write_bytes(publisher.archive.read_bytes() + b"x")
-    refused = await moderation(*command, env=cache | keys)
+    refused = await moderation(*command, env=keys)
 
     assert ended.exit_code == 0, ended.err
     assert "a tiger" in json.dumps(json.loads(ended.out))
@@ -165,14 +164,13 @@ async def test_a_diff_takes_packages(publisher: Publisher, tmp_path: Path) -> No
     assert "is not what was signed" in refused.err
 
 
-async def test_a_package_is_linted_and_tested(publisher: Publisher, tmp_path: Path) -> None:
+async def test_a_package_is_linted_and_tested(publisher: Publisher) -> None:
     (publisher.policies / "tests").mkdir()
     (publisher.policies / "tests" / "cats.yaml").write_text("texts: {a cat: {policy: no-cats}}\n")
     packed(publisher)
-    env = {"MODERATION_POLICIES__CACHE_DIRECTORY": str(tmp_path / "cache")}
 
-    linted = await moderation("policy", "lint", "--policies", publisher.archive, env=env)
-    tested = await moderation("policy", "test", "--policies", publisher.archive, env=env)
+    linted = await moderation("policy", "lint", "--policies", publisher.archive)
+    tested = await moderation("policy", "test", "--policies", publisher.archive)
 
     assert "0 errors" in linted.out, linted.err
     assert "1 passed" in tested.out, tested.err
