@@ -23,6 +23,7 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
 from moderation.adapters.policy_state import PolicyState
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
@@ -189,7 +190,7 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptors=edge.interceptors,
+        interceptors=(*edge.interceptors, SheddingInterceptor(engine.moderator)),
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
