@@ -32,7 +32,9 @@ class Host:
         return ssl.create_default_context(cafile=str(self.authority))
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What a host answers; a class of its own for each that runs, which knows its host."""
+
     host: Host
 
     def setup(self) -> None:
@@ -40,6 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
+        """An image, or whatever the first part of the path says."""
         self.host.asked.append((self.headers["Host"], self.path))
         name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
         getattr(self, f"_{name}", self._missing)(rest)
@@ -116,24 +119,32 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def running_host(folder: Path) -> Iterator[Host]:
-    """The server on a loopback port, with a certificate for localhost by its own authority."""
-    authority, files = Authority(), Folder(folder)
+def serving(folder: Path, handler: type[Handler]) -> Iterator[Host]:
+    """A server on a loopback port, with a certificate for localhost by its own authority."""
+    authority, files = Authority(folder.name), Folder(folder)
     files.hold(authority.issue())
     (folder / "ca.pem").write_bytes(authority.pem)
-    server = _Server(("127.0.0.1", 0), _Handler)
+    own: type[Handler] = type("Own", (handler,), {})
+    server = _Server(("127.0.0.1", 0), own)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
     )
     host = Host(server.server_address[1], folder / "ca.pem")
-    _Handler.host = host
-    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-    serving.start()
+    own.host = host
+    running = threading.Thread(target=server.serve_forever, args=(0.05,))
+    running.start()
     try:
         yield host
     finally:
         server.shutdown()
-        serving.join()
+        running.join()
         server.server_close()
+
+
+@contextmanager
+def running_host(folder: Path) -> Iterator[Host]:
+    """A server of images, of which some are not right."""
+    with serving(folder, Handler) as host:
+        yield host
