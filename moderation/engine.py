@@ -24,7 +24,12 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
 from moderation.core.solving import OnStale
 from moderation.decoding import decoding
-from moderation.loading import kept_texts, load_first_encoder, load_second_encoder
+from moderation.loading import (
+    embedding_memory,
+    kept_texts,
+    load_first_encoder,
+    load_second_encoder,
+)
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -126,6 +131,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             executor=decoding_threads,
             decode_threads=settings.decode.threads,
             cache=_cache(settings, telemetry),
+            memory=await embedding_memory(settings, encoder.info, telemetry, stack),
             encoder_id=encoder.info.encoder_id,
             telemetry=telemetry,
             tracer=tracer,

@@ -1,14 +1,18 @@
-"""From settings to encoders that are loaded and warm."""
+"""From settings to encoders that are loaded and warm, and to what is kept of their work."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+from moderation.adapters.embedding_store import EmbeddingStore
 from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.encoders.registry import load_encoder
 from moderation.adapters.text_cache import CachedTexts, ignored
 from moderation.core.encoder import EncoderInfo
-from moderation.service.ports import TextEncoder
+from moderation.service.embedding_memory import NO_MEMORY, EmbeddingMemory, StoredEmbeddings
+from moderation.service.ports import Telemetry, TextEncoder
 from moderation.settings import Settings, bundle_store, cache_directory
 
 TEXTS_OF_OTHERS_S = 30.0
@@ -79,6 +83,31 @@ def kept_texts(
         warn=warn,
         wait_s=TEXTS_OF_OTHERS_S if settings.server.workers > 1 else 0.0,
     )
+
+
+async def embedding_memory(
+    settings: Settings, encoder: EncoderInfo, telemetry: Telemetry, stack: AsyncExitStack
+) -> EmbeddingMemory:
+    """Where embeddings of contents are kept until the stack is closed; raises OSError."""
+    cache = settings.cache
+    if not cache.directory:
+        return NO_MEMORY
+    try:
+        store = EmbeddingStore(
+            Path(cache.directory),
+            encoder_id=encoder.encoder_id,
+            dim=encoder.dim,
+            max_bytes=cache.max_disk_bytes,
+            max_age_s=cache.max_age_s,
+            warn=telemetry.embeddings_not_kept,
+        )
+    except OSError as error:
+        raise OSError(f"cache.directory cannot be used: {error}") from error
+    stack.enter_context(store)
+    thread = stack.enter_context(ThreadPoolExecutor(1, "embeddings"))
+    memory = StoredEmbeddings(store, thread)
+    stack.push_async_callback(memory.close)
+    return memory
 
 
 def _engine_cache(settings: Settings) -> Path | None:

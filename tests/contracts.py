@@ -270,6 +270,7 @@ class TelemetryContract:
             )
         telemetry.activation_not_kept("No space left on device")
         telemetry.texts_not_kept("Read-only file system")
+        telemetry.embeddings_not_kept("database or disk is full")
         telemetry.policies_unchanged(version="0" * 64)
         telemetry.binding_checked(BoundEncoder("a" * 64, "vit-b32", "encoder.lock"), suits=False)
         telemetry.binding_checked(None, suits=True)

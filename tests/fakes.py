@@ -262,6 +262,7 @@ class RecordingTelemetry:
         """Of the sets loaded."""
         self.not_kept: list[str] = []
         self.texts_lost: list[str] = []
+        self.embeddings_lost: list[str] = []
         self.unchanged: list[str] = []
         self.bindings: list[tuple[BoundEncoder | None, bool]] = []
         self.shadowed: list[ShadowOutcome] = []
@@ -330,6 +331,9 @@ class RecordingTelemetry:
 
     def texts_not_kept(self, reason: str) -> None:
         self.texts_lost.append(reason)
+
+    def embeddings_not_kept(self, reason: str) -> None:
+        self.embeddings_lost.append(reason)
 
     def policies_unchanged(self, *, version: str) -> None:
         self.unchanged.append(version)

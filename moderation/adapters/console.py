@@ -112,6 +112,10 @@ class LogTelemetry:
         """See Telemetry."""
         self._log.warning("texts_not_kept", reason=reason)
 
+    def embeddings_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._log.warning("embeddings_not_kept", reason=reason)
+
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry; after a rejection it means that the files were mended."""
         if self._rejected:

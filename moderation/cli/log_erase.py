@@ -21,7 +21,7 @@ def erase(
         typer.Option("--content-id", help="Content id, whole; may be repeated."),
     ],
     image: Annotated[
-        Path | None, typer.Option(help="The picture, to find scores that are kept by its digest.")
+        Path | None, typer.Option(help="The picture, to find what is kept by its digest.")
     ] = None,
     log: LogDirectory = None,
     config: Config = None,
@@ -35,6 +35,7 @@ def erase(
         _erase_embeddings(content_ids, settings.recent.directory)
         shown = [] if image is None else [image.read_bytes()]
         _erase_pairs(digests, shown, settings.shadow_encoder.directory)
+        _erase_cached(digests, shown, settings.cache.directory)
     except (OSError, RecordUnreadable) as error:
         raise CommandError(str(error), Exit.SOFTWARE) from error
     if damaged:
@@ -72,18 +73,35 @@ def _erase_embeddings(content_ids: list[str], directory: Path) -> None:
 
 def _erase_pairs(digests: set[str], images: list[bytes], directory: Path) -> None:
     from moderation.adapters.encoder_pairs import erase_pairs
-    from moderation.core.content import content_digest
     from moderation.service.shadowing import short_digest
 
     if not directory.is_dir():
         return
-    contents = {short_digest(one) for one in (*_plain(digests), *map(content_digest, images))}
+    contents = {short_digest(one) for one in _known(digests, images)}
     say(f"{erase_pairs(directory, contents)} pairs of scores overwritten in {directory}")
-    if any(not one.startswith(SHA256) for one in digests) and not images:
-        say("the log's digests are keyed: name the picture with --image to find its scores")
+    _tell_if_keyed(digests, images, "scores")
 
 
-def _plain(digests: set[str]) -> Iterator[bytes]:
+def _erase_cached(digests: set[str], images: list[bytes], directory: str) -> None:
+    from moderation.adapters.embedding_store import erase_embeddings
+
+    if not directory or not Path(directory).is_dir():
+        return
+    erased = erase_embeddings(Path(directory), _known(digests, images))
+    say(f"{erased} embeddings overwritten in {directory}")
+    _tell_if_keyed(digests, images, "embedding")
+
+
+def _known(digests: set[str], images: list[bytes]) -> Iterator[bytes]:
+    """The sha256 of each content, where the log has it in plain or there is the picture."""
+    from moderation.core.content import content_digest
+
     for one in digests:
         if one.startswith(SHA256):
             yield bytes.fromhex(one.removeprefix(SHA256))
+    yield from map(content_digest, images)
+
+
+def _tell_if_keyed(digests: set[str], images: list[bytes], what: str) -> None:
+    if any(not one.startswith(SHA256) for one in digests) and not images:
+        say(f"the log's digests are keyed: name the picture with --image to find its {what}")

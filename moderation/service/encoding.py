@@ -13,6 +13,7 @@ from moderation.core.encoder import require_unit_rows
 from moderation.core.errors import EncodingFailed, FailureCode, UnjudgeableContent
 from moderation.service.batching import Batcher
 from moderation.service.embedding_cache import ContentKey, EmbeddingCache
+from moderation.service.embedding_memory import NO_MEMORY, EmbeddingMemory
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.outcomes import Lookup
 from moderation.service.ports import ImageDecoder, ImageEncoder, Telemetry
@@ -39,7 +40,10 @@ class EncodedContent:
 
 
 class ContentEncoder:
-    """Decodes on the threads of `executor`, encodes through `batcher`, remembers in `cache`."""
+    """Decodes on the threads of `executor`, encodes through `batcher`, remembers in `cache`.
+
+    What `memory` recalls is not encoded either, and what was encoded is given to it.
+    """
 
     def __init__(  # noqa: PLR0913 - its parts, all of them keywords
         self,
@@ -51,6 +55,7 @@ class ContentEncoder:
         cache: EmbeddingCache,
         encoder_id: str,
         telemetry: Telemetry,
+        memory: EmbeddingMemory = NO_MEMORY,
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._decoder = decoder
@@ -60,6 +65,7 @@ class ContentEncoder:
         # in the way of whoever waits for an answer.
         self._bulk_decoding = asyncio.Semaphore(decode_threads)
         self._cache = cache
+        self._memory = memory
         self._encoder_id = encoder_id
         self._telemetry = telemetry
         self._tracer = tracer
@@ -86,11 +92,22 @@ class ContentEncoder:
             self._telemetry.embedding_looked_up(Lookup.HIT)
             return EncodedContent(remembered, cached=True)
         shared = self._shared.is_under_way(key)
-        self._telemetry.embedding_looked_up(Lookup.SHARED if shared else Lookup.MISS)
+        if shared:
+            self._telemetry.embedding_looked_up(Lookup.SHARED)
         with self._tracer.stage(Stage.SHARED) if shared else NO_STAGE:
             return await self._shared.result(
-                key, urgency or Urgency(), lambda common: self._encode(key, image, common)
+                key, urgency or Urgency(), lambda common: self._recalled(key, image, common)
             )
+
+    async def _recalled(self, key: ContentKey, image: bytes, urgency: Urgency) -> EncodedContent:
+        _, digest = key
+        kept = await self._memory.recall(digest)
+        if kept is None:
+            self._telemetry.embedding_looked_up(Lookup.MISS)
+            return await self._encode(key, image, urgency)
+        self._telemetry.embedding_looked_up(Lookup.STORED)
+        self._cache.remember(key, kept)
+        return EncodedContent(kept, cached=True)
 
     async def _encode(self, key: ContentKey, image: bytes, urgency: Urgency) -> EncodedContent:
         try:
@@ -108,6 +125,8 @@ class ContentEncoder:
             raise UnjudgeableContent(FailureCode.ENCODER_FAILED, str(error)) from error
         embeddings = np.stack([one.result for one in batched])
         self._cache.remember(key, embeddings)
+        _, digest = key
+        self._memory.keep(digest, embeddings)
         return EncodedContent(
             embeddings=embeddings,
             decode_s=decode_s,

@@ -23,6 +23,8 @@ class Lookup(StrEnum):
     """How an embedding was come by; a small closed set, safe as a metric label."""
 
     HIT = "hit"
+    STORED = "stored"
+    """Not in memory, but on disk."""
     MISS = "miss"
     SHARED = "shared"
     """Another caller's encoding of the same bytes was under way."""

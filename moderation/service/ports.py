@@ -234,6 +234,10 @@ class Telemetry(Protocol):
         """Embeddings of the policies' texts cannot be kept; the next start takes longer."""
         ...
 
+    def embeddings_not_kept(self, reason: str) -> None:
+        """Embeddings of contents cannot be kept on disk, or not read; they are computed again."""
+        ...
+
     def policies_unchanged(self, *, version: str) -> None:
         """The source was read again and means the same."""
         ...

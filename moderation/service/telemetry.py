@@ -99,6 +99,10 @@ class FanOutTelemetry:
         """See Telemetry."""
         self._tell(lambda audience: audience.texts_not_kept(reason))
 
+    def embeddings_not_kept(self, reason: str) -> None:
+        """See Telemetry."""
+        self._tell(lambda audience: audience.embeddings_not_kept(reason))
+
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
         self._tell(lambda audience: audience.policies_unchanged(version=version))

@@ -111,6 +111,15 @@ class CacheSettings(Section):
     refusal_s: Seconds = Field(
         300.0, description="How long it is remembered that content cannot be judged."
     )
+    directory: str = Field(
+        "",
+        description="Directory where they are kept on disk too, for restarts and for more than "
+        "fits into memory; they are personal data where the pictures are. Empty: nowhere.",
+    )
+    max_disk_bytes: int = Field(
+        2**30, ge=2**20, description="Most bytes of a file there, the oldest go."
+    )
+    max_age_s: Seconds = Field(7 * 86400.0, description="Longest that one is kept there.")
 
 
 class PolicySettings(Section):

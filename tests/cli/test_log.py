@@ -9,6 +9,7 @@ import pytest
 
 from moderation.adapters.decision_log.holds import HOLDS
 from moderation.adapters.decision_log.records import RecordCodec
+from moderation.adapters.embedding_store import EmbeddingStore
 from moderation.adapters.encoder_pairs import PairStore, read_pairs
 from moderation.adapters.recent_store import RecentStore
 from moderation.core.comparison import Pair, Pairing
@@ -159,6 +160,12 @@ async def test_a_key_that_cannot_be_used_is_told(
     assert told in ended.err
 
 
+def cached(directory: Path) -> EmbeddingStore:
+    return EmbeddingStore(
+        directory, encoder_id="e", dim=FAKE_DIM, max_bytes=2**20, max_age_s=3600, warn=pytest.fail
+    )
+
+
 async def test_everything_that_was_kept_of_a_content_is_erased(log: Path, tmp_path: Path) -> None:
     digest = short_digest(content_digest(b"them"))
     pairing = Pairing("old", "new", "0" * 64)
@@ -175,7 +182,10 @@ async def test_everything_that_was_kept_of_a_content_is_erased(log: Path, tmp_pa
     )
     with recent as store:
         store.append([("them", embedding_of("a face")[None])])
+    with cached(tmp_path / "cache") as embeddings:
+        embeddings.keep([(content_digest(b"them"), embedding_of("a face")[None])])
     env = {
+        "MODERATION_CACHE__DIRECTORY": str(tmp_path / "cache"),
         "MODERATION_RECENT__DIRECTORY": str(tmp_path / "recent"),
         "MODERATION_SHADOW_ENCODER__DIRECTORY": str(tmp_path / "pairs"),
         "MODERATION_DECISION_LOG__DIRECTORY": str(log),
@@ -188,6 +198,7 @@ async def test_everything_that_was_kept_of_a_content_is_erased(log: Path, tmp_pa
         f"1 decisions erased in {log}\n"
         f"1 embeddings overwritten in {tmp_path / 'recent'}\n"
         f"1 pairs of scores overwritten in {tmp_path / 'pairs'}\n"
+        f"1 embeddings overwritten in {tmp_path / 'cache'}\n"
     )
     left = everything_in(tmp_path)
     for trace in (b"them", digest.encode(), embedding_of("a face").tobytes()):
@@ -202,8 +213,11 @@ async def test_with_keyed_digests_the_picture_is_needed_for_the_pairs(tmp_path: 
     pairs.record(Pair(digest, {"weapons": (0.1, 0.2)}, Pairing("old", "new", "0" * 64)))
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "them.jpg").write_bytes(b"them")
+    with cached(tmp_path / "cache") as embeddings:
+        embeddings.keep([(content_digest(b"them"), embedding_of("a face")[None])])
     env = {
         "MODERATION_SHADOW_ENCODER__DIRECTORY": str(tmp_path / "pairs"),
+        "MODERATION_CACHE__DIRECTORY": str(tmp_path / "cache"),
         "MODERATION_RECENT__DIRECTORY": str(tmp_path / "nowhere"),
     }
     with a_log(tmp_path / "log", codec=RecordCodec(digest_key=KEY.encode())) as store:
@@ -214,8 +228,10 @@ async def test_with_keyed_digests_the_picture_is_needed_for_the_pairs(tmp_path: 
     with_it = await moderation(*command, "--image", tmp_path / "them.jpg", env=env)
 
     assert "0 pairs of scores overwritten" in without.out
-    assert "name the picture with --image" in without.out
+    assert "0 embeddings overwritten" in without.out
+    assert without.out.count("name the picture with --image") == 2
     assert "1 pairs of scores overwritten" in with_it.out
+    assert "1 embeddings overwritten" in with_it.out
 
 
 async def test_a_damaged_line_that_holds_the_id_is_told(log: Path) -> None:

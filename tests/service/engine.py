@@ -16,6 +16,7 @@ from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
+from moderation.service.embedding_memory import NO_MEMORY, EmbeddingMemory
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.fetching import NO_FETCHING
 from moderation.service.moderator import Moderator
@@ -78,6 +79,7 @@ async def running_engine(
     check: Callable[[CompiledPolicies], None] = accept,
     keep: Callable[[str, Embeddings], None] = keep_nothing,
     decision_log: DecisionLog = RECORDS_NOTHING,
+    memory: EmbeddingMemory = NO_MEMORY,
     fetcher: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
@@ -113,6 +115,7 @@ async def running_engine(
             cache=cache,
             encoder_id=info.encoder_id,
             telemetry=telemetry,
+            memory=memory,
         )
         policies = PolicyStore(
             source=source,

@@ -208,6 +208,9 @@ class PrometheusTelemetry:
     def texts_not_kept(self, reason: str) -> None:
         """See Telemetry; it costs time at a start, which is measured."""
 
+    def embeddings_not_kept(self, reason: str) -> None:
+        """See Telemetry; lookups that are stored come to an end, which is counted."""
+
     def policies_unchanged(self, *, version: str) -> None:
         """See Telemetry."""
         self._policies.reloads.labels("unchanged").inc()

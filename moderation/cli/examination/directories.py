@@ -58,6 +58,9 @@ def _written(settings: Settings) -> Iterator[Directory]:
         yield Directory(
             "policies.cache_directory", policies.cache_directory, policies.cache_max_bytes
         )
+    if settings.cache.directory:
+        directory = Path(settings.cache.directory)
+        yield Directory("cache.directory", directory, settings.cache.max_disk_bytes)
     if recent.enabled:
         yield Directory("recent.directory", recent.directory, recent.max_frames * FRAME_BYTES)
     if settings.shadow_encoder.bundle:
