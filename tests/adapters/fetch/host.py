@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.certificates import Authority, Folder
+from tests.https import https_server
 from tests.picture_builders import a_png
 
 IMAGE = a_png()
@@ -111,36 +111,13 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Callers that leave in the middle are what the tests are about."""
-
-
 @contextmanager
 def serving(folder: Path, handler: type[Handler]) -> Iterator[Host]:
     """A server on a loopback port, with a certificate for localhost by its own authority."""
-    authority, files = Authority(folder.name), Folder(folder)
-    files.hold(authority.issue())
-    (folder / "ca.pem").write_bytes(authority.pem)
     own: type[Handler] = type("Own", (handler,), {})
-    server = _Server(("127.0.0.1", 0), own)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    host = Host(server.server_address[1], folder / "ca.pem")
-    own.host = host
-    running = threading.Thread(target=server.serve_forever, args=(0.05,))
-    running.start()
-    try:
+    with https_server(folder, own) as (port, authority):
+        own.host = host = Host(port, authority)
         yield host
-    finally:
-        server.shutdown()
-        running.join()
-        server.server_close()
 
 
 @contextmanager
