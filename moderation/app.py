@@ -103,8 +103,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         edge = _Edge(telemetry, log, tracer, identity)
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         server.bind()
-        feed = package.feed if package else None
-        feeds = policy_feeds(settings, engine.encoder, state, feed)
+        feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
         others = [one.follow for one in (identity, certificates) if one is not None]
         others.append(partial(follow_references, drift, settings, engine.encoder))
         start = _Start()
