@@ -10,6 +10,7 @@ transformers are installed (requirements/export.txt), and OpenVINO for its goal.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ from benchmarks.serve import BARE, NAIVE, OURS
 GFLOP = "8.82"
 """Of an image in ViT-B/32."""
 WIDTH = 160
+AS_SERVED = {"OPENBLAS_NUM_THREADS": "1"}
+"""Scoring shares the cores with the encoder: `moderation serve` sets the same."""
 
 Values = Mapping[str, Sequence[float]]
 """A benchmark's values, one a round, by the name of the row."""
@@ -133,7 +136,8 @@ def run_all(arguments: argparse.Namespace, out: Path) -> Mapping[str, Values]:
         if arguments.record is not None:
             asked += ["--record", str(arguments.record)]
         print(f"$ python -m {' '.join(asked)}", flush=True)
-        done = subprocess.run([sys.executable, "-m", *asked], check=False)
+        env = {**os.environ, **(AS_SERVED if name.startswith("scoring") else {})}
+        done = subprocess.run([sys.executable, "-m", *asked], env=env, check=False)
         if done.returncode:
             print(f"{name} ended with exit code {done.returncode}", file=sys.stderr)
             continue
