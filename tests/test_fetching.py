@@ -17,7 +17,7 @@ async def fetched(uri: str, **chosen: str) -> bytes:
     settings = Settings(fetch=FetchSettings(**chosen))
     async with AsyncExitStack() as stack:
         images = await image_fetcher(settings, RecordingTelemetry(), stack)
-        return await images.fetch(uri, 5.0)
+        return await images.fetch(uri, 5.0, lambda n_bytes: None)
 
 
 @pytest.mark.parametrize(

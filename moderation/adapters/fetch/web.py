@@ -27,6 +27,7 @@ from moderation.core.image_uri import (
     is_public,
     require_allowed,
 )
+from moderation.service.ports import Expect
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 AGENT = "moderation-service"
@@ -82,20 +83,20 @@ class WebFetcher:
         """Close whatever is open."""
         await self._client.aclose()
 
-    async def fetch(self, place: ImageUri) -> bytes:
+    async def fetch(self, place: ImageUri, expect: Expect) -> bytes:
         """The body, or one byte more than is allowed of it.
 
         Raises InvalidRequest for what only the caller can mend, NotReady for a host that
         does not answer as it should.
         """
         for _ in range(self._rules.max_redirects + 1):
-            answer = await self._hop(place)
+            answer = await self._hop(place, expect)
             if isinstance(answer, bytes):
                 return answer
             place = answer
         raise InvalidRequest(FIELD, f"leads on more than {self._rules.max_redirects} times")
 
-    async def _hop(self, place: ImageUri) -> bytes | ImageUri:
+    async def _hop(self, place: ImageUri, expect: Expect) -> bytes | ImageUri:
         require_allowed(place, self._rules.hosts)
         request = self._request(place, await self._address(place))
         try:
@@ -104,7 +105,7 @@ class WebFetcher:
                 if response.has_redirect_location:
                     return _next_hop(place, response.headers["location"])
                 _require_image(response)
-                return await self._body(response)
+                return await self._body(response, expect)
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
@@ -139,7 +140,10 @@ class WebFetcher:
             extensions={"sni_hostname": place.host},
         )
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response, expect: Expect) -> bytes:
+        told = response.headers.get("content-length", "")
+        if told.isdecimal():  # httpx lets no more come than that
+            expect(int(told))
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk

@@ -5,16 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 
 from moderation.client import Action, InvalidRequest, Item, ModerationClient
+from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
+from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.fetch.host import Host, running_host
+from tests.adapters.identity.keys import KeysForTests
 from tests.e2e.cases.conftest import ROOT
-from tests.e2e.server import running_server
+from tests.e2e.server import PATIENCE_S, running_server, until
 
 pytestmark = pytest.mark.e2e
 
+OK, EXHAUSTED = grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED
 CAT = ROOT / "samples" / "cat-portrait.jpg"
 
 
@@ -96,6 +101,88 @@ def test_a_name_that_is_not_allowed_is_told(
 ) -> None:
     with pytest.raises(InvalidRequest, match=told):
         world.client.moderate(image, uri=uri)
+
+
+@dataclass
+class Guarded:
+    """A service that may fetch, and knows its callers."""
+
+    stub: ModerationServiceStub
+    keys: KeysForTests
+    host: Host
+
+    def ask(self, path: str, key: str) -> "grpc.CallFuture[pb.ModerateResponse]":
+        """A call that is under way, with an image at the host."""
+        content = pb.Content(uri=f"https://localhost:{self.host.port}{path}")
+        metadata = (("x-api-key", key),)
+        request = pb.ModerateRequest(content=content)
+        call: grpc.CallFuture[pb.ModerateResponse] = self.stub.Moderate.future(
+            request, metadata=metadata, timeout=PATIENCE_S
+        )
+        return call
+
+    def code(self, path: str, key: str) -> grpc.StatusCode:
+        """How such a call ends."""
+        code: grpc.StatusCode = self.ask(path, key).code()
+        return code
+
+    def asked(self, path: str) -> int:
+        """How often the host was asked for it."""
+        return [asked for _, asked in self.host.asked].count(path)
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    policies: Path, host: Host, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    keys = KeysForTests(tmp_path_factory.mktemp("keys") / "keys.yaml")
+    small = keys.path.read_text().replace("max_in_flight: 2", "max_in_flight_bytes: 1000000")
+    keys.path.write_text(small)
+    env = allowing(host, folder, private=True) | {
+        "MODERATION_IDENTITY__KEYS_FILE": str(keys.path),
+        "MODERATION_FETCH__TIMEOUT_S": "30",
+        "MODERATION_LIMITS__MAX_REQUEST_S": "30",
+        "MODERATION_DECODE__MAX_IMAGE_BYTES": "900000",
+    }
+    with (
+        running_server(policies, env=env) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        yield Guarded(ModerationServiceStub(channel), keys, host)
+
+
+@pytest.mark.case(52, 87)
+def test_a_tenant_over_its_rate_has_nothing_fetched(guarded: Guarded) -> None:
+    slow, shop = guarded.keys.of_slow, guarded.keys.of(Role.MODERATE)
+
+    codes = [guarded.code("/image?slow", slow) for _ in range(4)]
+    other = guarded.code("/image?shop", shop)
+
+    assert codes == [OK] * 2 + [EXHAUSTED] * 2
+    assert guarded.asked("/image?slow") == 2
+    assert other is OK
+
+
+@pytest.mark.case(87)
+def test_what_is_being_fetched_counts_to_its_tenant_and_to_no_other(guarded: Guarded) -> None:
+    small, shop = guarded.keys.of_flood, guarded.keys.of(Role.MODERATE)
+
+    held = guarded.ask("/held", small)
+    until(lambda: guarded.asked("/held") == 1)
+    refused = guarded.code("/image?small", small)  # twice the most of an image is too much
+    other = guarded.code("/image?shop", shop)
+    guarded.host.gate.set()
+    assert held.code() is OK
+    guarded.host.gate.clear()
+    sized = guarded.ask("/sized", small)
+    until(lambda: guarded.asked("/sized") == 1)
+    # Once the host has said how large the first is, there is room for another.
+    until(lambda: guarded.code("/image?beside", small) is OK)
+    guarded.host.gate.set()
+
+    assert (refused, other) == (EXHAUSTED, OK)
+    assert guarded.asked("/image?small") == 0
+    assert sized.code() is OK
 
 
 @pytest.mark.case(89)
