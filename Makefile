@@ -40,7 +40,7 @@ tests: $(VENV)/.development
 
 # Ten minutes for each; what is found lies in findings/.
 fuzz: $(VENV)/.development
-	for name in image policy request; do $(BIN)/python -m tests.fuzz $$name --seconds 600 --slow-s 2 || exit 1; done
+	for name in image policy request; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
 
 # What a CPU installation consists of, with the digests that pip checks, as CycloneDX.
 sbom: $(VENV)/.development
@@ -65,7 +65,7 @@ site: $(VENV)/.development
 # The lock files pin everything by hash; edit pyproject.toml, then run this.
 lock:
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
-	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra identity --extra encryption --extra tracing --extra tls --extra fetch pyproject.toml -o requirements/cpu.lock
+	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra identity --extra encryption --extra tracing --extra tls --extra fetch --extra packages --extra s3 --extra gs pyproject.toml -o requirements/cpu.lock
 	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra dev pyproject.toml -o requirements/dev.lock
 
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml

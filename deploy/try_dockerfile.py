@@ -162,7 +162,8 @@ def free_port() -> int:
 def prove(stage: Stage) -> None:
     """Start the image's command until its health check succeeds; raises if it never does."""
     command = stage.command["ENTRYPOINT"] + stage.command["CMD"]
-    stage.env["MODERATION_METRICS__PORT"] = str(free_port())
+    for port in ("MODERATION_METRICS__PORT", "MODERATION_SERVER__PORT"):
+        stage.env[port] = str(free_port())
     with subprocess.Popen(stage.chroot(*command), env=stage.env) as server:
         try:
             deadline = time.monotonic() + HEALTHY_WITHIN_S

@@ -12,12 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from moderation import __version__
-from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
-from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.access import AccessInterceptor
@@ -26,26 +23,30 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
-from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
-from moderation.adapters.policy_watcher import PolicyWatcher
-from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
+from moderation.adapters.policy_state import PolicyState
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.core.encoder import EncoderInfo
-from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.engine import Engine, new_id, running_engine, unchanged, utc_now
 from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
+from moderation.packages import (
+    named_policies,
+    policy_package,
+    state_directory,
+    unpacked_settings,
+)
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import ImageFetcher, Telemetry
+from moderation.service.ports import ChangeFeed, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
-from moderation.stopping import EXIT_LOST, stop_signals
+from moderation.stopping import EXIT_LOST, Stops, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
-from moderation.watching import drift_watch, follow_references
+from moderation.watching import drift_watch, follow_references, policy_feeds
 from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
@@ -60,18 +61,18 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     log = LogTelemetry() if worker is None else WorkerLog()
     metrics = PrometheusTelemetry()
     stops = stop_signals()
-    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    state = state_directory(settings)
     kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracing(settings, telemetry))
         # Before the encoder is loaded: what is wrong with these settings is told at once.
+        package = policy_package(settings, stack, taken=log.package_taken)
+        named, settings = named_policies(settings), unpacked_settings(settings, package)
         images = await image_fetcher(settings, telemetry, stack)
         identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
-        if recorder is not None:
-            metrics.watch_records(lambda: recorder.waiting)
         engine = await stack.enter_async_context(
             running_engine(
                 settings,
@@ -81,22 +82,15 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
                 tracer=tracer,
+                around=package.around if package else unchanged,
+                images=images,
             )
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
-        metrics.watch(
-            policy_age_s=engine.policies.age_s,
-            policies_stale=engine.policies.is_stale,
-            review_budgets=engine.policies.review_budgets,
-            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
-            in_flight=lambda: engine.moderator.in_flight,
-            active=lambda: engine.policies.status.active,
-        )
-        metrics.gpus.use = Gpus().use
+        _watch(metrics, engine, recorder, identity, stops)
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
-            metrics.tenants.usage = identity.tenants.usage
         drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
         metrics.watch_drift(drift)
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
@@ -104,30 +98,33 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         if isinstance(log, WorkerLog) and worker is not None:
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
             reports = replace(reports, history=kept.history, worker=worker.place)
-            # A worker that listens gets its part of the requests, ready or not.
-            await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
-        edge = _Edge(telemetry, log, tracer, identity, images)
-        server = await stack.enter_async_context(
-            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
-        )
-        watchers = _watchers(settings, engine.encoder, state)
-        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
-            one.follow for one in (identity, certificates) if one is not None
-        ]
+        edge = _Edge(telemetry, log, tracer, identity)
+        server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
+        server.bind()
+        feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
+        others = [one.follow for one in (identity, certificates) if one is not None]
         others.append(partial(follow_references, drift, settings, engine.encoder))
-        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
+        start = _Start()
+        following = asyncio.create_task(_follow(engine, feeds, others, server, log, start))
         stack.push_async_callback(_cancelled, following)
+        # Who answers gets a part of the requests, ready or not: without policies in vain.
+        await _until_one(start.has_tried, stops.asked, following=following)
+        if stops.asked.is_set():
+            log.stopping()
+            return
+        await stack.enter_async_context(server)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             tls=settings.tls.is_on,
             metrics=metrics_url,
-            policies=str(settings.policies.directory.absolute()),
+            policies=named,
             encoder=engine.encoder,
         )
         _tell_what_runs_beside(engine, settings, log)
-        await _until_stopped(stops.asked, following)
+        start.has_told.set()
+        await _until_one(stops.asked, following=following)
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
         await server.drain(times, stops.hurried)
@@ -145,6 +142,29 @@ async def _recorder(
         mandatory=settings.decision_log.mandatory,
     )
     return recorder
+
+
+def _watch(
+    metrics: PrometheusTelemetry,
+    engine: Engine,
+    recorder: DecisionRecorder | None,
+    identity: Identity | None,
+    stops: Stops,
+) -> None:
+    """Have metrics ask those who know, at every scrape."""
+    metrics.watch(
+        policy_age_s=engine.policies.age_s,
+        policies_stale=engine.policies.is_stale,
+        review_budgets=engine.policies.review_budgets,
+        ready=lambda: _is_well(engine) and not stops.asked.is_set(),
+        in_flight=lambda: engine.moderator.in_flight,
+        active=lambda: engine.policies.status.active,
+    )
+    metrics.gpus.use = Gpus().use
+    if recorder is not None:
+        metrics.watch_records(lambda: recorder.waiting)
+    if identity is not None:
+        metrics.tenants.usage = identity.tenants.usage
 
 
 def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
@@ -180,12 +200,11 @@ def _server(
         ),
         report_bug=edge.report_bug,
         new_id=new_id,
-        images=edge.images,
         tracer=edge.tracer,
     )
     return GrpcServer(
         servicer,
-        interceptors=edge.interceptors,
+        interceptors=(*edge.interceptors, SheddingInterceptor(engine.moderator)),
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
@@ -194,7 +213,7 @@ def _server(
             server.max_connection_age_s,
             shares_port=server.workers > 1,
         ),
-        is_ready=engine.policies.is_ready(),
+        is_ready=engine.policies.is_ready,
     )
 
 
@@ -206,7 +225,6 @@ class _Edge:
     log: LogTelemetry
     tracer: Tracer
     identity: Identity | None
-    images: ImageFetcher
 
     def report_bug(self, error: BaseException) -> str:
         incident_id = new_id()
@@ -219,23 +237,36 @@ class _Edge:
         return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
 
 
+class _Start:
+    """How far it has come."""
+
+    def __init__(self) -> None:
+        self.has_tried = asyncio.Event()
+        """To load the policies, well or not."""
+        self.has_told = asyncio.Event()
+        """Where the server answers."""
+
+
 async def _follow(
     engine: Engine,
-    watchers: Iterable[PolicyWatcher],
+    feeds: Iterable[ChangeFeed],
     others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
+    start: "_Start",
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
     async with asyncio.TaskGroup() as tasks:
         for follow in others:
             tasks.create_task(follow())
-        # The watchers start first: an edit made while the first load runs is not missed.
-        for watcher in watchers:
-            tasks.create_task(policies.follow(watcher))
+        # They start first: an edit made while the first load runs is not missed.
+        for feed in feeds:
+            tasks.create_task(policies.follow(feed))
         await policies.reload()
+        start.has_tried.set()
         await policies.activated.wait()
+        await start.has_told.wait()
         await _tell_health(engine, server, log)
 
 
@@ -261,26 +292,16 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         await asyncio.sleep(READINESS_CHECK_S)
 
 
-def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
-    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
-    calibrations, tests = directory_of(directory, encoder.encoder_id), directory / TESTS_FOLDER
-    return (
-        PolicyWatcher(directory, recheck_s=recheck_s),
-        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
-        PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
-        *([PolicyWatcher(tests, recheck_s=recheck_s)] if settings.policies.require_tests else []),
-    )
-
-
 def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
 
 
-async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
-    """Wait for a signal; a server that no longer sees edits must end, and loudly."""
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+async def _until_one(*events: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for one of these; a server that no longer sees edits must end, and loudly."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait([*waiting, following], return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
     if following.done():
         await following
 

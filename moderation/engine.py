@@ -38,11 +38,20 @@ from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.fetching import NO_FETCHING
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
-from moderation.service.ports import DecisionLog, ImageDecoder, PolicyKeeper, Telemetry, TextEncoder
+from moderation.service.ports import (
+    DecisionLog,
+    ImageDecoder,
+    ImageFetcher,
+    PolicyKeeper,
+    PolicySource,
+    Telemetry,
+    TextEncoder,
+)
 from moderation.service.recent import keep_nothing
 from moderation.service.shadowing import EncoderShadow, SecondEncoder, ShadowLimits
 from moderation.service.tracing import NO_TRACER, Tracer
@@ -79,6 +88,11 @@ def new_id() -> str:
     return uuid4().hex
 
 
+def unchanged(policies: PolicySource) -> PolicySource:
+    """Policies from files that nothing has to be done for."""
+    return policies
+
+
 @asynccontextmanager
 async def running_engine(  # noqa: PLR0913 - what a server has beside what a command has, by name
     settings: Settings,
@@ -89,12 +103,15 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
     tracer: Tracer = NO_TRACER,
+    around: Callable[[PolicySource], PolicySource] = unchanged,
+    images: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
     `with_shadow` loads the second encoder too, if one is set. With `recent_part` recent
     embeddings are kept, if a setting asks for it: which part of how many, of which only one
-    process each may keep. Raises BundleRejected or NotReady.
+    process each may keep. `around` sees to the policies' files before they are read. Raises
+    BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -130,7 +147,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
+            source=BoundPolicySource(around(_calibrated_policies(settings, encoder.info)), guard),
             text_encoder=texts,
             text_memory=texts,
             encoder=encoder.info,
@@ -155,6 +172,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             memory_share=MemoryGauge(max_bytes=settings.limits.max_memory_bytes).share,
             decision_log=decision_log,
             tracer=tracer,
+            images=images,
         )
         if second is not None:
             second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)
@@ -245,6 +263,7 @@ def _limits(settings: Settings, batches_in_flight: int) -> Limits:
         max_request_s=limits.max_request_s,
         max_memory_share=limits.max_memory_share,
         target_wait_s=limits.target_wait_s,
+        max_fetches=settings.fetch.max_in_flight,
         # Half a batch runs while the other half gathers: nearly as many images a second as with
         # full ones, in half the time.
         min_in_flight=batching.max_batch_size * batches_in_flight,

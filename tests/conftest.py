@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -23,9 +24,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
     file = config.getoption("--cases")
-    if file is not None and not hasattr(config, "workerinput"):
+    if file is not None:
         config.pluginmanager.register(CaseTable(file))
+    share_embeddings(config)
+
+
+def share_embeddings(config: pytest.Config) -> None:
+    """Let processes that tests start embed each text once: for most, that is half of a start."""
+    shared = TemporaryDirectory()
+    config.add_cleanup(shared.cleanup)
+    os.environ["MODERATION_POLICIES__CACHE_DIRECTORY"] = shared.name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,7 +29,8 @@ class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("moderation")
+        # Bound once: left to itself, structlog builds a logger for every event, shown or not.
+        self._log = structlog.get_logger("moderation").bind()
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""
@@ -231,6 +232,10 @@ class LogTelemetry:
         )
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
+
+    def package_taken(self, *, serial: int, sha256: str, key: str) -> None:
+        """Say which signed package the policies come from now, and whose key has signed it."""
+        self._log.info("policy_package_taken", serial=serial, sha256=sha256[:12], key=key)
 
     def tracing(self, *, endpoint: str, sample_ratio: float) -> None:
         """Say where traces go, and the share of those that are begun here."""

@@ -68,6 +68,18 @@ class Content:
         require_content_id(self.content_id)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedContent:
+    """One upload by where its image is (an image URI), and the caller's name for it."""
+
+    uri: str
+    content_id: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that logs cannot carry; the URI is for whoever fetches to judge."""
+        require_content_id(self.content_id)
+
+
 def content_digest(image: bytes) -> bytes:
     """The sha256 of a content's bytes; lets other threads run while it reads them."""
     return hashlib.sha256(image).digest()

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import NoReturn
 
 from moderation.core.errors import Overloaded
 from moderation.service.lanes import Priority
-from moderation.service.outcomes import ShedReason
+from moderation.service.outcomes import OF_TENANT, ShedReason
 from moderation.service.ports import Telemetry
-from moderation.service.tenants import NO_TENANTS, Excess, Room, Tenants
+from moderation.service.tenants import NO_TENANTS, Counted, Excess, Room, Tenants
 
 FIRST_LIMIT = 4
 """In times the least limit."""
@@ -25,6 +24,12 @@ GROWTH = 1.1
 MOST_SHRINKAGE = 0.5
 KEPT_FROM_BULK = 4
 """One part in so many of all places, at most."""
+LEAST_BYTES = 1
+"""Of an image. What leaves no room for these has room for none."""
+FOR_WANT_OF_PLACES = frozenset(
+    {ShedReason.LATENCY, ShedReason.TENANT_IN_FLIGHT, ShedReason.TENANT_BYTES}
+)
+"""Reasons that say of an interactive request that a higher limit would be of use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Limits:
     target_wait_s: float = inf
     min_in_flight: int = sys.maxsize
     max_memory_share: float = 1.0
+    max_fetches: int = 0
+    """How many images that requests name may be fetched at once."""
 
 
 def no_memory_limit() -> float:
@@ -90,6 +97,33 @@ class AdaptiveLimit:
         self._answers, self._least_wait_s, self._was_reached = 0, inf, False
 
 
+class Reservation:
+    """Room for an image that is yet to come, and whose size is known only then."""
+
+    def __init__(self, admission: "Admission", counted: Counted, n_bytes: int) -> None:
+        self._admission = admission
+        self._counted = counted
+        self._n_bytes = 0
+        self._is_fetching = True
+        self._resize(n_bytes)
+
+    def expect(self, n_bytes: int) -> None:
+        """So many bytes will come at most; more than there is room for counts as that."""
+        self._resize(min(n_bytes, self._n_bytes))
+
+    def fetched(self, n_bytes: int) -> None:
+        """All has come, or nothing will: so many bytes are under way."""
+        self._counted.fetched()
+        self._admission.fetching -= self._is_fetching
+        self._is_fetching = False
+        self._resize(n_bytes)
+
+    def _resize(self, n_bytes: int) -> None:
+        self._counted.resize(n_bytes)
+        self._admission.n_bytes += n_bytes - self._n_bytes
+        self._n_bytes = n_bytes
+
+
 class Admission:
     """Counts what is under way. Bulk, whose sender waits anyway, is held to the fixed limits."""
 
@@ -103,7 +137,10 @@ class Admission:
         self._memory_share = memory_share
         self._telemetry = telemetry
         self._in_flight = dict.fromkeys(Priority, 0)
-        self._in_flight_bytes = 0
+        self.n_bytes = 0
+        """Of the images of all requests that are under way, those to be fetched included."""
+        self.fetching = 0
+        """How many images are being fetched."""
         self._tenants = NO_TENANTS
         self._adaptive = AdaptiveLimit(
             least=limits.min_in_flight,
@@ -121,30 +158,82 @@ class Admission:
     @property
     def in_flight(self) -> int:
         """Requests that were let in and are not answered yet, of every priority."""
-        return sum(self._in_flight.values())
+        return sum(self._in_flight.values()) + self.fetching
 
     def share_among(self, tenants: Tenants) -> None:
         """Keep each tenant to its part from now on."""
         self._tenants = tenants
 
+    def excess(
+        self,
+        priority: Priority,
+        tenant: str = "",
+        n_bytes: int = LEAST_BYTES,
+        *,
+        max_fetches: int | None = None,
+    ) -> Excess | None:
+        """What speaks against letting in a request of so many bytes now, if anything does.
+
+        `max_fetches` is for one whose image is yet to be fetched. Nothing is taken and nobody is
+        told. Whatever speaks against one of `LEAST_BYTES` speaks against all.
+        """
+        return (
+            self._over_memory()
+            or self._over_places(priority)
+            or self._over_fetches(max_fetches)
+            or self._over_bytes(n_bytes)
+            or self._over_part(n_bytes, priority, tenant, max_fetches)
+        )
+
+    def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
+        """Count a request that is not let in, and tell operators; what to tell its caller."""
+        if priority is Priority.INTERACTIVE and excess.reason in FOR_WANT_OF_PLACES:
+            self._adaptive.reached()
+        if excess.reason in OF_TENANT:
+            self._tenants.turned_away(tenant)
+        self._telemetry.shed(excess.reason)
+        return Overloaded(excess.message, retry_after_s=excess.retry_after_s)
+
     @contextmanager
     def admitted(self, n_bytes: int, priority: Priority, tenant: str = "") -> Iterator[None]:
         """Take a place for so many bytes while in the context; raises Overloaded."""
-        self._require_memory()
-        self._require_place(priority)
-        # An image alone is always let in; its own size is the decoder's limit to keep.
-        full = self._in_flight_bytes + n_bytes > self._limits.max_in_flight_bytes
-        if self._in_flight_bytes and full:
-            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self._in_flight_bytes} bytes are under way")
-        self._require_part(n_bytes, priority, tenant)
-        self._in_flight[priority] += 1
-        self._in_flight_bytes += n_bytes
+        if excess := self.excess(priority, tenant, n_bytes):
+            raise self.turn_away(excess, priority, tenant)
+        self.n_bytes += n_bytes
         try:
-            with self._tenants.counted(tenant, n_bytes, priority):
+            with self._tenants.counted(tenant, n_bytes, priority), self.placed(priority):
                 yield
         finally:
+            self.n_bytes -= n_bytes
+
+    @contextmanager
+    def reserved(self, n_bytes: int, priority: Priority, tenant: str = "") -> Iterator[Reservation]:
+        """Let in a request whose image of at most so many bytes is yet to be fetched.
+
+        It has no place: it waits for another host, which must not keep others from the encoder.
+        But there must be one now, or fetching would be in vain. Raises Overloaded.
+        """
+        most = self._limits.max_fetches
+        if excess := self.excess(priority, tenant, n_bytes, max_fetches=most):
+            raise self.turn_away(excess, priority, tenant)
+        self.fetching += 1
+        with self._tenants.counted(tenant, n_bytes, priority, is_fetching=True) as counted:
+            reservation = Reservation(self, counted, n_bytes)
+            try:
+                yield reservation
+            finally:
+                reservation.fetched(0)
+
+    @contextmanager
+    def placed(self, priority: Priority) -> Iterator[None]:
+        """Take a place while in the context; raises Overloaded. All else was looked at before."""
+        if excess := self._over_places(priority):
+            raise self.turn_away(excess, priority)
+        self._in_flight[priority] += 1
+        try:
+            yield
+        finally:
             self._in_flight[priority] -= 1
-            self._in_flight_bytes -= n_bytes
 
     def waited(self, seconds: float, priority: Priority) -> None:
         """Learn from a request that was under way how long it had to wait."""
@@ -152,36 +241,39 @@ class Admission:
             self._adaptive.answered(seconds)
             self._tell_limit()
 
-    def _require_memory(self) -> None:
+    def _over_memory(self) -> Excess | None:
         if self._memory_share() > self._limits.max_memory_share:
-            self._shed(ShedReason.MEMORY, "memory is nearly full")
+            return Excess(ShedReason.MEMORY, "memory is nearly full")
+        return None
 
-    def _require_part(self, n_bytes: int, priority: Priority, tenant: str) -> None:
-        is_interactive = priority is Priority.INTERACTIVE
-        most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
-        room = Room(most, self._limits.max_in_flight_bytes)
-        excess = self._tenants.excess(tenant, n_bytes, priority, room)
-        if excess and is_interactive:
-            self._adaptive.reached()
-        # The turn comes last: nobody pays for not being let in.
-        if excess := excess or self._tenants.take_turn(tenant):
-            self._shed_for(excess)
-
-    def _require_place(self, priority: Priority) -> None:
+    def _over_places(self, priority: Priority) -> Excess | None:
         under_way = self.in_flight
         if under_way >= self._most_by_priority[priority]:
-            self._shed(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
+            return Excess(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
         interactive = self._in_flight[Priority.INTERACTIVE]
         if priority is Priority.INTERACTIVE and interactive >= self._adaptive.current:
-            self._adaptive.reached()
-            self._shed(ShedReason.LATENCY, f"{interactive} requests are under way, more would wait")
+            told = f"{interactive} requests are under way, more would wait"
+            return Excess(ShedReason.LATENCY, told)
+        return None
 
-    def _shed(self, reason: ShedReason, message: str) -> NoReturn:
-        self._shed_for(Excess(reason, message))
+    def _over_fetches(self, most: int | None) -> Excess | None:
+        if most is None or self.fetching < max(1, most):
+            return None
+        return Excess(ShedReason.FETCHES, f"{self.fetching} images are being fetched")
 
-    def _shed_for(self, excess: Excess) -> NoReturn:
-        self._telemetry.shed(excess.reason)
-        raise Overloaded(excess.message, retry_after_s=excess.retry_after_s)
+    def _over_bytes(self, n_bytes: int) -> Excess | None:
+        # An image alone is always let in; its own size is the decoder's limit to keep.
+        if not self.n_bytes or self.n_bytes + n_bytes <= self._limits.max_in_flight_bytes:
+            return None
+        return Excess(ShedReason.IN_FLIGHT_BYTES, f"{self.n_bytes} bytes are under way")
+
+    def _over_part(
+        self, n_bytes: int, priority: Priority, tenant: str, max_fetches: int | None
+    ) -> Excess | None:
+        is_interactive = priority is Priority.INTERACTIVE
+        most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
+        room = Room(most, self._limits.max_in_flight_bytes, max_fetches)
+        return self._tenants.excess(tenant, n_bytes, priority, room)
 
     def _tell_limit(self) -> None:
         if self._adaptive.current != self._told:

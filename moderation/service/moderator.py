@@ -6,21 +6,22 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 
-from moderation.core.content import Content, Embeddings
+from moderation.core.content import Content, Embeddings, NamedContent
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
-from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
+from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
 from moderation.core.record import Judgement
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.admission import Admission, Limits, no_memory_limit
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.encoding import ContentEncoder, EncodedContent
+from moderation.service.fetching import NO_FETCHING, fetched
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.policy_store import PolicyStore
-from moderation.service.ports import DecisionLog, Telemetry
+from moderation.service.ports import DecisionLog, ImageFetcher, Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
-from moderation.service.tenants import Tenants
+from moderation.service.tenants import Excess, Tenants
 from moderation.service.tracing import NO_TRACER, Stage, Tracer
 
 
@@ -40,6 +41,7 @@ class Moderator:
         memory_share: Callable[[], float] = no_memory_limit,
         decision_log: DecisionLog = RECORDS_NOTHING,
         tracer: Tracer = NO_TRACER,
+        images: ImageFetcher = NO_FETCHING,
     ) -> None:
         self._policies = policies
         self._encoder = encoder
@@ -52,6 +54,7 @@ class Moderator:
         self._keep = keep
         self._decision_log = decision_log
         self._tracer = tracer
+        self._images = images
 
     @property
     def in_flight(self) -> int:
@@ -60,7 +63,7 @@ class Moderator:
 
     async def moderate(
         self,
-        content: Content,
+        content: Content | NamedContent,
         options: Options,
         *,
         within_s: float | None = None,
@@ -69,6 +72,7 @@ class Moderator:
     ) -> Decision:
         """Judge one content, within so many seconds if the caller set a deadline.
 
+        An image that the request names is fetched first, once there is room for it.
         Content that cannot be judged is answered with the profile's posture, never
         with an ALLOW by accident. The answer is in the decision log before it is given, with
         the tenant whose request it was. Raises InvalidRequest, Overloaded, DeadlineExceeded or
@@ -80,13 +84,12 @@ class Moderator:
         allowed_s = self._max_request_s if within_s is None else min(within_s, self._max_request_s)
         if allowed_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
-        started = asyncio.get_running_loop().time()
-        urgency = Urgency(priority, started + allowed_s)
+        urgency = Urgency(priority, asyncio.get_running_loop().time() + allowed_s)
         with ExitStack() as place:
-            with self._tracer.stage(Stage.ADMISSION):
-                place.enter_context(self._admission.admitted(len(content.image), priority, tenant))
+            content = await self._let_in(content, urgency, tenant, place)
+            started = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(allowed_s):
+                async with asyncio.timeout_at(urgency.deadline):
                     judgement = await self._judge(content, options, compiled, cuts, urgency)
                     with self._tracer.stage(Stage.RECORD):
                         await self._decision_log.append(_attributed(judgement, tenant))
@@ -96,6 +99,14 @@ class Moderator:
         self._telemetry.decided(judgement.decision)
         self._tracer.decided(judgement.decision)
         return judgement.decision
+
+    def excess(self, priority: Priority, tenant: str = "") -> Excess | None:
+        """What turns any request of this priority away now, before it is read; None if nothing."""
+        return self._admission.excess(priority, tenant)
+
+    def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
+        """Tell operators of a request that is not read because of that; what to tell its caller."""
+        return self._admission.turn_away(excess, priority, tenant)
 
     def share_among(self, tenants: Tenants) -> None:
         """Keep each tenant to its part from now on."""
@@ -109,6 +120,25 @@ class Moderator:
         """Raise InvalidRequest if no content could be judged by these options; or NotReady."""
         compiled = self._policies.current
         select(compiled, compiled.cuts[compiled.policy_set.profile(options.profile).id], options)
+
+    async def _let_in(
+        self, content: Content | NamedContent, urgency: Urgency, tenant: str, place: ExitStack
+    ) -> Content:
+        """The content with its bytes, and with a place; raises what keeps it out."""
+        priority, admission = urgency.priority, self._admission
+        if isinstance(content, Content):
+            with self._tracer.stage(Stage.ADMISSION):
+                place.enter_context(admission.admitted(len(content.image), priority, tenant))
+            return content
+        max_bytes = self._images.max_bytes
+        reservation = place.enter_context(admission.reserved(max_bytes, priority, tenant))
+        within_s = urgency.deadline - asyncio.get_running_loop().time()
+        whole = await fetched(
+            content, self._images, reservation, within_s=within_s, tracer=self._tracer
+        )
+        with self._tracer.stage(Stage.ADMISSION):
+            place.enter_context(admission.placed(priority))
+        return whole
 
     async def _judge(
         self,

@@ -12,9 +12,17 @@ class ShedReason(StrEnum):
     LATENCY = "latency"
     DEADLINE = "deadline"
     MEMORY = "memory"
+    FETCHES = "fetches"
+    """So many images are being fetched already."""
     TENANT_IN_FLIGHT = "tenant_in_flight"
     TENANT_BYTES = "tenant_bytes"
     TENANT_RATE = "tenant_rate"
+
+
+OF_TENANT = frozenset(
+    {ShedReason.TENANT_IN_FLIGHT, ShedReason.TENANT_BYTES, ShedReason.TENANT_RATE}
+)
+"""Reasons that hold for one tenant, whatever room there is."""
 
 
 class Lookup(StrEnum):
@@ -36,8 +44,6 @@ class FetchOutcome(StrEnum):
     """The name is not allowed, or leads to nothing: only the caller can mend that."""
     UNAVAILABLE = "unavailable"
     """Its host did not answer as it should, or in time."""
-    BUSY = "busy"
-    """Too many were being fetched."""
 
 
 class ShadowOutcome(StrEnum):

@@ -1,6 +1,6 @@
 """What the use cases need from the outside world, as protocols; adapters fulfil them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -143,13 +143,22 @@ class DecisionLog(Protocol):
         ...
 
 
+Expect = Callable[[int], object]
+"""Is told how many bytes of an image will come, once that is known."""
+
+
 class ImageFetcher(Protocol):
     """Where images come from that a request names instead of carrying them."""
 
-    async def fetch(self, uri: str, within_s: float | None) -> bytes:
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes that an image may have."""
+        ...
+
+    async def fetch(self, uri: str, within_s: float | None, expect: Expect) -> bytes:
         """The image's bytes, cut off after one byte more than an image may have.
 
-        Raises InvalidRequest, NotReady, Overloaded or DeadlineExceeded.
+        Raises InvalidRequest, NotReady or DeadlineExceeded.
         """
         ...
 

@@ -19,6 +19,8 @@ class Room:
 
     requests: int
     n_bytes: int
+    fetches: int | None = None
+    """How many images may be fetched at once; None: this request brings its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,31 @@ class TenantUsage:
 class _Account:
     in_flight: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
     n_bytes: int = 0
+    fetching: int = 0
     admitted: int = 0
     shed: int = 0
     bucket: TokenBucket | None = None
+
+
+class Counted:
+    """A request that counts for a tenant, which may turn out smaller than it was let in for."""
+
+    def __init__(self, account: _Account, n_bytes: int, *, is_fetching: bool) -> None:
+        self._account = account
+        self._n_bytes = 0
+        self._is_fetching = is_fetching
+        account.fetching += is_fetching
+        self.resize(n_bytes)
+
+    def resize(self, n_bytes: int) -> None:
+        """So many bytes are under way for it from now on."""
+        self._account.n_bytes += n_bytes - self._n_bytes
+        self._n_bytes = n_bytes
+
+    def fetched(self) -> None:
+        """Its image is there, or will never be."""
+        self._account.fetching -= self._is_fetching
+        self._is_fetching = False
 
 
 class Tenants:
@@ -77,39 +101,34 @@ class Tenants:
         if tenant is None:
             return None
         account = self._account(name)
-        found = self._over_places(tenant, account, priority, room)
-        found = found or self._over_bytes(tenant, account, n_bytes, room)
-        account.shed += found is not None
-        return found
+        return (
+            self._over_places(tenant, account, priority, room)
+            or self._over_fetches(tenant, account, room)
+            or self._over_bytes(tenant, account, n_bytes, room)
+            or self._over_rate(tenant, account)
+        )
 
-    def take_turn(self, name: str) -> Excess | None:
-        """Count a request against the tenant's rate, if it has one and is within it."""
-        tenant = self._tenants().get(name)
-        if tenant is None or tenant.limits.requests_per_s is None:
-            return None
-        account = self._account(name)
-        wait_s = self._bucket(tenant.limits.requests_per_s, tenant.limits.burst, account)
-        if not wait_s:
-            return None
-        account.shed += 1
-        told = f"this tenant may ask {tenant.limits.requests_per_s:g} times a second"
-        return Excess(ShedReason.TENANT_RATE, told, wait_s)
+    def turned_away(self, name: str) -> None:
+        """Count a request that got no place because of its tenant's limits."""
+        self._account(name).shed += 1
 
     @contextmanager
-    def counted(self, name: str, n_bytes: int, priority: Priority) -> Iterator[None]:
-        """Count a request that was let in while in the context."""
-        if name not in self._tenants():
-            yield
-            return
-        account = self._account(name)
+    def counted(
+        self, name: str, n_bytes: int, priority: Priority, *, is_fetching: bool = False
+    ) -> Iterator[Counted]:
+        """Count a request that was let in while in the context; of no tenant, for nobody."""
+        account = self._account(name) if name in self._tenants() else _Account()
+        if account.bucket is not None:
+            account.bucket.take(self._clock())
         account.in_flight[priority] += 1
-        account.n_bytes += n_bytes
         account.admitted += 1
+        counted = Counted(account, n_bytes, is_fetching=is_fetching)
         try:
-            yield
+            yield counted
         finally:
             account.in_flight[priority] -= 1
-            account.n_bytes -= n_bytes
+            counted.resize(0)
+            counted.fetched()
 
     def usage(self) -> tuple[TenantUsage, ...]:
         """Of every tenant that there is now."""
@@ -137,6 +156,13 @@ class Tenants:
             return None
         return Excess(ShedReason.TENANT_IN_FLIGHT, f"this tenant has {own} requests under way")
 
+    def _over_fetches(self, tenant: Tenant, account: _Account, room: Room) -> Excess | None:
+        own = account.fetching
+        if room.fetches is None or own < max(1.0, self._share_of(tenant) * room.fetches):
+            return None
+        told = f"this tenant has {own} images being fetched"
+        return Excess(ShedReason.TENANT_IN_FLIGHT, told)
+
     def _over_bytes(
         self, tenant: Tenant, account: _Account, n_bytes: int, room: Room
     ) -> Excess | None:
@@ -147,6 +173,18 @@ class Tenants:
             return None
         return Excess(ShedReason.TENANT_BYTES, f"this tenant has {account.n_bytes} bytes under way")
 
+    def _over_rate(self, tenant: Tenant, account: _Account) -> Excess | None:
+        """Asked last, of a request that everything else lets in: only that one takes its turn."""
+        rate_per_s = tenant.limits.requests_per_s
+        if rate_per_s is None:
+            account.bucket = None
+            return None
+        wait_s = self._bucket(rate_per_s, tenant.limits.burst, account).wait_s(self._clock())
+        if not wait_s:
+            return None
+        told = f"this tenant may ask {rate_per_s:g} times a second"
+        return Excess(ShedReason.TENANT_RATE, told, wait_s)
+
     def _part(self, limit: float | None) -> float:
         return limit / self._processes if limit else inf
 
@@ -155,15 +193,15 @@ class Tenants:
             return tenant.limits.share
         return self._max_share if len(self._tenants()) > 1 else 1.0
 
-    def _bucket(self, rate_per_s: float, burst: float | None, account: _Account) -> float:
-        """The seconds to wait for a turn; a changed limit starts anew."""
+    def _bucket(self, rate_per_s: float, burst: float | None, account: _Account) -> TokenBucket:
+        """Where the tenant's turns are; a changed limit starts anew."""
         rate_per_s /= self._processes
         size = max(1.0, rate_per_s if burst is None else burst / self._processes)
         bucket = account.bucket
         if bucket is None or (bucket.rate_per_s, bucket.burst) != (rate_per_s, size):
             bucket = TokenBucket(rate_per_s=rate_per_s, burst=size, now=self._clock())
             account.bucket = bucket
-        return bucket.take(self._clock())
+        return bucket
 
 
 NO_TENANTS = Tenants(dict, max_share=1.0, clock=lambda: 0.0)

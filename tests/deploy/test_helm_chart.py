@@ -47,6 +47,15 @@ VALUES: Mapping[str, dict[str, Any]] = {
     },
     "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
     "keys": {"identity": {"secret": "uploads-keys"}},
+    "buckets": {"fetch": {"awsSecret": "uploads-aws", "gsSecret": "uploads-gs"}},
+    "signed policies": {
+        "policyPackage": {
+            "url": "https://policies.example/policies.tar.gz",
+            "publicKeys": "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n",
+            "tokenSecret": "policies-token",
+            "minSerial": 1795999348904,
+        }
+    },
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -59,6 +68,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "/replicas": {"replicas": 0},
     "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/policyPackage": {"policyPackage": {"url": "https://policies.example/policies.tar.gz"}},
+    "/policyPackage/url": {"policyPackage": {"url": "http://policies.example/p.tar.gz"}},
     "secrets": {"identity": {"secrets": "uploads-keys"}},
     "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
@@ -154,7 +165,7 @@ def test_servers_have_no_rights_and_a_root_that_cannot_be_written() -> None:
 def test_the_environment_holds_settings_that_exist(name: str) -> None:
     known = {variable_of(setting) for setting in setting_names()}
 
-    assert environment(rendered(VALUES[name])).keys() <= known
+    assert environment(rendered(VALUES[name])).keys() <= {*known, "AWS_SHARED_CREDENTIALS_FILE"}
 
 
 def test_policies_are_mounted_as_a_directory_where_the_service_reads_them() -> None:
@@ -205,16 +216,26 @@ def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
     assert container["args"] == ["serve"]
 
 
-def test_the_file_of_keys_is_mounted_where_the_service_looks_for_it() -> None:
-    objects = rendered(VALUES["keys"])
+@pytest.mark.parametrize(
+    ("values", "name", "variable", "secret"),
+    [
+        ("keys", "identity", "MODERATION_IDENTITY__KEYS_FILE", "uploads-keys"),
+        ("buckets", "aws", "AWS_SHARED_CREDENTIALS_FILE", "uploads-aws"),
+        ("buckets", "gs", "MODERATION_FETCH__GS_CREDENTIALS_FILE", "uploads-gs"),
+    ],
+)
+def test_a_file_of_a_secret_is_mounted_where_the_service_looks_for_it(
+    values: str, name: str, variable: str, secret: str
+) -> None:
+    objects = rendered(VALUES[values])
     container = pod(objects)["containers"][0]
-    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "identity")
-    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "identity")
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == name)
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == name)
     (item,) = volume["secret"]["items"]
 
     file = f"{mount['mountPath']}/{item['path']}"
-    assert environment(objects)["MODERATION_IDENTITY__KEYS_FILE"] == file
-    assert volume["secret"]["secretName"] == "uploads-keys"
+    assert environment(objects)[variable] == file
+    assert volume["secret"]["secretName"] == secret
     assert volume["secret"]["defaultMode"] == 0o440
     assert "subPath" not in mount
 
@@ -263,3 +284,25 @@ def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
 def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
     assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
     assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"
+
+
+def test_a_package_is_fetched_by_the_keys_and_the_token_that_are_mounted() -> None:
+    objects = rendered(VALUES["signed policies"])
+    chosen = VALUES["signed policies"]["policyPackage"]
+    mounts = {
+        one["name"]: one["mountPath"] for one in pod(objects)["containers"][0]["volumeMounts"]
+    }
+
+    settings = {
+        name.removeprefix("MODERATION_PACKAGE__"): value
+        for name, value in environment(objects).items()
+        if name.startswith("MODERATION_PACKAGE__")
+    }
+
+    assert settings == {
+        "SOURCE": chosen["url"],
+        "PUBLIC_KEYS": f"{mounts['package']}/keys.pub",
+        "TOKEN_FILE": f"{mounts['package-token']}/token",
+        "MIN_SERIAL": "1795999348904",
+    }
+    assert objects["ConfigMap"]["data"] == {"keys.pub": chosen["publicKeys"]}

@@ -21,6 +21,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 START_S = 30.0
 STOP_S = 30.0
 PATIENCE_S = 20.0
+MEASURED = (
+    *("test_decision_log", "test_drift", "test_embedding_cache", "test_encoders", "test_identity"),
+    *("test_lifecycle", "test_log", "test_policy_memory", "test_recent", "test_serve", "test_tls"),
+    *("test_tracing", "test_workers", "test_top", "test_fetch"),
+)
+"""Files whose servers have their lines counted: together they come by what servers alone can reach.
+It slows a server down, which files with much load would pay for nothing."""
+COUNTS_LINES = "COVERAGE_PROCESS"
 STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
 CACHE = "MODERATION_POLICIES__CACHE_DIRECTORY"
 DRAIN = "MODERATION_SERVER__DRAIN_S"
@@ -86,7 +94,7 @@ class Server:
 
 @contextmanager
 def running_server(
-    policies: Path,
+    policies: Path | None,
     *flags: str,
     env: Mapping[str, str] | None = None,
     ready: bool = True,
@@ -96,17 +104,29 @@ def running_server(
 ) -> Iterator[Server]:
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
-    It runs in `folder`, or where the tests do. Without a `state` directory it remembers nothing
-    of an earlier run. Unless `env` says
-    otherwise, it stops without waiting for its clients to leave.
+    It runs in `folder`, or where the tests do, and goes by what `flags` say without `policies`.
+    Without a `state` directory it remembers nothing of an earlier run but embeddings of texts.
+    Unless `env` says otherwise, it stops without waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
-        memory = {STATE: str(state or forgotten), CACHE: forgotten, DRAIN: "0"}
+        memory = {STATE: str(state or forgotten), DRAIN: "0"}
         command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
-        command += ["--policies", str(policies), "--log-format", "json", *flags]
-        environment = {**os.environ, **memory, **(env or {})}
+        command += ["--policies", str(policies)] if policies else []
+        command += ["--log-format", "json", *flags]
+        environment = {**inherited(), **memory, **(env or {})}
         with _running(command, environment, ready, folder) as server:
             yield server
+
+
+def inherited() -> dict[str, str]:
+    """The environment, by which a process also knows whether to count lines."""
+    file, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")
+    is_measured = Path(file).stem in MEASURED
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if is_measured or not name.startswith(COUNTS_LINES)
+    }
 
 
 @contextmanager

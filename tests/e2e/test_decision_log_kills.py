@@ -20,7 +20,7 @@ from moderation.client import Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from tests.e2e.server import CACHE, STATE, running_server
 
-KILLS = int(os.environ.get("TEST_KILLS", "10"))
+KILLS = int(os.environ.get("TEST_KILLS", "5"))
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(60 + 15 * KILLS)]
 
 ROOT = Path(__file__).parents[2]

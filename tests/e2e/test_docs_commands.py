@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.documents import PAGES, ROOT, SHOWN, TYPED, Block, Mark, blocks_of, shows
-from tests.e2e.server import STATE, Server, running_server
+from tests.e2e.server import STATE, Server, inherited, running_server
 
 pytestmark = pytest.mark.e2e
 
@@ -105,7 +105,7 @@ class Reader:
 
     def _environment(self) -> dict[str, str]:
         return {
-            **os.environ,
+            **inherited(),
             "PATH": f"{self._home / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(self._home / "cache"),
@@ -116,7 +116,7 @@ class Reader:
 
     def _start_server(self, *flags: str) -> None:
         started = running_server(
-            self._home / "policies",
+            None if "--package" in flags else self._home / "policies",
             *flags,
             state=self._home / "state",
             folder=self._home,
@@ -159,7 +159,7 @@ def test_the_demonstration_ends_well(home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "samples/demo.py", "--once"],
         cwd=home,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**inherited(), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=100,

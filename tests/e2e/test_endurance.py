@@ -18,14 +18,13 @@ from tests.e2e.server import Server, running_server
 from tests.picture_builders import a_picture, encoded
 from tests.pictures import UNJUDGEABLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
-
 SAMPLES = Path(__file__).parents[2] / "samples"
 RELOADS = 1000
 REQUESTS = 2000
 MB = 2**20
 ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "8"))
 """Of about 500 requests each; 200 make 100,000."""
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600 + 20 * ROUNDS)]
 RETURN_WHAT_IS_FREED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 """For glibc, which otherwise keeps freed memory by the thread, so that leaks drown in the noise."""
 

@@ -16,7 +16,7 @@ from moderation.adapters.grpc.convert import (
 )
 from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.adapters.policy_yaml import YamlPolicySource
-from moderation.core.content import PixelSpec
+from moderation.core.content import Content, PixelSpec
 from moderation.core.errors import InvalidRequest, PolicySetRejected, UnjudgeableContent
 from moderation.service.lanes import Priority
 from moderation.v1 import moderation_pb2 as pb
@@ -73,7 +73,7 @@ def read_request(message: bytes) -> None:
     except InvalidRequest as refusal:
         require(bool(refusal.field) and refusal.problem.isprintable(), refusal)
         return
-    assert content.image
+    assert content.image if isinstance(content, Content) else content.uri
     assert content.content_id.isprintable()
 
 

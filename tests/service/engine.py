@@ -18,10 +18,11 @@ from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.embedding_memory import NO_MEMORY, EmbeddingMemory
 from moderation.service.encoding import ContentEncoder, encode_batch
+from moderation.service.fetching import NO_FETCHING
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import accept
-from moderation.service.ports import DecisionLog
+from moderation.service.ports import DecisionLog, ImageFetcher
 from moderation.service.recent import keep_nothing
 from tests.builders import NOON, a_policy_set, an_encoder_info
 from tests.fakes import (
@@ -79,6 +80,7 @@ async def running_engine(
     keep: Callable[[str, Embeddings], None] = keep_nothing,
     decision_log: DecisionLog = RECORDS_NOTHING,
     memory: EmbeddingMemory = NO_MEMORY,
+    fetcher: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
     telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
@@ -135,6 +137,7 @@ async def running_engine(
             new_id=lambda: f"decision-{next(numbers)}",
             keep=keep,
             decision_log=decision_log,
+            images=fetcher,
         )
         if reloaded:
             await policies.reload()

@@ -8,7 +8,7 @@ import pytest
 from moderation.core.decision import Options
 from moderation.core.errors import Overloaded
 from moderation.core.identity import Tenant, TenantLimits
-from moderation.service.admission import Admission, Limits
+from moderation.service.admission import Admission, Limits, Reservation
 from moderation.service.lanes import Priority
 from moderation.service.outcomes import ShedReason
 from moderation.service.tenants import NO_TENANTS, Tenants, TenantUsage
@@ -38,7 +38,9 @@ class Door:
         self.tenants = Tenants(
             lambda: self.known, max_share=max_share, clock=self.clock, processes=processes
         )
-        limits = Limits(max_in_flight=16, max_in_flight_bytes=1000, max_request_s=10.0)
+        limits = Limits(
+            max_in_flight=16, max_in_flight_bytes=1000, max_request_s=10.0, max_fetches=4
+        )
         self.admission = Admission(limits, self.telemetry)
         self.admission.share_among(self.tenants)
         self._inside = ExitStack()
@@ -53,6 +55,17 @@ class Door:
         """Why one is not let in."""
         with pytest.raises(Overloaded):
             self.enter(tenant, n_bytes, priority)
+        return self.telemetry.sheds[-1]
+
+    def reserve(self, tenant: Tenant, n_bytes: int = 100) -> Reservation:
+        """Let one in whose image is yet to come."""
+        room = self.admission.reserved(n_bytes, INTERACTIVE, tenant.name)
+        return self._inside.enter_context(room)
+
+    def unreserved(self, tenant: Tenant, n_bytes: int = 100) -> ShedReason:
+        """Why nothing is fetched for one."""
+        with pytest.raises(Overloaded):
+            self.reserve(tenant, n_bytes)
         return self.telemetry.sheds[-1]
 
     def leave(self) -> None:
@@ -200,6 +213,90 @@ def test_what_each_asked_is_shown_and_vanishes_with_the_tenant(door: Door) -> No
     assert shown["shop"] == TenantUsage("shop", in_flight=8, admitted=8, shed=1)
     assert shown["bank"] == TenantUsage("bank", in_flight=0, admitted=0, shed=0)
     assert later.keys() == {"bank", "zoo"}
+
+
+def test_what_is_to_be_fetched_counts_before_it_is_there_and_shrinks_as_its_size_is_known() -> None:
+    door = Door(SHOP, BANK, max_share=1.0)
+    first = door.reserve(SHOP, 900)
+    assert door.unreserved(SHOP, 200) is ShedReason.IN_FLIGHT_BYTES
+    first.expect(2000)  # of no use to a host that says too much
+    assert door.admission.n_bytes == 900
+    first.expect(300)
+    second = door.reserve(SHOP, 700)
+    second.fetched(10)
+    first.expect(700)  # what was given back is gone
+    during = door.admission.n_bytes, door.admission.fetching, door.admission.in_flight
+    door.leave()
+
+    assert during == (310, 1, 1)
+    assert (door.admission.n_bytes, door.admission.fetching, door.admission.in_flight) == (0, 0, 0)
+    assert all(one.in_flight == 0 for one in door.tenants.usage())
+
+
+def test_a_tenant_has_its_share_of_bytes_and_of_fetches(door: Door) -> None:
+    held = door.reserve(SHOP, 450)
+    assert door.unreserved(SHOP) is ShedReason.TENANT_BYTES
+    held.expect(10)
+    door.reserve(SHOP)
+    assert door.unreserved(SHOP) is ShedReason.TENANT_IN_FLIGHT  # two of four fetches
+    door.reserve(BANK)
+    door.enter(SHOP)  # what brings its image needs no fetch
+    held.fetched(10)
+    door.reserve(SHOP)
+
+
+def test_all_tenants_together_have_so_many_fetches(door: Door) -> None:
+    for tenant in (SHOP, BANK, SHOP, BANK):
+        door.reserve(tenant)
+
+    assert door.unreserved(Tenant("stranger")) is ShedReason.FETCHES
+    shown = {one.tenant: one.in_flight for one in door.tenants.usage()}
+    assert shown == {"shop": 2, "bank": 2}
+
+
+def test_a_tenant_over_its_rate_gets_nothing_fetched_and_pays_once_for_what_it_gets() -> None:
+    slow = Tenant("slow", limits=TenantLimits(requests_per_s=1.0, burst=2.0))
+    door = Door(slow)
+
+    reservation = door.reserve(slow)
+    reservation.fetched(10)
+    with door.admission.placed(INTERACTIVE):
+        door.reserve(slow)
+
+    assert door.unreserved(slow) is ShedReason.TENANT_RATE
+    (usage,) = door.tenants.usage()
+    assert (usage.admitted, usage.shed) == (2, 1)
+    door.leave()
+
+
+def test_a_place_must_be_free_before_a_fetch_and_after_it() -> None:
+    limits = Limits(16, 1000, 10.0, target_wait_s=1.0, min_in_flight=1, max_fetches=4)
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits, telemetry)
+    with ExitStack() as inside:
+        reservation = inside.enter_context(admission.reserved(100, INTERACTIVE))
+        for _ in range(4):
+            inside.enter_context(admission.admitted(1, INTERACTIVE))
+        reservation.fetched(10)
+
+        with pytest.raises(Overloaded), admission.placed(INTERACTIVE):
+            pytest.fail("there was no place")
+        with pytest.raises(Overloaded), admission.reserved(100, INTERACTIVE):
+            pytest.fail("there was no place")
+
+    assert telemetry.sheds == [ShedReason.LATENCY] * 2
+    assert admission.in_flight == admission.n_bytes == 0
+
+
+def test_what_is_being_fetched_keeps_its_place_among_all(door: Door) -> None:
+    reservation = door.reserve(Tenant("stranger"))
+    for number in range(15):
+        door.enter(SHOP if number % 2 else BANK)
+
+    assert door.refused(Tenant("stranger")) is ShedReason.IN_FLIGHT
+    reservation.fetched(10)
+    with door.admission.placed(INTERACTIVE):
+        assert door.unreserved(Tenant("stranger")) is ShedReason.IN_FLIGHT
 
 
 def test_who_is_no_tenant_is_neither_counted_nor_limited() -> None:

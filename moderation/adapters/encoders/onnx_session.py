@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.adapters.encoders import eight_bit
 from moderation.adapters.encoders.devices import CPU, PLANS, Device, Tuning, providers_for
 from moderation.adapters.encoders.runs import Runs
 from moderation.core.errors import BundleRejected
@@ -52,6 +53,8 @@ MEMORY_WORDS = (
 QUIET = 3
 """Errors only: without a GPU, trying CUDA under `auto` would print a page of warnings."""
 SPINNING = "session.intra_op.allow_spinning"
+EXACT_PRODUCTS = "session.x64quantprecision"
+"""Asks for the slower way, which processors that do not need it would take too."""
 OTHER_FILES = "session.model_external_initializers_file_folder_path"
 NOWHERE = "/dev/null"
 """Weights in a second file would escape the bundle's digests: there is none to be found."""
@@ -179,7 +182,18 @@ def _options(tuning: Tuning) -> Any:  # noqa: ANN401 - a type of onnxruntime's, 
     options.enable_mem_pattern = False
     options.add_session_config_entry(SPINNING, str(int(tuning.spinning)))
     options.add_session_config_entry(OTHER_FILES, NOWHERE)
+    options.add_session_config_entry(EXACT_PRODUCTS, str(int(_products_overflow())))
     return options
+
+
+@cache
+def _products_overflow() -> bool:
+    """See eight_bit; a processor does not change while a process runs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = QUIET
+    probe = onnxruntime.InferenceSession(eight_bit.PRODUCT, options, providers=[CPU])
+    return eight_bit.overflows(probe.run)
 
 
 def _refusal(path: Path, reason: str) -> str:

@@ -7,9 +7,11 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from moderation.adapters.grpc.status import duration_from_s
-from moderation.core.content import Content
+from moderation.core.content import Content, NamedContent
 from moderation.core.decision import Decision, Failure, Options, PhraseMatch, Timings, Verdict
 from moderation.core.encoder import EncoderInfo
+from moderation.core.errors import InvalidRequest
+from moderation.core.image_uri import FIELD
 from moderation.core.policy import Action, Mode, Severity
 from moderation.service.decision_log import LogStatus
 from moderation.service.lanes import Priority
@@ -46,9 +48,13 @@ class BuildInfo:
     onnxruntime_version: str
 
 
-def content_from_proto(content: pb.Content, new_id: Callable[[], str]) -> Content:
+def content_from_proto(content: pb.Content, new_id: Callable[[], str]) -> Content | NamedContent:
     """Raises InvalidRequest; a content without an id gets a new one."""
-    return Content(content.image, content.content_id or new_id())
+    if not content.uri:
+        return Content(content.image, content.content_id or new_id())
+    if content.image:
+        raise InvalidRequest(FIELD, "stands beside content.image; send one of them")
+    return NamedContent(content.uri, content.content_id or new_id())
 
 
 def options_from_proto(options: pb.ModerateOptions) -> Options:

@@ -16,12 +16,9 @@ from moderation.adapters.grpc.interceptors import Context
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.status import ReportBug, refusal_for
 from moderation.adapters.grpc.streaming import map_unordered
-from moderation.core.content import require_content_id
 from moderation.core.errors import InvalidRequest
-from moderation.core.image_uri import FIELD
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
-from moderation.service.ports import ImageFetcher
 from moderation.service.request_context import current_request
 from moderation.service.tracing import NO_TRACER, Stage, Tracer
 from moderation.v1 import moderation_pb2 as pb
@@ -44,7 +41,7 @@ class RequestLimits:
 class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
     """Fulfils ModerationService; errors are left to the interceptor, but for single items."""
 
-    def __init__(  # noqa: PLR0913 - what the RPCs need, each by its name
+    def __init__(
         self,
         *,
         moderator: Moderator,
@@ -52,7 +49,6 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         limits: RequestLimits,
         report_bug: ReportBug,
         new_id: Callable[[], str],
-        images: ImageFetcher,
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._moderator = moderator
@@ -60,7 +56,6 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         self._limits = limits
         self._report_bug = report_bug
         self._new_id = new_id
-        self._images = images
         self._tracer = tracer
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
@@ -130,7 +125,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         visit = VISIT.get()
         visit.require_profile(request.options.profile)
         decision = await self._moderator.moderate(
-            content_from_proto(await self._carrying(request.content, context), self._new_id),
+            content_from_proto(request.content, self._new_id),
             options_from_proto(request.options),
             within_s=context.time_remaining(),
             priority=priority_from_proto(request.options, usual),
@@ -139,18 +134,6 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         answer = decision_to_proto(decision)
         answer.request_id = current_request().request_id
         return answer
-
-    async def _carrying(self, content: pb.Content, context: Context) -> pb.Content:
-        """The content with its bytes, fetched if it names them; what is under way is bounded."""
-        if not content.uri:
-            return content
-        if content.content_id:  # a wrong request must not cost a fetch
-            require_content_id(content.content_id)
-        if content.image:
-            raise InvalidRequest(FIELD, "stands beside content.image; send one of them")
-        with self._tracer.stage(Stage.FETCH):
-            image = await self._images.fetch(content.uri, context.time_remaining())
-        return pb.Content(image=image, content_id=content.content_id)
 
     async def _answer_item(
         self, item: ItemRequest | InvalidRequest, context: Context

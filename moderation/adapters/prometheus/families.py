@@ -56,7 +56,7 @@ class FetchMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.fetches = Counter(
             "moderation_image_fetches",
-            "Images that requests named: fetched, refused, unavailable or busy.",
+            "Images that requests named: fetched, refused or unavailable.",
             ["outcome"],
             registry=registry,
         )

@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.certificates import Authority, Folder
+from tests.https import https_server
 from tests.picture_builders import a_png
 
 IMAGE = a_png()
 LARGE = b"\xff" * 300_000
+HELD_S = 60.0
 
 
 @dataclass
@@ -23,13 +24,17 @@ class Host:
     port: int
     authority: Path
     asked: list[tuple[str, str]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    """What is held at the host comes once this is set."""
     connections: int = 0
 
     def trusted(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority))
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What a host answers; a class of its own for each that runs, which knows its host."""
+
     host: Host
 
     def setup(self) -> None:
@@ -37,12 +42,31 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
+        """An image, or whatever the first part of the path says."""
         self.host.asked.append((self.headers["Host"], self.path))
         name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
         getattr(self, f"_{name}", self._missing)(rest)
 
     def _image(self, rest: str) -> None:
         self._send(200, IMAGE)
+
+    def _open(self, rest: str) -> None:
+        """Without saying how large it is."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(IMAGE)
+
+    def _held(self, rest: str) -> None:
+        """Nothing is said before the gate opens."""
+        self.host.gate.wait(HELD_S)
+        self._send(200, IMAGE)
+
+    def _sized(self, rest: str) -> None:
+        """Only how large it is, before the gate opens."""
+        self._send(200, b"", length=len(IMAGE))
+        self.wfile.flush()
+        self.host.gate.wait(HELD_S)
+        self.wfile.write(IMAGE)
 
     def _large(self, rest: str) -> None:
         self._send(200, LARGE)
@@ -87,32 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Callers that leave in the middle are what the tests are about."""
+@contextmanager
+def serving(folder: Path, handler: type[Handler]) -> Iterator[Host]:
+    """A server on a loopback port, with a certificate for localhost by its own authority."""
+    own: type[Handler] = type("Own", (handler,), {})
+    with https_server(folder, own) as (port, authority):
+        own.host = host = Host(port, authority)
+        yield host
 
 
 @contextmanager
 def running_host(folder: Path) -> Iterator[Host]:
-    """The server on a loopback port, with a certificate for localhost by its own authority."""
-    authority, files = Authority(), Folder(folder)
-    files.hold(authority.issue())
-    (folder / "ca.pem").write_bytes(authority.pem)
-    server = _Server(("127.0.0.1", 0), _Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    host = Host(server.server_address[1], folder / "ca.pem")
-    _Handler.host = host
-    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-    serving.start()
-    try:
+    """A server of images, of which some are not right."""
+    with serving(folder, Handler) as host:
         yield host
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()

@@ -1,13 +1,12 @@
-"""Bounds of fetching: time, number, and what is counted."""
+"""Fetching by any scheme: in time, and told."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from moderation.adapters.fetch import FileReader, UriFetcher, WebFetcher, WebRules
-from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady, Overloaded
+from moderation.core.errors import DeadlineExceeded, InvalidRequest, NotReady
 from moderation.core.image_uri import AllowedHost
 from moderation.service.outcomes import FetchOutcome
 from tests.adapters.fetch.host import IMAGE, Host, running_host
@@ -25,19 +24,24 @@ def telemetry() -> RecordingTelemetry:
     return RecordingTelemetry()
 
 
+def ignore(n_bytes: int) -> None:
+    """Of no interest here how many bytes will come."""
+
+
 def fetcher(
     host: Host,
     root: Path,
     telemetry: RecordingTelemetry,
     *,
     timeout_s: float = 20.0,
-    at_once: int = 4,
 ) -> UriFetcher:
     rules = WebRules((AllowedHost("localhost", host.port),), 10**6, private_networks=True)
     return UriFetcher(
-        WebFetcher(rules, trusted=host.trusted()),
-        FileReader([root], max_bytes=10**6),
-        max_in_flight=at_once,
+        {
+            "https": WebFetcher(rules, trusted=host.trusted()),
+            "file": FileReader([root], max_bytes=10**6),
+        },
+        max_bytes=10**6,
         timeout_s=timeout_s,
         tell=telemetry.image_fetched,
     )
@@ -49,18 +53,33 @@ async def test_images_come_by_either_scheme(
     (tmp_path / "a.png").write_bytes(IMAGE)
     images = fetcher(host, tmp_path, telemetry)
 
-    assert await images.fetch(f"https://localhost:{host.port}/image", None) == IMAGE
-    assert await images.fetch(f"file://{tmp_path}/a.png", 5.0) == IMAGE
+    assert await images.fetch(f"https://localhost:{host.port}/image", None, ignore) == IMAGE
+    assert await images.fetch(f"file://{tmp_path}/a.png", 5.0, ignore) == IMAGE
     assert telemetry.fetches == [FetchOutcome.FETCHED] * 2
+
+
+async def test_how_large_an_image_is_is_told_before_it_is_there(
+    host: Host, tmp_path: Path, telemetry: RecordingTelemetry
+) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGE)
+    images, told = fetcher(host, tmp_path, telemetry), list[int]()
+
+    await images.fetch(f"https://localhost:{host.port}/image", None, told.append)
+    await images.fetch(f"file://{tmp_path}/a.png", None, told.append)
+
+    assert told == [len(IMAGE)] * 2
 
 
 async def test_a_wrong_name_is_counted_as_refused(
     host: Host, tmp_path: Path, telemetry: RecordingTelemetry
 ) -> None:
+    images = fetcher(host, tmp_path, telemetry)
     with pytest.raises(InvalidRequest):
-        await fetcher(host, tmp_path, telemetry).fetch("ftp://x", None)
+        await images.fetch("ftp://x", None, ignore)
+    with pytest.raises(InvalidRequest, match="its bucket is not among those"):
+        await images.fetch("s3://pictures/x", None, ignore)
 
-    assert telemetry.fetches == [FetchOutcome.REFUSED]
+    assert telemetry.fetches == [FetchOutcome.REFUSED] * 2
 
 
 @pytest.mark.parametrize(
@@ -76,22 +95,6 @@ async def test_a_host_that_drips_is_given_up(
     images = fetcher(host, tmp_path, telemetry, timeout_s=0.3)
 
     with pytest.raises(error):
-        await images.fetch(f"https://localhost:{host.port}/drip", within_s)
+        await images.fetch(f"https://localhost:{host.port}/drip", within_s, ignore)
 
     assert telemetry.fetches == [FetchOutcome.UNAVAILABLE]
-
-
-async def test_no_more_are_fetched_at_once_than_may_be(
-    host: Host, tmp_path: Path, telemetry: RecordingTelemetry
-) -> None:
-    images = fetcher(host, tmp_path, telemetry, timeout_s=1.0, at_once=2)
-    slow = f"https://localhost:{host.port}/drip"
-
-    outcomes = await asyncio.gather(
-        *(images.fetch(slow, None) for _ in range(5)), return_exceptions=True
-    )
-
-    assert sorted(type(one).__name__ for one in outcomes) == ["NotReady"] * 2 + ["Overloaded"] * 3
-    assert telemetry.fetches.count(FetchOutcome.BUSY) == 3
-    assert all(one.retry_after_s > 0 for one in outcomes if isinstance(one, Overloaded))
-    assert await images.fetch(f"https://localhost:{host.port}/image", None) == IMAGE

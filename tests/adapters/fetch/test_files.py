@@ -22,17 +22,26 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, path: str) -> bytes:
-    return FileReader([root], max_bytes=MAX_BYTES).read(image_uri_from(f"file://{path}"))
+    return sized(root, path)[0]
+
+
+def sized(root: Path, path: str) -> tuple[bytes, list[int]]:
+    """The file, and what was told of its size before it was read."""
+    told: list[int] = []
+    reader = FileReader([root], max_bytes=MAX_BYTES)
+    return reader.read(image_uri_from(f"file://{path}"), told.append), told
 
 
 def test_a_file_below_the_folder_is_read(root: Path) -> None:
-    assert read(root, f"{root}/a%20b.png") == b"picture"
+    assert sized(root, f"{root}/a%20b.png") == (b"picture", [7])
 
 
 def test_no_more_is_read_than_tells_that_it_is_too_large(root: Path) -> None:
     (root / "large").write_bytes(b"x" * 1000)
 
-    assert len(read(root, f"{root}/large")) == MAX_BYTES + 1
+    image, told = sized(root, f"{root}/large")
+
+    assert (len(image), told) == (MAX_BYTES + 1, [MAX_BYTES + 1])
 
 
 def test_a_link_within_the_folder_is_followed(root: Path) -> None:

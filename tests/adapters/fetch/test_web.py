@@ -9,9 +9,13 @@ from moderation.adapters.fetch import WebFetcher, WebRules
 from moderation.adapters.fetch.web import addresses_of
 from moderation.core.errors import InvalidRequest, NotReady
 from moderation.core.image_uri import AllowedHost, image_uri_from
-from tests.adapters.fetch.host import IMAGE, Host, running_host
+from tests.adapters.fetch.host import IMAGE, LARGE, Host, running_host
 
 MAX_BYTES = 200_000
+
+
+def ignore(n_bytes: int) -> None:
+    """Of no interest here how many bytes will come."""
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +38,22 @@ def rules(host: Host, *names: str, private_networks: bool = True) -> WebRules:
 
 async def fetched(host: Host, path: str, chosen: WebRules | None = None) -> bytes:
     async with WebFetcher(chosen or rules(host), trusted=host.trusted()) as web:
-        return await web.fetch(image_uri_from(f"https://localhost:{host.port}{path}"))
+        return await web.fetch(image_uri_from(f"https://localhost:{host.port}{path}"), ignore)
 
 
 async def test_an_image_arrives_from_the_host_by_its_name(host: Host) -> None:
     assert await fetched(host, "/image?size=1") == IMAGE
 
     assert host.asked == [(f"localhost:{host.port}", "/image?size=1")]
+
+
+async def test_how_large_an_image_is_is_told_before_it_comes(host: Host) -> None:
+    told: list[int] = []
+    async with WebFetcher(rules(host), trusted=host.trusted()) as web:
+        for path in ("/image", "/large", "/open"):
+            await web.fetch(image_uri_from(f"https://localhost:{host.port}{path}"), told.append)
+
+    assert told == [len(IMAGE), len(LARGE)]  # a host need not say
 
 
 async def test_an_image_may_be_somewhere_else_on_an_allowed_host(host: Host) -> None:
@@ -80,7 +93,7 @@ async def test_a_host_without_a_certificate_of_the_authority_is_not_asked(host: 
     nobody = ssl.create_default_context()
     async with WebFetcher(rules(host), trusted=nobody) as web:
         with pytest.raises(NotReady, match="cannot be reached"):
-            await web.fetch(image_uri_from(f"https://localhost:{host.port}/image"))
+            await web.fetch(image_uri_from(f"https://localhost:{host.port}/image"), ignore)
 
     assert not host.asked
 
@@ -105,7 +118,7 @@ async def test_what_is_inside_is_never_connected_to_even_if_its_name_is_allowed(
     chosen = rules(host, name.strip("[]"), private_networks=False)
     async with WebFetcher(chosen, trusted=host.trusted()) as web:
         with pytest.raises(InvalidRequest, match=r"not on the open internet|no address"):
-            await web.fetch(image_uri_from(f"https://{name}:{host.port}/image"))
+            await web.fetch(image_uri_from(f"https://{name}:{host.port}/image"), ignore)
 
     assert host.connections == 0
 
@@ -121,7 +134,7 @@ async def test_one_address_inside_is_enough_to_refuse(host: Host, addresses: lis
     chosen = rules(host, private_networks=False)
     async with WebFetcher(chosen, trusted=host.trusted(), resolve=resolve) as web:
         with pytest.raises(InvalidRequest):
-            await web.fetch(image_uri_from(f"https://localhost:{host.port}/image"))
+            await web.fetch(image_uri_from(f"https://localhost:{host.port}/image"), ignore)
 
     assert host.connections == 0
 
@@ -137,7 +150,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(host
     async with WebFetcher(chosen, trusted=host.trusted(), resolve=rebinding) as web:
         # Not for that name is the certificate: the connection was made, to the first address.
         with pytest.raises(NotReady):
-            await web.fetch(image_uri_from(f"https://pictures.example:{host.port}/image"))
+            await web.fetch(image_uri_from(f"https://pictures.example:{host.port}/image"), ignore)
 
     assert asked == ["pictures.example"]
     assert host.connections == 1
@@ -147,7 +160,7 @@ async def test_a_name_without_an_address_is_told(host: Host) -> None:
     chosen = rules(host, "nowhere.invalid")
     async with WebFetcher(chosen, trusted=host.trusted()) as web:
         with pytest.raises(InvalidRequest, match="has no address"):
-            await web.fetch(image_uri_from(f"https://nowhere.invalid:{host.port}/image"))
+            await web.fetch(image_uri_from(f"https://nowhere.invalid:{host.port}/image"), ignore)
 
 
 async def test_the_resolver_of_the_system_is_asked() -> None:
