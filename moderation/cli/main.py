@@ -98,6 +98,9 @@ def _exit_code() -> int:
         problem = error.format_message().rstrip(".")
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "moderation"
+        takes = {one.name for one in context.command.params} if context else set()
+        if "extra argument" in problem and "policies" in takes:
+            problem += "; policies are named with --policies DIRECTORY"
         return _tell(f"{problem}; `{command} --help` shows the way", Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED

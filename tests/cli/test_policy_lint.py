@@ -63,6 +63,13 @@ async def test_warnings_are_told_with_their_place_and_cure(tmp_path: Path) -> No
     assert (ended.exit_code, strict.exit_code) == (0, 1)
 
 
+async def test_a_directory_without_its_option_is_told_how_it_is_named(tmp_path: Path) -> None:
+    ended = await moderation("policy", "lint", tmp_path)
+
+    assert ended.exit_code == 64
+    assert "; policies are named with --policies DIRECTORY; `moderation policy lint" in ended.err
+
+
 async def test_a_file_that_is_not_read_because_of_its_name_is_told(tmp_path: Path) -> None:
     directory = policies(tmp_path)
     (directory / "smoke.yaml.txt").write_text(GOOD)
