@@ -27,6 +27,8 @@ import numpy as np
 
 from benchmarks.http_asking import http_asker
 from benchmarks.pictures import another, picture
+from moderation.client.errors import ServiceUnavailable, error_from_rpc
+from moderation.client.throttle import NO_THROTTLE, Throttle
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
@@ -35,6 +37,7 @@ PICTURES = 8
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PATIENCE_S = 120.0
 SHED = "RESOURCE_EXHAUSTED"
+NOT_SENT = "NOT_SENT"
 GRPC = "grpc"
 OPTIONS = [("grpc.max_send_message_length", 64 * 2**20), ("grpc.use_local_subchannel_pool", 1)]
 
@@ -53,6 +56,8 @@ class Load:
     repeats: bool = False
     connections: int = 1
     """That the callers share; a server of several workers deals them out."""
+    throttled: bool = False
+    """Whether the callers send less to a server that turns them away, as our clients do."""
     protocol: str = GRPC
     """Ours, or a name in `http_asking.REQUESTS`."""
 
@@ -63,6 +68,8 @@ class Outcome:
 
     seconds: float
     latencies_s: dict[str, list[float]] = field(default_factory=dict)
+    late_s: list[float] = field(default_factory=list)
+    """How long after its time each request of an open loop left: the generator's own share."""
 
     @property
     def per_s(self) -> float:
@@ -99,10 +106,16 @@ class _Recorder:
         self.starts_at = time.perf_counter() + load.warm_up_s
         self.ends_at = self.starts_at + load.seconds
         self.latencies_s: dict[str, list[float]] = {}
+        self.late_s: list[float] = []
 
     @property
     def is_over(self) -> bool:
         return time.perf_counter() >= self.ends_at
+
+    def left(self, due: float) -> None:
+        now = time.perf_counter()
+        if self.starts_at <= now < self.ends_at:
+            self.late_s.append(now - due)
 
     def record(self, code: str, began: float) -> None:
         now = time.perf_counter()
@@ -139,12 +152,18 @@ async def put_load(load: Load) -> Outcome:
             await _stream(stubs[0], recorder, next_image, load.concurrency)
         else:
             in_turn = cycle(stubs)
+            throttle = Throttle() if load.throttled else NO_THROTTLE
 
             async def ask_grpc(began: float) -> float:
-                return await _ask(next(in_turn), recorder, next_image(), began)
+                try:
+                    throttle.require_room("")
+                except ServiceUnavailable:
+                    recorder.record(NOT_SENT, began)
+                    return 0.0
+                return await _ask(next(in_turn), recorder, throttle, next_image(), began)
 
             await _put(ask_grpc, recorder, load)
-    return Outcome(load.seconds, recorder.latencies_s)
+    return Outcome(load.seconds, recorder.latencies_s, recorder.late_s)
 
 
 async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
@@ -157,6 +176,7 @@ async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
 async def _ask(
     stub: moderation_pb2_grpc.ModerationServiceStub,
     recorder: _Recorder,
+    throttle: Throttle,
     image: bytes,
     began: float,
 ) -> float:
@@ -165,7 +185,9 @@ async def _ask(
         response = await stub.Moderate(request, timeout=TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
         recorder.record(error.code().name, began)
+        throttle.answered(error_from_rpc(error))
         return _pushback_s(error)
+    throttle.answered()
     recorder.record("UNJUDGEABLE" if response.decision.HasField("failure") else "OK", began)
     return 0.0
 
@@ -189,6 +211,7 @@ async def _open_loop(ask: Ask, recorder: _Recorder, rate: float) -> None:
         while not recorder.is_over:
             due += intervals.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            recorder.left(due)
             asking.create_task(ask(due))
 
 

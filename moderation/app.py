@@ -26,18 +26,26 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
-from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState, state_of
+from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.core.encoder import EncoderInfo
-from moderation.engine import Engine, new_id, running_engine, utc_now
+from moderation.engine import Engine, new_id, running_engine, unchanged, utc_now
 from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
+from moderation.packages import (
+    PolicyPackage,
+    named_policies,
+    policy_package,
+    state_directory,
+    unpacked_settings,
+)
 from moderation.recording import decision_recorder, status_of
 from moderation.service.decision_log import RECORDS_NOTHING, DecisionRecorder
-from moderation.service.ports import Telemetry
+from moderation.service.ports import ChangeFeed, Telemetry
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
@@ -60,12 +68,14 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     log = LogTelemetry() if worker is None else WorkerLog()
     metrics = PrometheusTelemetry()
     stops = stop_signals()
-    state = state_of(settings.policies.state_directory, settings.policies.directory)
+    state = state_directory(settings)
     kept = PolicyState(state)
     telemetry = FanOutTelemetry(metrics, log)
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracing(settings, telemetry))
         # Before the encoder is loaded: what is wrong with these settings is told at once.
+        package = policy_package(settings, stack)
+        named, settings = named_policies(settings), unpacked_settings(settings, package)
         images = await image_fetcher(settings, telemetry, stack)
         identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
@@ -81,6 +91,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 recent_part=(0, 1) if worker is None else worker.place,
                 decision_log=recorder or RECORDS_NOTHING,
                 tracer=tracer,
+                around=package.around if package else unchanged,
                 images=images,
             )
         )
@@ -113,18 +124,18 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
-        watchers = _watchers(settings, engine.encoder, state)
+        feeds = _feeds(settings, engine.encoder, state, package)
         others: list[Callable[[], Coroutine[Any, Any, None]]] = [
             one.follow for one in (identity, certificates) if one is not None
         ]
         others.append(partial(follow_references, drift, settings, engine.encoder))
-        following = asyncio.create_task(_follow(engine, watchers, others, server, log))
+        following = asyncio.create_task(_follow(engine, feeds, others, server, log))
         stack.push_async_callback(_cancelled, following)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             tls=settings.tls.is_on,
             metrics=metrics_url,
-            policies=str(settings.policies.directory.absolute()),
+            policies=named,
             encoder=engine.encoder,
         )
         _tell_what_runs_beside(engine, settings, log)
@@ -185,7 +196,7 @@ def _server(
     )
     return GrpcServer(
         servicer,
-        interceptors=edge.interceptors,
+        interceptors=(*edge.interceptors, SheddingInterceptor(engine.moderator)),
         endpoint=endpoint,
         limits=ServerLimits(
             server.max_message_bytes,
@@ -220,7 +231,7 @@ class _Edge:
 
 async def _follow(
     engine: Engine,
-    watchers: Iterable[PolicyWatcher],
+    feeds: Iterable[ChangeFeed],
     others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
@@ -230,9 +241,9 @@ async def _follow(
     async with asyncio.TaskGroup() as tasks:
         for follow in others:
             tasks.create_task(follow())
-        # The watchers start first: an edit made while the first load runs is not missed.
-        for watcher in watchers:
-            tasks.create_task(policies.follow(watcher))
+        # They start first: an edit made while the first load runs is not missed.
+        for feed in feeds:
+            tasks.create_task(policies.follow(feed))
         await policies.reload()
         await policies.activated.wait()
         await _tell_health(engine, server, log)
@@ -260,13 +271,18 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         await asyncio.sleep(READINESS_CHECK_S)
 
 
-def _watchers(settings: Settings, encoder: EncoderInfo, state: Path) -> tuple[PolicyWatcher, ...]:
+def _feeds(
+    settings: Settings, encoder: EncoderInfo, state: Path, package: PolicyPackage | None
+) -> tuple[ChangeFeed, ...]:
     directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
+    pins = PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES)
+    if package is not None:
+        return pins, package.feed
     calibrations, tests = directory_of(directory, encoder.encoder_id), directory / TESTS_FOLDER
     return (
         PolicyWatcher(directory, recheck_s=recheck_s),
         PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
-        PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES),
+        pins,
         *([PolicyWatcher(tests, recheck_s=recheck_s)] if settings.policies.require_tests else []),
     )
 

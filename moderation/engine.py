@@ -48,6 +48,7 @@ from moderation.service.ports import (
     ImageDecoder,
     ImageFetcher,
     PolicyKeeper,
+    PolicySource,
     Telemetry,
     TextEncoder,
 )
@@ -87,6 +88,11 @@ def new_id() -> str:
     return uuid4().hex
 
 
+def unchanged(policies: PolicySource) -> PolicySource:
+    """Policies from files that nothing has to be done for."""
+    return policies
+
+
 @asynccontextmanager
 async def running_engine(  # noqa: PLR0913 - what a server has beside what a command has, by name
     settings: Settings,
@@ -97,13 +103,15 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     recent_part: tuple[int, int] | None = None,
     decision_log: DecisionLog = RECORDS_NOTHING,
     tracer: Tracer = NO_TRACER,
+    around: Callable[[PolicySource], PolicySource] = unchanged,
     images: ImageFetcher = NO_FETCHING,
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
     `with_shadow` loads the second encoder too, if one is set. With `recent_part` recent
     embeddings are kept, if a setting asks for it: which part of how many, of which only one
-    process each may keep. Raises BundleRejected or NotReady.
+    process each may keep. `around` sees to the policies' files before they are read. Raises
+    BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -139,7 +147,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
         policies = PolicyStore(
-            source=BoundPolicySource(_calibrated_policies(settings, encoder.info), guard),
+            source=BoundPolicySource(around(_calibrated_policies(settings, encoder.info)), guard),
             text_encoder=texts,
             text_memory=texts,
             encoder=encoder.info,

@@ -4,6 +4,7 @@ import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from moderation.adapters.authorities import trusting
 from moderation.core.image_uri import AllowedHost, allowed_hosts
 from moderation.service.fetching import NO_FETCHING
 from moderation.service.ports import ImageFetcher, Telemetry
@@ -19,23 +20,22 @@ async def image_fetcher(
     if not chosen.is_on:
         return NO_FETCHING
     try:
-        import httpx  # noqa: PLC0415 - an extra, and not needed by who sends bytes
+        # An extra, and not needed by who sends bytes.
+        from moderation.adapters.fetch import (  # noqa: PLC0415
+            FileReader,
+            UriFetcher,
+            WebFetcher,
+            WebRules,
+        )
     except ImportError as error:
         raise SettingsError(
             "images by URI need httpx: pip install 'moderation[fetch]', or empty "
             "fetch.hosts and fetch.file_roots"
         ) from error
-    from moderation.adapters.fetch import (  # noqa: PLC0415 - see above
-        FileReader,
-        UriFetcher,
-        WebFetcher,
-        WebRules,
-    )
-
     max_bytes = settings.decode.max_image_bytes
     rules = WebRules(_hosts(chosen), max_bytes, chosen.max_redirects, chosen.private_networks)
-    trusted = _trusted(chosen.ca_file) or httpx.create_ssl_context(trust_env=False)
-    web = await stack.enter_async_context(WebFetcher(rules, trusted=trusted))
+    web = WebFetcher(rules, trusted=_trusted(chosen.ca_file))
+    await stack.enter_async_context(web)
     return UriFetcher(
         web,
         FileReader(_roots(chosen), max_bytes=max_bytes),
@@ -59,11 +59,8 @@ def _roots(chosen: FetchSettings) -> tuple[Path, ...]:
     return chosen.roots
 
 
-def _trusted(ca_file: str) -> ssl.SSLContext | None:
-    """Who trusts these authorities alone; None if none are named."""
-    if not ca_file:
-        return None
+def _trusted(ca_file: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return trusting(ca_file)
     except OSError as error:
         raise SettingsError(f"fetch.ca_file {ca_file}: {error}") from error

@@ -28,6 +28,7 @@ from moderation.adapters.workers.process import (
     environment,
 )
 from moderation.adapters.workers.reservation import reserved
+from moderation.packages import named_policies
 from moderation.service.supervision import Restarts, WorkersLost, death
 from moderation.settings import Settings, share_of
 from moderation.settings.sections import PREFIX
@@ -63,7 +64,7 @@ async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> Non
         supervisor.addresses = {
             "address": f"{server.host}:{port}",
             "metrics": metrics.url,
-            "policies": str(settings.policies.directory.absolute()),
+            "policies": named_policies(settings),
         }
         try:
             await supervisor.run_until(stops.asked)

@@ -380,6 +380,31 @@ def test_settings_of_callers_that_contradict_each_other(
     assert bool(told) == bool(contradiction)
 
 
+@pytest.mark.parametrize(
+    ("package", "told"),
+    [
+        ({}, ""),
+        ({"source": "p.tar.gz", "public_keys": "a.pub, b.pub"}, ""),
+        ({"source": "https://us.example/p.tar.gz", "public_keys": "a.pub"}, ""),
+        ({"source": "http://127.0.0.1:1/p.tar.gz", "public_keys": "a.pub"}, ""),
+        ({"source": "p.tar.gz"}, "needs package.public_keys"),
+        ({"source": "p.tar.gz", "public_keys": ","}, "needs package.public_keys"),
+        ({"public_keys": "a.pub"}, "holds files that nobody has signed"),
+        ({"source": "http://us.example/p.tar.gz", "public_keys": "a"}, "must start with https://"),
+        ({"source": "ftp://us.example/p.tar.gz", "public_keys": "a"}, "must start with https://"),
+        ({"source": "https://[us/p.tar.gz", "public_keys": "a"}, "must start with https://"),
+        ({"source": "https://us:me@us.example/p", "public_keys": "a"}, "package.token_file"),
+    ],
+)
+def test_settings_of_a_package_that_contradict_each_other(
+    package: dict[str, str], told: str
+) -> None:
+    contradiction = load_settings({"package": package}).package.contradiction
+
+    assert told in contradiction
+    assert bool(told) == bool(contradiction)
+
+
 def test_a_file_that_is_no_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("server: [1\n x: 2\n")

@@ -36,7 +36,8 @@ class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("moderation")
+        # Bound once: left to itself, structlog builds a logger for every event, shown or not.
+        self._log = structlog.get_logger("moderation").bind()
         self._rejected: tuple[Problem, ...] = ()
         """What was wrong when the policies were last read, if anything was."""
         self._unrecorded = ""

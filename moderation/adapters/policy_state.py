@@ -12,9 +12,10 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,10 +36,13 @@ _ACTIVATION = TypeAdapter(Activation)
 _PIN = TypeAdapter(Pin)
 
 
-def state_of(root: Path, policies: Path) -> Path:
-    """The directory below `root` for the policies of one directory, wherever that is."""
-    key = hashlib.sha256(os.fsencode(policies.absolute())).hexdigest()[:12]
-    return root / f"{policies.absolute().name or 'policies'}-{key}"
+def state_of(root: Path, policies: Path | str) -> Path:
+    """The directory below `root` for the policies of one directory, wherever that is, or URL."""
+    if isinstance(policies, str):
+        key, name = policies.encode(), PurePosixPath(urlsplit(policies).path).name
+    else:
+        key, name = os.fsencode(policies.absolute()), policies.absolute().name
+    return root / f"{name or 'policies'}-{hashlib.sha256(key).hexdigest()[:12]}"
 
 
 class PolicyState:

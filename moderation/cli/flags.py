@@ -89,6 +89,13 @@ Pictures = Annotated[
 ]
 
 
+def named_alone(policies: Path | None) -> Mapping[str, Any]:
+    """A directory of policies that is named is meant, also where the server goes by a package."""
+    if policies is None:
+        return {}
+    return {"policies.directory": policies, "package.source": "", "package.public_keys": ""}
+
+
 def nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Flags as `section.name` to values, as sections; a flag that was not given is left out."""
     sections: dict[str, dict[str, Any]] = {}

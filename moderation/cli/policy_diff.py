@@ -12,7 +12,10 @@ from moderation.settings import load_settings
 
 def diff(
     old: Annotated[
-        str, typer.Argument(help="Directory, file, git revision, or active.", show_default=False)
+        str,
+        typer.Argument(
+            help="Directory, file, package, git revision, or active.", show_default=False
+        ),
     ],
     new: Annotated[
         str | None,

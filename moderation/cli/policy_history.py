@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from moderation.cli.exits import Exit
-from moderation.cli.flags import Config, Policies, nested
+from moderation.cli.flags import Config, Policies, named_alone, nested
 from moderation.cli.output import printable, say, say_table
 from moderation.settings import load_settings
 
@@ -19,10 +19,11 @@ def history(
     config: Config = None,
 ) -> int:
     """Show which policy sets were active, the newest first."""
-    settings = load_settings(nested({"policies.directory": policies}), config)
-    from moderation.adapters.policy_state import PolicyState, state_of
+    settings = load_settings(nested(named_alone(policies)), config)
+    from moderation.adapters.policy_state import PolicyState
+    from moderation.packages import state_directory
 
-    state = PolicyState(state_of(settings.policies.state_directory, settings.policies.directory))
+    state = PolicyState(state_directory(settings))
     activations = state.history()[:limit]
     if not activations:
         say("no policy set has been active yet")

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Bundle, Config, Policies, nested
 from moderation.settings import load_settings
 
@@ -29,5 +30,9 @@ def lint(
     flags = {"policies.directory": policies, "encoder.bundle": encoder}
     settings = load_settings(nested(flags), config)
     from moderation.cli.linting import run
+    from moderation.cli.packages import is_package, policies_unpacked
 
-    return run(settings, form=form, fix=fix, strict=strict)
+    if fix and is_package(settings.policies.directory):
+        raise CommandError("a package cannot be mended; give its files to --fix", Exit.USAGE)
+    with policies_unpacked(settings) as unpacked:
+        return run(unpacked, form=form, fix=fix, strict=strict)

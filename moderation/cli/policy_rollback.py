@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from moderation.cli.exits import CommandError, Exit
-from moderation.cli.flags import Config, Policies, nested
+from moderation.cli.flags import Config, Policies, named_alone, nested
 from moderation.cli.output import say
 from moderation.settings import load_settings
 
@@ -25,12 +25,13 @@ def rollback(
 
     It stays until the policy files change in their meaning.
     """
-    settings = load_settings(nested({"policies.directory": policies}), config)
-    from moderation.adapters.policy_state import PolicyState, state_of, versions_of
+    settings = load_settings(nested(named_alone(policies)), config)
+    from moderation.adapters.policy_state import PolicyState, versions_of
     from moderation.core.errors import PolicySetRejected
+    from moderation.packages import state_directory
     from moderation.service.activation import Pin, SetOrigin
 
-    state = PolicyState(state_of(settings.policies.state_directory, settings.policies.directory))
+    state = PolicyState(state_directory(settings))
     try:
         if undo:
             state.unpin()

@@ -1,4 +1,4 @@
-"""What a command line means by a policy set: files, a git revision, or what was active.
+"""What a command line means by a policy set: files, a package, a git revision, or what was active.
 
 `active` is the set that the server on this machine activated last, and `version:3f2a9c` an
 earlier one, as `moderation policy history` lists them.
@@ -13,13 +13,15 @@ from pathlib import Path
 
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.git_files import RevisionUnknown, unpack_revision
-from moderation.adapters.policy_state import PolicyState, state_of, versions_of
+from moderation.adapters.policy_state import PolicyState, versions_of
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.cli.exits import CommandError, Exit
+from moderation.cli.packages import is_package, unpacked
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import PolicySetRejected
 from moderation.core.policy import PolicySet
 from moderation.core.solving import OnStale
+from moderation.packages import state_directory
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.settings import Settings
 
@@ -39,11 +41,10 @@ def load_named(name: str, settings: Settings, encoder: EncoderInfo) -> Named:
 
     Raises CommandError with every problem found.
     """
-    policies = settings.policies.directory
     try:
         if name == ACTIVE or name.startswith(VERSION):
             return Named(name, _kept(name, settings))
-        with _directory(name, policies) as directory:
+        with _directory(name, settings) as directory:
             source = CalibratedPolicies(
                 YamlPolicySource(directory),
                 CalibrationFiles(directory, encoder.scale),
@@ -59,7 +60,7 @@ def load_named(name: str, settings: Settings, encoder: EncoderInfo) -> Named:
 
 
 def _kept(name: str, settings: Settings) -> PolicySet:
-    state = PolicyState(state_of(settings.policies.state_directory, settings.policies.directory))
+    state = PolicyState(state_directory(settings))
     versions = versions_of(state.history())
     digits = name.removeprefix(VERSION) if name != ACTIVE else ""
     found = [one for one in versions if one.startswith(digits.lower())]
@@ -73,16 +74,20 @@ def _kept(name: str, settings: Settings) -> PolicySet:
 
 
 @contextmanager
-def _directory(name: str, policies: Path) -> Iterator[Path]:
+def _directory(name: str, settings: Settings) -> Iterator[Path]:
     path = Path(name)
     if path.is_dir():
         yield path
         return
+    if is_package(path):
+        with unpacked(path, settings) as directory:
+            yield directory
+        return
     with tempfile.TemporaryDirectory() as scratch:
         if not path.is_file():
-            yield unpack_revision(name, policies, Path(scratch))
+            yield unpack_revision(name, settings.policies.directory, Path(scratch))
             return
-        alone = Path(scratch) / policies.name
+        alone = Path(scratch) / settings.policies.directory.name
         alone.mkdir()
         shutil.copyfile(path, alone / path.name)
         yield alone

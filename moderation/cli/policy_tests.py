@@ -53,7 +53,9 @@ def run_tests(
         "encoder.device": device,
     }
     settings = load_settings(nested(flags), config)
+    from moderation.cli.packages import policies_unpacked
     from moderation.cli.testing import Wanted, run
 
     wanted = Wanted(tuple(files or ()), show_all, as_json, junit, update, recent)
-    return asyncio.run(run(settings, wanted))
+    with policies_unpacked(settings) as unpacked:
+        return asyncio.run(run(unpacked, wanted))

@@ -8,7 +8,7 @@ from pathlib import Path
 from moderation.adapters.decision_log.reading import Query, find
 from moderation.adapters.decision_log.records import moment_of
 from moderation.adapters.decision_log.segments import LogUnavailable
-from moderation.adapters.policy_state import PolicyState, state_of
+from moderation.adapters.policy_state import PolicyState
 from moderation.adapters.recent_store import RecentUnavailable, read_recent
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.local import NOBODY_LISTENS
@@ -20,6 +20,7 @@ from moderation.core.record import DecisionRecord, embeddings_from_text
 from moderation.core.replaying import causes, differences, judge_again, unjudgeable_again
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
 from moderation.engine import Engine, running_engine
+from moderation.packages import state_directory
 from moderation.recording import KeyUnusable, record_codec
 from moderation.settings import Settings
 
@@ -111,8 +112,7 @@ def _recent(record: DecisionRecord, settings: Settings) -> Embeddings:
 
 def _policies_of_then(record: DecisionRecord, settings: Settings) -> PolicySet | None:
     """None if they are not kept any more."""
-    policies = settings.policies
-    state = PolicyState(state_of(policies.state_directory, policies.directory))
+    state = PolicyState(state_directory(settings))
     try:
         return state.kept(record.policy_set_version)
     except PolicySetRejected:

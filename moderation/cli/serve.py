@@ -36,6 +36,13 @@ def serve(
     metrics_port: MetricsPort = None,
     workers: Workers = None,
     policies: Policies = None,
+    package: Annotated[
+        str | None,
+        typer.Option(help="Signed package of policies instead: a .tar.gz file, or a URL."),
+    ] = None,
+    package_keys: Annotated[
+        str | None, typer.Option(help="PEM files of the keys that may have signed it.")
+    ] = None,
     encoder: Bundle = None,
     device: Device = None,
     shadow_encoder: Annotated[
@@ -73,6 +80,8 @@ def serve(
         "tls.client_certificates": "require" if client_ca else None,
         "metrics.port": metrics_port,
         "policies.directory": policies,
+        "package.source": package,
+        "package.public_keys": package_keys,
         "encoder.bundle": encoder,
         "encoder.device": device,
         "shadow_encoder.bundle": shadow_encoder,
@@ -82,6 +91,9 @@ def serve(
         "log.format": log_format,
     }
     settings = load_settings(nested(flags), config)
+    if policies is not None and settings.package.source:
+        message = "--policies and package.source name two sources; leave one of them away"
+        raise CommandError(message, Exit.USAGE)
     refuse_what_cannot_serve(settings)
     # gRPC would tell each handshake that fails in lines of its own: whoever can connect could fill
     # a log with them. GRPC_VERBOSITY=INFO brings them back.
@@ -137,7 +149,8 @@ def _supervise(settings: Settings) -> int:
 
 def refuse_what_cannot_serve(settings: Settings) -> None:
     """Raise CommandError if no server is to start with these settings."""
-    if contradiction := settings.tls.contradiction or settings.identity.contradiction:
+    sections = (settings.tls, settings.identity, settings.package)
+    if contradiction := next((one.contradiction for one in sections if one.contradiction), ""):
         raise CommandError(contradiction, Exit.CONFIG)
     _refuse_open_plain_text(settings)
     _refuse_one_port_for_both(settings)

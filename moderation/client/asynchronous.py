@@ -11,6 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from functools import partial
 from typing import Self, TypeVar
 from uuid import uuid4
 
@@ -32,6 +33,7 @@ from moderation.client.messages import (
 from moderation.client.posture import Action, Posture, with_action
 from moderation.client.streaming import SharedStream, as_judged
 from moderation.client.stubs import AsyncStub, new_async_stub
+from moderation.client.throttle import NO_THROTTLE, Throttle, Throttles
 from moderation.v1 import moderation_pb2 as pb
 
 AnswerT = TypeVar("AnswerT")
@@ -46,7 +48,9 @@ class AsyncModerationClient:
     Without `credentials`, a `Tls` or gRPC's own, the connection is plain text. `metadata` goes
     with every call. `api_key`, or `token` for one of an issuer, says who calls: a text, or
     what is asked for it before each call. Neither goes to another machine in plain text, unless
-    `plain_text_key` says that something else encrypts the way there.
+    `plain_text_key` says that something else encrypts the way there. While the service turns most
+    requests away, part of them is not sent but ends as if it had been turned away too, unless
+    `throttle` is False.
     """
 
     def __init__(  # noqa: PLR0913 - each is an option of the client
@@ -60,10 +64,12 @@ class AsyncModerationClient:
         api_key: Secret = "",
         token: Secret = "",
         plain_text_key: bool = False,
+        throttle: bool = True,
     ) -> None:
         self._address = address
         self._posture = Posture.for_action(on_unavailable)
         self._timeout_s = checked_timeout_s(timeout_s)
+        self._throttles = Throttles(is_on=throttle)
         self._credentials = credentials
         self._caller = caller_for(
             address,
@@ -133,7 +139,7 @@ class AsyncModerationClient:
         budget = Budget(self._timeout_s)
         try:
             batch = batch_request(sent, options)
-            response = await self._call(self._stub.ModerateBatch, batch, budget)
+            response = await self._call(partial(self._stub.ModerateBatch, batch), budget)
         except ServiceUnavailable as error:
             return [self._posture.result(error, request) for request in requests]
         answers = [*response.results, *[None] * len(requests)]
@@ -179,12 +185,12 @@ class AsyncModerationClient:
     async def list_policies(self) -> pb.ListPoliciesResponse:
         """The policies and profiles that are active now; raises ClientError."""
         request = pb.ListPoliciesRequest()
-        return await self._call(self._stub.ListPolicies, request, self._brief_budget())
+        return await self._call(partial(self._stub.ListPolicies, request), self._brief_budget())
 
     async def status(self) -> pb.GetStatusResponse:
         """What the service says of itself, also while it is not ready; raises ClientError."""
         request = pb.GetStatusRequest()
-        return await self._call(self._stub.GetStatus, request, self._brief_budget())
+        return await self._call(partial(self._stub.GetStatus, request), self._brief_budget())
 
     def _brief_budget(self) -> Budget:
         """For a question about the service itself: that it is gone is an answer."""
@@ -232,22 +238,47 @@ class AsyncModerationClient:
             return self._posture.result(error, request)
 
     async def _moderate(self, request: pb.ModerateRequest, budget: Budget) -> pb.Decision:
-        response = await self._call(self._stub.Moderate, request, budget)
+        bulk = request.options.priority == pb.PRIORITY_BULK
+        call = partial(self._stub.Moderate, request)
+        throttle = self._throttles.of(bulk=bulk)
+        response = await self._call(call, budget, throttle, bulk=bulk)
         return with_action(response.decision)
 
     async def _call(
-        self, method: Callable[..., Awaitable[AnswerT]], request: object, budget: Budget
+        self,
+        call: Callable[..., Awaitable[AnswerT]],
+        budget: Budget,
+        throttle: Throttle = NO_THROTTLE,
+        *,
+        bulk: bool = False,
     ) -> AnswerT:
         while True:
-            metadata = self._caller.beside(budget.request_id)
             try:
-                return await method(request, timeout=budget.left_s(), metadata=metadata)
-            except grpc.aio.AioRpcError as failure:
-                error = error_from_rpc(failure, budget.request_id)
+                return await self._attempt(call, budget, throttle, bulk=bulk)
+            except ClientError as error:
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
-                    raise error from failure
+                    raise
             await asyncio.sleep(pause_s)
+
+    async def _attempt(
+        self,
+        call: Callable[..., Awaitable[AnswerT]],
+        budget: Budget,
+        throttle: Throttle,
+        *,
+        bulk: bool,
+    ) -> AnswerT:
+        metadata = self._caller.beside(budget.request_id, bulk=bulk)
+        throttle.require_room(budget.request_id)
+        try:
+            answer = await call(timeout=budget.left_s(), metadata=metadata)
+        except grpc.aio.AioRpcError as failure:
+            error = error_from_rpc(failure, budget.request_id)
+            throttle.answered(error)
+            raise error from failure
+        throttle.answered()
+        return answer
 
 
 class _Streams:

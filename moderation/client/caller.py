@@ -15,6 +15,7 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 AUTHORIZATION = "authorization"
 REQUEST_ID = "x-request-id"
+BULK: Metadata = (("x-priority", "bulk"),)
 TARGET = re.compile(r"(?:(?P<scheme>dns|ipv4|ipv6|unix|unix-abstract):(?://[^/]*/)?)?(?P<rest>.*)")
 
 
@@ -25,9 +26,13 @@ class Caller:
     metadata: Metadata = ()
     secret: Secret = field(default="", repr=False)
 
-    def beside(self, request_id: str) -> Metadata:
-        """The metadata of one call; raises ValueError if the secret cannot be sent."""
-        own = (*self.metadata, (REQUEST_ID, request_id), *trace_headers())
+    def beside(self, request_id: str, *, bulk: bool = False) -> Metadata:
+        """The metadata of one call; raises ValueError if the secret cannot be sent.
+
+        What is `bulk` says so here too: a service that is full reads nothing else.
+        """
+        priority = BULK if bulk else ()
+        own = (*self.metadata, (REQUEST_ID, request_id), *priority, *trace_headers())
         secret = self.secret() if callable(self.secret) else self.secret
         return (*own, (AUTHORIZATION, f"Bearer {_sendable(secret)}")) if secret else own
 

@@ -23,6 +23,7 @@ from moderation.client.messages import (
 )
 from moderation.client.posture import Action, Posture, with_action
 from moderation.client.stubs import Stub, new_stub
+from moderation.client.throttle import NO_THROTTLE, Throttle, Throttles
 from moderation.v1 import moderation_pb2 as pb
 
 AnswerT = TypeVar("AnswerT")
@@ -47,10 +48,12 @@ class ModerationClient:
         api_key: Secret = "",
         token: Secret = "",
         plain_text_key: bool = False,
+        throttle: bool = True,
     ) -> None:
         self._address = address
         self._posture = Posture.for_action(on_unavailable)
         self._timeout_s = checked_timeout_s(timeout_s)
+        self._throttles = Throttles(is_on=throttle)
         self._credentials = credentials
         self._caller = caller_for(
             address,
@@ -120,7 +123,7 @@ class ModerationClient:
         budget = Budget(self._timeout_s)
         try:
             batch = batch_request(sent, options)
-            response = self._call(self._stub.ModerateBatch, batch, budget)
+            response = self._call(partial(self._stub.ModerateBatch, batch), budget)
         except ServiceUnavailable as error:
             return [self._posture.result(error, request) for request in requests]
         answers = [*response.results, *[None] * len(requests)]
@@ -163,11 +166,15 @@ class ModerationClient:
 
     def list_policies(self) -> pb.ListPoliciesResponse:
         """The policies and profiles that are active now; raises ClientError."""
-        return self._call(self._stub.ListPolicies, pb.ListPoliciesRequest(), self._brief_budget())
+        return self._call(
+            partial(self._stub.ListPolicies, pb.ListPoliciesRequest()), self._brief_budget()
+        )
 
     def status(self) -> pb.GetStatusResponse:
         """What the service says of itself, also while it is not ready; raises ClientError."""
-        return self._call(self._stub.GetStatus, pb.GetStatusRequest(), self._brief_budget())
+        return self._call(
+            partial(self._stub.GetStatus, pb.GetStatusRequest()), self._brief_budget()
+        )
 
     def _brief_budget(self) -> Budget:
         """For a question about the service itself: that it is gone is an answer."""
@@ -201,22 +208,49 @@ class ModerationClient:
             return self._posture.result(error, request)
 
     def _moderate(self, request: pb.ModerateRequest, budget: Budget) -> pb.Decision:
-        response = self._call(self._stub.Moderate, request, budget)
+        bulk = request.options.priority == pb.PRIORITY_BULK
+        call = partial(self._stub.Moderate, request)
+        throttle = self._throttles.of(bulk=bulk)
+        response = self._call(call, budget, throttle, bulk=bulk)
         return with_action(response.decision)
 
-    def _call(self, method: Callable[..., AnswerT], request: object, budget: Budget) -> AnswerT:
+    def _call(
+        self,
+        call: Callable[..., AnswerT],
+        budget: Budget,
+        throttle: Throttle = NO_THROTTLE,
+        *,
+        bulk: bool = False,
+    ) -> AnswerT:
         while True:
-            metadata = self._caller.beside(budget.request_id)
             try:
-                return method(request, timeout=budget.left_s(), metadata=metadata)
-            except grpc.RpcError as failure:
-                error = error_from_rpc(failure, budget.request_id)
+                return self._attempt(call, budget, throttle, bulk=bulk)
+            except ClientError as error:
                 pause_s = budget.pause_before_retry(error)
                 if pause_s is None:
-                    raise error from failure
-            time.sleep(pause_s)
-            if self._open_stub is None:  # closed meanwhile, by another thread
-                raise error
+                    raise
+                time.sleep(pause_s)
+                if self._open_stub is None:  # closed meanwhile, by another thread
+                    raise
+
+    def _attempt(
+        self,
+        call: Callable[..., AnswerT],
+        budget: Budget,
+        throttle: Throttle,
+        *,
+        bulk: bool,
+    ) -> AnswerT:
+        metadata = self._caller.beside(budget.request_id, bulk=bulk)
+        throttle.require_room(budget.request_id)
+        try:
+            answer = call(timeout=budget.left_s(), metadata=metadata)
+        except grpc.RpcError as failure:
+            error = error_from_rpc(failure, budget.request_id)
+            throttle.answered(error)
+            raise error from failure
+        throttle.answered()
+        return answer
 
 
 def _open_channel(address: str, credentials: Credentials) -> grpc.Channel:

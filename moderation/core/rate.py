@@ -12,11 +12,15 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take one token if there is one; else the seconds until there will be. 0 means taken."""
+        wait_s = self.wait_s(now)
+        if not wait_s:
+            self._tokens -= 1.0
+        return wait_s
+
+    def wait_s(self, now: float) -> float:
+        """The seconds until there will be a token, 0 if there is one; none is taken."""
         # A clock that was set back fills nothing.
         passed_s = max(0.0, now - self._filled_at)
         self._tokens = min(self.burst, self._tokens + passed_s * self.rate_per_s)
         self._filled_at = now
-        if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self.rate_per_s
-        self._tokens -= 1.0
-        return 0.0
+        return max(0.0, 1.0 - self._tokens) / self.rate_per_s

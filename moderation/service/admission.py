@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import NoReturn
 
 from moderation.core.errors import Overloaded
 from moderation.service.lanes import Priority
-from moderation.service.outcomes import ShedReason
+from moderation.service.outcomes import OF_TENANT, ShedReason
 from moderation.service.ports import Telemetry
 from moderation.service.tenants import NO_TENANTS, Counted, Excess, Room, Tenants
 
@@ -25,6 +24,12 @@ GROWTH = 1.1
 MOST_SHRINKAGE = 0.5
 KEPT_FROM_BULK = 4
 """One part in so many of all places, at most."""
+LEAST_BYTES = 1
+"""Of an image. What leaves no room for these has room for none."""
+FOR_WANT_OF_PLACES = frozenset(
+    {ShedReason.LATENCY, ShedReason.TENANT_IN_FLIGHT, ShedReason.TENANT_BYTES}
+)
+"""Reasons that say of an interactive request that a higher limit would be of use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +164,41 @@ class Admission:
         """Keep each tenant to its part from now on."""
         self._tenants = tenants
 
+    def excess(
+        self,
+        priority: Priority,
+        tenant: str = "",
+        n_bytes: int = LEAST_BYTES,
+        *,
+        max_fetches: int | None = None,
+    ) -> Excess | None:
+        """What speaks against letting in a request of so many bytes now, if anything does.
+
+        `max_fetches` is for one whose image is yet to be fetched. Nothing is taken and nobody is
+        told. Whatever speaks against one of `LEAST_BYTES` speaks against all.
+        """
+        return (
+            self._over_memory()
+            or self._over_places(priority)
+            or self._over_fetches(max_fetches)
+            or self._over_bytes(n_bytes)
+            or self._over_part(n_bytes, priority, tenant, max_fetches)
+        )
+
+    def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
+        """Count a request that is not let in, and tell operators; what to tell its caller."""
+        if priority is Priority.INTERACTIVE and excess.reason in FOR_WANT_OF_PLACES:
+            self._adaptive.reached()
+        if excess.reason in OF_TENANT:
+            self._tenants.turned_away(tenant)
+        self._telemetry.shed(excess.reason)
+        return Overloaded(excess.message, retry_after_s=excess.retry_after_s)
+
     @contextmanager
     def admitted(self, n_bytes: int, priority: Priority, tenant: str = "") -> Iterator[None]:
         """Take a place for so many bytes while in the context; raises Overloaded."""
-        self._require_memory()
-        self._require_place(priority)
-        self._require_bytes(n_bytes)
-        self._require_part(n_bytes, priority, tenant)
+        if excess := self.excess(priority, tenant, n_bytes):
+            raise self.turn_away(excess, priority, tenant)
         self.n_bytes += n_bytes
         try:
             with self._tenants.counted(tenant, n_bytes, priority), self.placed(priority):
@@ -180,12 +213,9 @@ class Admission:
         It has no place: it waits for another host, which must not keep others from the encoder.
         But there must be one now, or fetching would be in vain. Raises Overloaded.
         """
-        self._require_memory()
-        self._require_place(priority)
-        if self.fetching >= max(1, self._limits.max_fetches):
-            self._shed(ShedReason.FETCHES, f"{self.fetching} images are being fetched")
-        self._require_bytes(n_bytes)
-        self._require_part(n_bytes, priority, tenant, fetches=self._limits.max_fetches)
+        most = self._limits.max_fetches
+        if excess := self.excess(priority, tenant, n_bytes, max_fetches=most):
+            raise self.turn_away(excess, priority, tenant)
         self.fetching += 1
         with self._tenants.counted(tenant, n_bytes, priority, is_fetching=True) as counted:
             reservation = Reservation(self, counted, n_bytes)
@@ -197,7 +227,8 @@ class Admission:
     @contextmanager
     def placed(self, priority: Priority) -> Iterator[None]:
         """Take a place while in the context; raises Overloaded. All else was looked at before."""
-        self._require_place(priority)
+        if excess := self._over_places(priority):
+            raise self.turn_away(excess, priority)
         self._in_flight[priority] += 1
         try:
             yield
@@ -210,43 +241,39 @@ class Admission:
             self._adaptive.answered(seconds)
             self._tell_limit()
 
-    def _require_memory(self) -> None:
+    def _over_memory(self) -> Excess | None:
         if self._memory_share() > self._limits.max_memory_share:
-            self._shed(ShedReason.MEMORY, "memory is nearly full")
+            return Excess(ShedReason.MEMORY, "memory is nearly full")
+        return None
 
-    def _require_bytes(self, n_bytes: int) -> None:
-        # An image alone is always let in; its own size is the decoder's limit to keep.
-        if self.n_bytes and self.n_bytes + n_bytes > self._limits.max_in_flight_bytes:
-            self._shed(ShedReason.IN_FLIGHT_BYTES, f"{self.n_bytes} bytes are under way")
-
-    def _require_part(
-        self, n_bytes: int, priority: Priority, tenant: str, *, fetches: int | None = None
-    ) -> None:
-        is_interactive = priority is Priority.INTERACTIVE
-        most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
-        room = Room(most, self._limits.max_in_flight_bytes, fetches)
-        excess = self._tenants.excess(tenant, n_bytes, priority, room)
-        if excess and is_interactive:
-            self._adaptive.reached()
-        # The turn comes last: nobody pays for not being let in.
-        if excess := excess or self._tenants.take_turn(tenant):
-            self._shed_for(excess)
-
-    def _require_place(self, priority: Priority) -> None:
+    def _over_places(self, priority: Priority) -> Excess | None:
         under_way = self.in_flight
         if under_way >= self._most_by_priority[priority]:
-            self._shed(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
+            return Excess(ShedReason.IN_FLIGHT, f"{under_way} requests are under way")
         interactive = self._in_flight[Priority.INTERACTIVE]
         if priority is Priority.INTERACTIVE and interactive >= self._adaptive.current:
-            self._adaptive.reached()
-            self._shed(ShedReason.LATENCY, f"{interactive} requests are under way, more would wait")
+            told = f"{interactive} requests are under way, more would wait"
+            return Excess(ShedReason.LATENCY, told)
+        return None
 
-    def _shed(self, reason: ShedReason, message: str) -> NoReturn:
-        self._shed_for(Excess(reason, message))
+    def _over_fetches(self, most: int | None) -> Excess | None:
+        if most is None or self.fetching < max(1, most):
+            return None
+        return Excess(ShedReason.FETCHES, f"{self.fetching} images are being fetched")
 
-    def _shed_for(self, excess: Excess) -> NoReturn:
-        self._telemetry.shed(excess.reason)
-        raise Overloaded(excess.message, retry_after_s=excess.retry_after_s)
+    def _over_bytes(self, n_bytes: int) -> Excess | None:
+        # An image alone is always let in; its own size is the decoder's limit to keep.
+        if not self.n_bytes or self.n_bytes + n_bytes <= self._limits.max_in_flight_bytes:
+            return None
+        return Excess(ShedReason.IN_FLIGHT_BYTES, f"{self.n_bytes} bytes are under way")
+
+    def _over_part(
+        self, n_bytes: int, priority: Priority, tenant: str, max_fetches: int | None
+    ) -> Excess | None:
+        is_interactive = priority is Priority.INTERACTIVE
+        most = self._adaptive.current if is_interactive else self._most_by_priority[priority]
+        room = Room(most, self._limits.max_in_flight_bytes, max_fetches)
+        return self._tenants.excess(tenant, n_bytes, priority, room)
 
     def _tell_limit(self) -> None:
         if self._adaptive.current != self._told:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from moderation.core.content import Content, Embeddings, NamedContent
 from moderation.core.decision import Decision, Failure, Options, Timings, decide, select
-from moderation.core.errors import DeadlineExceeded, UnjudgeableContent
+from moderation.core.errors import DeadlineExceeded, Overloaded, UnjudgeableContent
 from moderation.core.record import Judgement
 from moderation.core.scoring import CompiledPolicies, ProfileCuts, Scores, score
 from moderation.service.admission import Admission, Limits, no_memory_limit
@@ -21,7 +21,7 @@ from moderation.service.ports import DecisionLog, ImageFetcher, Telemetry
 from moderation.service.recent import keep_nothing
 from moderation.service.request_context import current_request
 from moderation.service.shadowing import Shadow
-from moderation.service.tenants import Tenants
+from moderation.service.tenants import Excess, Tenants
 from moderation.service.tracing import NO_TRACER, Stage, Tracer
 
 
@@ -99,6 +99,14 @@ class Moderator:
         self._telemetry.decided(judgement.decision)
         self._tracer.decided(judgement.decision)
         return judgement.decision
+
+    def excess(self, priority: Priority, tenant: str = "") -> Excess | None:
+        """What turns any request of this priority away now, before it is read; None if nothing."""
+        return self._admission.excess(priority, tenant)
+
+    def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
+        """Tell operators of a request that is not read because of that; what to tell its caller."""
+        return self._admission.turn_away(excess, priority, tenant)
 
     def share_among(self, tenants: Tenants) -> None:
         """Keep each tenant to its part from now on."""

@@ -19,6 +19,12 @@ class ShedReason(StrEnum):
     TENANT_RATE = "tenant_rate"
 
 
+OF_TENANT = frozenset(
+    {ShedReason.TENANT_IN_FLIGHT, ShedReason.TENANT_BYTES, ShedReason.TENANT_RATE}
+)
+"""Reasons that hold for one tenant, whatever room there is."""
+
+
 class Lookup(StrEnum):
     """How an embedding was come by; a small closed set, safe as a metric label."""
 

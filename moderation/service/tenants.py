@@ -101,24 +101,16 @@ class Tenants:
         if tenant is None:
             return None
         account = self._account(name)
-        found = self._over_places(tenant, account, priority, room)
-        found = found or self._over_fetches(tenant, account, room)
-        found = found or self._over_bytes(tenant, account, n_bytes, room)
-        account.shed += found is not None
-        return found
+        return (
+            self._over_places(tenant, account, priority, room)
+            or self._over_fetches(tenant, account, room)
+            or self._over_bytes(tenant, account, n_bytes, room)
+            or self._over_rate(tenant, account)
+        )
 
-    def take_turn(self, name: str) -> Excess | None:
-        """Count a request against the tenant's rate, if it has one and is within it."""
-        tenant = self._tenants().get(name)
-        if tenant is None or tenant.limits.requests_per_s is None:
-            return None
-        account = self._account(name)
-        wait_s = self._bucket(tenant.limits.requests_per_s, tenant.limits.burst, account)
-        if not wait_s:
-            return None
-        account.shed += 1
-        told = f"this tenant may ask {tenant.limits.requests_per_s:g} times a second"
-        return Excess(ShedReason.TENANT_RATE, told, wait_s)
+    def turned_away(self, name: str) -> None:
+        """Count a request that got no place because of its tenant's limits."""
+        self._account(name).shed += 1
 
     @contextmanager
     def counted(
@@ -126,6 +118,8 @@ class Tenants:
     ) -> Iterator[Counted]:
         """Count a request that was let in while in the context; of no tenant, for nobody."""
         account = self._account(name) if name in self._tenants() else _Account()
+        if account.bucket is not None:
+            account.bucket.take(self._clock())
         account.in_flight[priority] += 1
         account.admitted += 1
         counted = Counted(account, n_bytes, is_fetching=is_fetching)
@@ -179,6 +173,18 @@ class Tenants:
             return None
         return Excess(ShedReason.TENANT_BYTES, f"this tenant has {account.n_bytes} bytes under way")
 
+    def _over_rate(self, tenant: Tenant, account: _Account) -> Excess | None:
+        """Asked last, of a request that everything else lets in: only that one takes its turn."""
+        rate_per_s = tenant.limits.requests_per_s
+        if rate_per_s is None:
+            account.bucket = None
+            return None
+        wait_s = self._bucket(rate_per_s, tenant.limits.burst, account).wait_s(self._clock())
+        if not wait_s:
+            return None
+        told = f"this tenant may ask {rate_per_s:g} times a second"
+        return Excess(ShedReason.TENANT_RATE, told, wait_s)
+
     def _part(self, limit: float | None) -> float:
         return limit / self._processes if limit else inf
 
@@ -187,15 +193,15 @@ class Tenants:
             return tenant.limits.share
         return self._max_share if len(self._tenants()) > 1 else 1.0
 
-    def _bucket(self, rate_per_s: float, burst: float | None, account: _Account) -> float:
-        """The seconds to wait for a turn; a changed limit starts anew."""
+    def _bucket(self, rate_per_s: float, burst: float | None, account: _Account) -> TokenBucket:
+        """Where the tenant's turns are; a changed limit starts anew."""
         rate_per_s /= self._processes
         size = max(1.0, rate_per_s if burst is None else burst / self._processes)
         bucket = account.bucket
         if bucket is None or (bucket.rate_per_s, bucket.burst) != (rate_per_s, size):
             bucket = TokenBucket(rate_per_s=rate_per_s, burst=size, now=self._clock())
             account.bucket = bucket
-        return bucket.take(self._clock())
+        return bucket
 
 
 NO_TENANTS = Tenants(dict, max_share=1.0, clock=lambda: 0.0)

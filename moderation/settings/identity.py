@@ -1,10 +1,10 @@
 """Who may call the service."""
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from moderation.settings.addresses import is_safe_url
 from moderation.settings.section import Seconds, Section
 
 ASYMMETRIC = (
@@ -69,7 +69,7 @@ class IdentitySettings(Section):
                 "identity.jwks_file and identity.jwks_url are both set; keep one of them",
             ),
             (
-                bool(self.jwks_url) and not _is_safe(self.jwks_url),
+                bool(self.jwks_url) and not is_safe_url(self.jwks_url),
                 "identity.jwks_url must start with https://, or be of this machine",
             ),
             (
@@ -87,15 +87,3 @@ class IdentitySettings(Section):
             ),
         )
         return next((told for is_there, told in flaws if is_there), "")
-
-
-def _is_safe(url: str) -> bool:
-    """Whether nobody between here and there could change what is fetched."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "https":
-        return bool(host)
-    try:
-        return parts.scheme == "http" and (host == "localhost" or ip_address(host).is_loopback)
-    except ValueError:
-        return False

@@ -14,6 +14,7 @@ from moderation.settings.judging import (
     ShadowEncoderSettings,
 )
 from moderation.settings.keeping import DecisionLogSettings, RecentSettings
+from moderation.settings.package import PackageSettings
 from moderation.settings.tracing import TracingSettings
 from moderation.settings.transport import TlsSettings
 from moderation.settings.watching import DriftSettings
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     encoder: EncoderSettings = EncoderSettings()
     policies: PolicySettings = PolicySettings()
+    package: PackageSettings = PackageSettings()
     shadow_encoder: ShadowEncoderSettings = ShadowEncoderSettings()
     decode: DecodeSettings = DecodeSettings()
     batching: BatchingSettings = BatchingSettings()

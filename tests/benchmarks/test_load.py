@@ -43,6 +43,7 @@ async def test_answers_are_counted_with_their_latencies(load: Load) -> None:
     assert code in {"UNAVAILABLE", "14"}  # there are no policies; a stream names it by number
     assert outcome.counts[code] >= 1
     assert outcome.percentile_ms(50, code) > 0
+    assert bool(outcome.late_s) is bool(load.rate)
     assert outcome.per_s == 0
     assert summary(outcome).startswith(code)
 

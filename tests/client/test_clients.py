@@ -114,6 +114,7 @@ async def test_work_in_bulk_gives_way(connect: Connect) -> None:
 
     (request,) = service.requests
     assert request.options.priority == pb.PRIORITY_BULK
+    assert service.metadata["x-priority"] == "bulk"
 
 
 async def test_one_string_is_not_taken_for_several_policies(connect: Connect) -> None:

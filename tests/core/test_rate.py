@@ -17,6 +17,14 @@ def test_a_burst_goes_through_and_the_next_has_to_wait_for_its_token() -> None:
     assert bucket.take(10.5) == 0.0
 
 
+def test_to_ask_for_the_wait_takes_no_token() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=1.0, now=10.0)
+
+    assert [bucket.wait_s(10.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    bucket.take(10.0)
+    assert bucket.wait_s(10.25) == bucket.take(10.25) == 0.25
+
+
 def test_a_clock_that_is_set_back_gives_nothing_away() -> None:
     bucket = TokenBucket(rate_per_s=1.0, burst=1.0, now=100.0)
 

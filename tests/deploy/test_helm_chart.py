@@ -47,6 +47,14 @@ VALUES: Mapping[str, dict[str, Any]] = {
     },
     "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
     "keys": {"identity": {"secret": "uploads-keys"}},
+    "signed policies": {
+        "policyPackage": {
+            "url": "https://policies.example/policies.tar.gz",
+            "publicKeys": "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n",
+            "tokenSecret": "policies-token",
+            "minSerial": 1795999348904,
+        }
+    },
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -59,6 +67,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "/replicas": {"replicas": 0},
     "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/policyPackage": {"policyPackage": {"url": "https://policies.example/policies.tar.gz"}},
+    "/policyPackage/url": {"policyPackage": {"url": "http://policies.example/p.tar.gz"}},
     "secrets": {"identity": {"secrets": "uploads-keys"}},
     "/workers": {"workers": 65},
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
@@ -263,3 +273,25 @@ def test_servers_reach_nothing_but_the_collector_of_traces() -> None:
 def test_a_server_is_one_process_unless_more_are_asked_for() -> None:
     assert "MODERATION_SERVER__WORKERS" not in environment(rendered({}))
     assert environment(rendered(VALUES["everything"]))["MODERATION_SERVER__WORKERS"] == "4"
+
+
+def test_a_package_is_fetched_by_the_keys_and_the_token_that_are_mounted() -> None:
+    objects = rendered(VALUES["signed policies"])
+    chosen = VALUES["signed policies"]["policyPackage"]
+    mounts = {
+        one["name"]: one["mountPath"] for one in pod(objects)["containers"][0]["volumeMounts"]
+    }
+
+    settings = {
+        name.removeprefix("MODERATION_PACKAGE__"): value
+        for name, value in environment(objects).items()
+        if name.startswith("MODERATION_PACKAGE__")
+    }
+
+    assert settings == {
+        "SOURCE": chosen["url"],
+        "PUBLIC_KEYS": f"{mounts['package']}/keys.pub",
+        "TOKEN_FILE": f"{mounts['package-token']}/token",
+        "MIN_SERIAL": "1795999348904",
+    }
+    assert objects["ConfigMap"]["data"] == {"keys.pub": chosen["publicKeys"]}

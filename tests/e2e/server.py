@@ -94,7 +94,7 @@ class Server:
 
 @contextmanager
 def running_server(
-    policies: Path,
+    policies: Path | None,
     *flags: str,
     env: Mapping[str, str] | None = None,
     ready: bool = True,
@@ -104,14 +104,15 @@ def running_server(
 ) -> Iterator[Server]:
     """Start the server on free ports; when `ready`, wait until it says that it serves.
 
-    It runs in `folder`, or where the tests do. Without a `state` directory it remembers nothing
-    of an earlier run but embeddings of texts. Unless `env` says otherwise, it stops without
-    waiting for its clients to leave.
+    It runs in `folder`, or where the tests do, and goes by what `flags` say without `policies`.
+    Without a `state` directory it remembers nothing of an earlier run but embeddings of texts.
+    Unless `env` says otherwise, it stops without waiting for its clients to leave.
     """
     with TemporaryDirectory() as forgotten:
         memory = {STATE: str(state or forgotten), DRAIN: "0"}
         command = [sys.executable, "-m", program, "serve", "--port", "0", "--metrics-port", "0"]
-        command += ["--policies", str(policies), "--log-format", "json", *flags]
+        command += ["--policies", str(policies)] if policies else []
+        command += ["--log-format", "json", *flags]
         environment = {**inherited(), **memory, **(env or {})}
         with _running(command, environment, ready, folder) as server:
             yield server

@@ -116,7 +116,7 @@ class Reader:
 
     def _start_server(self, *flags: str) -> None:
         started = running_server(
-            self._home / "policies",
+            None if "--package" in flags else self._home / "policies",
             *flags,
             state=self._home / "state",
             folder=self._home,

@@ -15,12 +15,14 @@ from moderation.core.errors import (
     Unauthenticated,
 )
 from moderation.core.identity import (
+    NO_LIMITS,
     CertificateName,
     ClientCertificate,
     KeyRing,
     NameKind,
     Role,
     Tenant,
+    TenantLimits,
     key_from,
 )
 from moderation.service.access import (
@@ -94,8 +96,13 @@ class Bursts:
             yield
 
 
-def loaded(*, is_revoked: bool = False, profiles: frozenset[str] | None = None) -> LoadedKeys:
-    tenant = Tenant("shop", profiles)
+def loaded(
+    *,
+    is_revoked: bool = False,
+    profiles: frozenset[str] | None = None,
+    limits: TenantLimits = NO_LIMITS,
+) -> LoadedKeys:
+    tenant = Tenant("shop", profiles, limits)
     key = replace(an_api_key(is_revoked=is_revoked), tenant=tenant)
     return LoadedKeys(KeyRing({"shop": tenant}, {key.id: key}))
 

@@ -1,7 +1,7 @@
 """How many are let in: as many as are answered in time, whatever the encoder can do."""
 
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from math import inf
 from typing import Any
 
@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.core.errors import Overloaded
+from moderation.core.identity import Tenant, TenantLimits
 from moderation.service.admission import AdaptiveLimit, Admission, Limits
 from moderation.service.lanes import Priority
 from moderation.service.outcomes import ShedReason
+from moderation.service.tenants import Tenants
 from tests.fakes import RecordingTelemetry
 
 INTERACTIVE, BULK = Priority
@@ -199,3 +201,72 @@ def test_nothing_is_let_in_while_memory_is_nearly_full() -> None:
             assert admission.in_flight == 2
 
     assert telemetry.sheds == [ShedReason.MEMORY]
+
+
+Way = tuple[Priority, int, bool]
+WAYS_IN = st.tuples(st.sampled_from(Priority), st.integers(1, 300), st.booleans())
+
+
+@given(inside=st.lists(WAYS_IN, max_size=30), asks=WAYS_IN, memory=st.sampled_from([0.0, 1.0]))
+def test_what_is_turned_away_unread_would_have_been_turned_away_after_reading(
+    inside: list[Way], asks: Way, memory: float
+) -> None:
+    tenant = Tenant("shop", limits=TenantLimits(max_in_flight=6, requests_per_s=1.0, burst=8.0))
+    tenants = Tenants(lambda: {"shop": tenant}, max_share=1.0, clock=lambda: 0.0)
+    shares = iter([*[0.0] * len(inside), *[memory] * 2])
+    admission = Admission(
+        limits(max_memory_share=0.5), RecordingTelemetry(), memory_share=lambda: next(shares)
+    )
+    admission.share_among(tenants)
+
+    with ExitStack() as under_way:
+        for priority, n_bytes, is_of_shop in inside:
+            with suppress(Overloaded):
+                way = admission.admitted(n_bytes, priority, "shop" if is_of_shop else "")
+                under_way.enter_context(way)
+        priority, n_bytes, is_of_shop = asks
+        name = "shop" if is_of_shop else ""
+        excess = admission.excess(priority, name)
+        try:
+            with admission.admitted(n_bytes, priority, name):
+                is_let_in = True
+        except Overloaded as refusal:
+            is_let_in = False
+            told = str(refusal)
+
+    assert not (excess and is_let_in)
+    if excess:
+        assert told == excess.message
+
+
+def test_to_ask_whether_there_is_room_takes_none_and_tells_nobody() -> None:
+    telemetry = RecordingTelemetry()
+    tenant = Tenant("shop", limits=TenantLimits(requests_per_s=1.0, burst=1.0))
+    admission = Admission(limits(), telemetry)
+    admission.share_among(Tenants(lambda: {"shop": tenant}, max_share=1.0, clock=lambda: 0.0))
+
+    assert [admission.excess(INTERACTIVE, "shop") for _ in range(3)] == [None] * 3
+    with admission.admitted(1, INTERACTIVE, "shop"):
+        excess = admission.excess(INTERACTIVE, "shop")
+
+    assert excess is not None
+    assert excess.reason is ShedReason.TENANT_RATE
+    assert not telemetry.sheds
+
+
+def test_a_higher_limit_is_of_use_to_those_who_are_turned_away_unread() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+    with ExitStack() as under_way:
+        for _ in range(16):
+            under_way.enter_context(admission.admitted(1, INTERACTIVE))
+        excess = admission.excess(INTERACTIVE)
+        assert excess is not None
+
+        refusal = admission.turn_away(excess, INTERACTIVE)
+    for _ in range(16):
+        admission.waited(0.0, INTERACTIVE)
+
+    assert refusal.retry_after_s > 0
+    assert telemetry.sheds == [ShedReason.LATENCY]
+    assert telemetry.limits == [16, 17]

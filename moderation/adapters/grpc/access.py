@@ -1,5 +1,6 @@
 """Looks at a call's credential before any of its message is read."""
 
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -12,7 +13,8 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from moderation.adapters.grpc.interceptors import Context, Handler, MaybeHandler
-from moderation.core.errors import AccessRefused, InvalidRequest
+from moderation.adapters.grpc.unread import unread
+from moderation.core.errors import AccessRefused, InvalidRequest, ModerationError
 from moderation.core.identity import CertificateName, NameKind, Role
 from moderation.service.access import OPEN, Access, Presented, Visit
 from moderation.v1 import moderation_pb2
@@ -61,18 +63,19 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
         """The method's handler, or one that refuses; a method that there is not has none."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(OPEN_TO_ALL):
-            return handler
+        if method.startswith(OPEN_TO_ALL):
+            return await continuation(handler_call_details)
         presented = presented_in(handler_call_details.invocation_metadata or ())
         if self._access.takes_certificates:
-            return self._looking(handler, presented, method)
+            handler = await continuation(handler_call_details)
+            return None if handler is None else self._looking(handler, presented, method)
         try:
             self._admit(presented, method)
         except AccessRefused as refusal:
-            return self._refusing(refusal, method)
-        return handler
+            there_is_one = await continuation(handler_call_details) is not None
+            return self._refusing(refusal, method) if there_is_one else None
+        return await continuation(handler_call_details)
 
     def _admit(self, presented: Presented, method: str) -> None:
         """Raise AccessRefused, which is yet to be told."""
@@ -104,13 +107,11 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
         )
 
     def _refusing(self, refusal: AccessRefused, method: str) -> MaybeHandler:
-        """Answers any method: of a stream nothing is read unless its handler asks for it."""
+        def refuse() -> AccessRefused:
+            self._access.refused(refusal, method)
+            return refusal
 
-        async def refuse(_requests: object, _context: Context) -> None:
-            self._access.refused(refusal, method)  # here, where the log knows the request's id
-            raise refusal
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
+        return unread(refuse)
 
 
 async def _answers(
@@ -120,8 +121,11 @@ async def _answers(
     forms = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
     answer: Any = next(filter(None, forms))  # the stubs know the form of threads only
     request = requests if handler.request_streaming else await _only(requests)
-    if not handler.response_streaming:
-        yield await answer(request, context)
+    if not inspect.isasyncgenfunction(answer):
+        response = await answer(request, context)
+        if isinstance(response, ModerationError):  # of one that refuses: see `unread`
+            raise response
+        yield response
         return
     async with aclosing(answer(request, context)) as answers:
         async for one in answers:

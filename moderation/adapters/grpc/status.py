@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
+from grpc_status.rpc_status import to_status
 
 from moderation.core.errors import (
     AccessRefused,
@@ -48,6 +50,9 @@ STATUS: Mapping[type[ModerationError], StatusCode] = {
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 """Trailing metadata that a client's own retries obey (gRPC proposal A6)."""
 
+KEPT_TRAILERS = 64
+"""Of the refusals that went out last."""
+
 ReportBug = Callable[[BaseException], str]
 """Logs a bug and answers with the incident id under which it was logged."""
 
@@ -84,12 +89,6 @@ class Refusal:
             details.append(_packed(error_details_pb2.RetryInfo(retry_delay=self._retry_after())))
         return status_pb2.Status(code=self.code.value[0], message=self.message, details=details)
 
-    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes beside the status."""
-        if self.retry_after_s is None:
-            return ()
-        return ((PUSHBACK_KEY, str(round(self.retry_after_s * 1000))),)
-
     def _retry_after(self) -> duration_pb2.Duration | None:
         return None if self.retry_after_s is None else duration_from_s(self.retry_after_s)
 
@@ -108,6 +107,18 @@ def refusal_for(error: Exception, report_bug: ReportBug) -> Refusal:
         problem=error.problem if isinstance(error, InvalidRequest) else "",
         retry_after_s=error.retry_after_s if isinstance(error, Overloaded) else None,
     )
+
+
+@lru_cache(maxsize=KEPT_TRAILERS)
+def trailers_of(refusal: Refusal) -> tuple[tuple[str, str | bytes], ...]:
+    """What goes beside the status of an RPC: the details, and when to come back.
+
+    Under load the same refusal goes out again and again.
+    """
+    details = to_status(refusal.to_status()).trailing_metadata or ()
+    if refusal.retry_after_s is None:
+        return (*details,)
+    return (*details, (PUSHBACK_KEY, str(round(refusal.retry_after_s * 1000))))
 
 
 def duration_from_s(seconds: float) -> duration_pb2.Duration:

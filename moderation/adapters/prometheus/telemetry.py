@@ -5,6 +5,7 @@ label has a small closed set of values; none carries an id or a text of a caller
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -93,6 +94,12 @@ class PrometheusTelemetry:
             "The encoder that sees a share of the content, where there is one.",
             registry=self.registry,
         )
+        # Looking a series up by its labels takes longer than counting, and every request counts.
+        self._rpcs = cache(self._requests.rpcs.labels)
+        self._rpc_seconds = cache(self._requests.rpc_seconds.labels)
+        self._sheds = cache(self._requests.shed.labels)
+        self._decisions = cache(self._requests.decisions.labels)
+        self._stage_seconds = cache(self._encoding.stage_seconds.labels)
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -118,12 +125,12 @@ class PrometheusTelemetry:
         """See Telemetry; a request whose spans are kept is an exemplar of its duration."""
         request = current_request()
         exemplar = {"trace_id": request.trace_id} if request.is_sampled else None
-        self._requests.rpcs.labels(method, code).inc()
-        self._requests.rpc_seconds.labels(method).observe(seconds, exemplar)
+        self._rpcs(method, code).inc()
+        self._rpc_seconds(method).observe(seconds, exemplar)
 
     def decided(self, decision: Decision) -> None:
         """See Telemetry."""
-        self._requests.decisions.labels(decision.action.name.lower(), decision.profile).inc()
+        self._decisions(decision.action.name.lower(), decision.profile).inc()
         if decision.failure is not None:
             self._requests.unjudgeable.labels(decision.failure.code.value).inc()
             return
@@ -137,11 +144,11 @@ class PrometheusTelemetry:
         timings = decision.timings
         stages = (timings.decode_s, timings.queue_s, timings.encode_s, timings.score_s)
         for stage, seconds in zip(STAGES, stages, strict=True):
-            self._encoding.stage_seconds.labels(stage).observe(seconds)
+            self._stage_seconds(stage).observe(seconds)
 
     def shed(self, reason: ShedReason) -> None:
         """See Telemetry."""
-        self._requests.shed.labels(reason.value).inc()
+        self._sheds(reason.value).inc()
 
     def image_fetched(self, outcome: FetchOutcome, seconds: float) -> None:
         """See Telemetry."""

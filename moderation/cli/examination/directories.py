@@ -44,7 +44,8 @@ class Directory:
 
 def look(settings: Settings) -> Iterator[Finding]:
     """See Check."""
-    yield _policies(settings)
+    if not settings.package.source:
+        yield _policies(settings)
     for directory in _written(settings):
         yield _writable(directory)
 

@@ -3,13 +3,15 @@
 import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moderation.cli.examination.findings import Finding, broken, doubtful, good
 from moderation.cli.lint_forms import ERROR, Told
+from moderation.cli.packages import unpacked_from
 from moderation.core.errors import BundleRejected, NotReady, PolicySetRejected, Problem
+from moderation.packages import named_policies, package_carrier
 from moderation.settings import Settings, bundle_store
 
 if TYPE_CHECKING:
@@ -21,7 +23,23 @@ MOST_TOLD = 10
 
 def look(settings: Settings) -> Iterator[Finding]:
     """See Check."""
-    where = f"policies.directory {settings.policies.directory}"
+    if not settings.package.source:
+        yield from _look_at_files(settings, f"policies.directory {settings.policies.directory}")
+        return
+    where = f"package.source {named_policies(settings)}"
+    with ExitStack() as stack:
+        try:
+            package = package_carrier(settings, stack)
+            directory = stack.enter_context(unpacked_from(package, settings))
+        except PolicySetRejected as rejected:
+            cure = "mend the package or package.public_keys; see docs/policy-packages.md"
+            yield broken(str(rejected), where, cure)
+            return
+        policies = settings.policies.model_copy(update={"directory": directory})
+        yield from _look_at_files(settings.model_copy(update={"policies": policies}), where)
+
+
+def _look_at_files(settings: Settings, where: str) -> Iterator[Finding]:
     with _leaving_no_cache(settings) as examined:
         try:
             told = _lint(examined)

@@ -66,6 +66,12 @@ CONTRADICTIONS = (
         "raise it to a multiple of policies.recheck_s",
     ),
     Contradiction(
+        "package.poll_s",
+        lambda s: s.package.is_remote and 0 < s.policies.max_age_s <= s.package.poll_s,
+        "the server says NOT_SERVING before it looks at the URL again",
+        "lower it to a fraction of policies.max_age_s",
+    ),
+    Contradiction(
         "shadow_encoder.bundle",
         lambda s: bool(s.shadow_encoder.bundle) and s.shadow_encoder.bundle == s.encoder.bundle,
         "the second encoder is the first one: nothing is compared",

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.certificates import Authority, Folder
+from tests.https import https_server
 from tests.picture_builders import a_png
 
 IMAGE = a_png()
@@ -108,32 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Callers that leave in the middle are what the tests are about."""
-
-
 @contextmanager
 def running_host(folder: Path) -> Iterator[Host]:
     """The server on a loopback port, with a certificate for localhost by its own authority."""
-    authority, files = Authority(), Folder(folder)
-    files.hold(authority.issue())
-    (folder / "ca.pem").write_bytes(authority.pem)
-    server = _Server(("127.0.0.1", 0), _Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    host = Host(server.server_address[1], folder / "ca.pem")
-    _Handler.host = host
-    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-    serving.start()
-    try:
+    with https_server(folder, _Handler) as (port, authority):
+        _Handler.host = host = Host(port, authority)
         yield host
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()

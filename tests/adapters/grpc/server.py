@@ -14,8 +14,11 @@ from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
+from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.core.policy import PolicySet
 from moderation.service.admission import Limits
+from moderation.service.tenants import NO_TENANTS, Tenants
+from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 from tests.builders import NOON
 from tests.fakes import PATIENCE_S
@@ -52,6 +55,7 @@ async def served(
     with_reflection: bool = True,
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
+    tenants: Tenants = NO_TENANTS,
     credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[Served]:
     """A server, a channel to it, and everything between."""
@@ -62,6 +66,7 @@ async def served(
         return f"incident-{len(bugs)}"
 
     async with running_engine(holds, limits=limits) as engine:
+        engine.moderator.share_among(tenants)
         ids = iter(range(10_000))
         servicer = ModerationServicer(
             moderator=engine.moderator,
@@ -72,13 +77,56 @@ async def served(
         )
         server = GrpcServer(
             servicer,
-            interceptors=[EdgeInterceptor(engine.telemetry, report_bug), *interceptors],
+            interceptors=[
+                EdgeInterceptor(engine.telemetry, report_bug),
+                *interceptors,
+                SheddingInterceptor(engine.moderator),
+            ],
             endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
             limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)
             yield Served(stub, channel, server, engine, bugs)
+
+
+ONE_INTERACTIVE = Limits(
+    max_in_flight=8,
+    max_in_flight_bytes=1 << 20,
+    max_request_s=10.0,
+    target_wait_s=1e-9,  # whatever is waited is too long
+    min_in_flight=1,
+)
+
+
+def kitten(number: int) -> pb.Content:
+    """A content like no other."""
+    return pb.Content(image=b"kitten %d" % number, content_id=str(number))
+
+
+@asynccontextmanager
+async def busy() -> AsyncIterator[Served]:
+    """A server that lets one interactive request in, and has it under way until it is let go."""
+    async with served(limits=ONE_INTERACTIVE) as service:
+        for number in range(6):
+            await service.stub.Moderate(pb.ModerateRequest(content=kitten(number)))
+        async with held(service, pb.ModerateRequest(content=kitten(100))):
+            yield service
+
+
+@asynccontextmanager
+async def held(
+    service: Served, request: pb.ModerateRequest, metadata: Sequence[tuple[str, str]] = ()
+) -> AsyncIterator[None]:
+    """A request that is under way until the gate of the images' encoder is opened."""
+    gate = service.engine.images.gate
+    gate.close()
+    first = asyncio.ensure_future(service.stub.Moderate(request, metadata=tuple(metadata)))
+    await gate.reached()
+    service.engine.telemetry.rpc_told.clear()
+    yield
+    gate.open()
+    await first
 
 
 async def refused(call: Awaitable[object]) -> grpc.aio.AioRpcError:

@@ -11,11 +11,13 @@ from moderation.adapters.grpc.access import AccessInterceptor, certificate_names
 from moderation.core.errors import AccessReason
 from moderation.core.identity import CertificateName, NameKind
 from moderation.service.access import Access, KeyStore, LoadedKeys, Presented
+from moderation.service.admission import Limits
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.grpc.server import Served, refused, served
 from tests.builders import NOON
 from tests.certificates import Authority, Pair
+from tests.service.engine import ROOMY
 from tests.service.test_access import (
     TOKEN,
     UPLOADS,
@@ -142,14 +144,15 @@ def test_what_is_presented(metadata: list[tuple[str, str | bytes]], presented: P
 
 @asynccontextmanager
 async def guarded_by_certificates(
-    by: Pair,
+    by: Pair, limits: Limits = ROOMY
 ) -> AsyncIterator[tuple[grpc.aio.Channel, Served, KeyStore, RecordingAccess]]:
     """A server that takes certificates as credentials, and a channel with one."""
     told, source = RecordingAccess(), FakeKeys(holds=with_certificates())
     keys = KeyStore(source, told)
     await keys.load()
     guard = AccessInterceptor(Access((keys,), told, lambda: NOON, certificates=keys))
-    async with served(interceptors=[guard], credentials=OURS.demanding()) as service:
+    credentials = OURS.demanding()
+    async with served(interceptors=[guard], credentials=credentials, limits=limits) as service:
         address = f"127.0.0.1:{service.server.port}"
         async with grpc.aio.secure_channel(address, OURS.trusted(by)) as channel:
             yield channel, service, keys, told

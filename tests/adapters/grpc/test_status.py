@@ -4,7 +4,13 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 
-from moderation.adapters.grpc.status import PUSHBACK_KEY, STATUS, Refusal, refusal_for
+from moderation.adapters.grpc.status import (
+    PUSHBACK_KEY,
+    STATUS,
+    Refusal,
+    refusal_for,
+    trailers_of,
+)
 from moderation.core.errors import (
     DeadlineExceeded,
     EncodingFailed,
@@ -75,7 +81,25 @@ def test_an_overload_says_when_to_try_again_in_both_ways_that_clients_read() -> 
     retry = error_details_pb2.RetryInfo()
     assert detail.Unpack(retry)
     assert retry.retry_delay.ToMilliseconds() == 1500
-    assert refusal.trailing_metadata() == ((PUSHBACK_KEY, "1500"),)
+    assert (PUSHBACK_KEY, "1500") in trailers_of(refusal)
+    assert dict(trailers_of(refusal))["grpc-status-details-bin"] == (
+        refusal.to_status().SerializeToString()
+    )
+
+
+def test_the_trailers_of_one_refusal_are_not_those_of_another() -> None:
+    soon, late, wrong = (
+        refusal_for(error, no_bug)
+        for error in (
+            Overloaded("no room", retry_after_s=1.5),
+            Overloaded("no room", retry_after_s=2.0),
+            InvalidRequest("content", "is empty"),
+        )
+    )
+
+    assert trailers_of(soon) == trailers_of(soon)
+    assert len({trailers_of(soon), trailers_of(late), trailers_of(wrong)}) == 3
+    assert PUSHBACK_KEY not in dict(trailers_of(wrong))
 
 
 def test_an_item_error_carries_what_an_rpc_would_have_said() -> None:

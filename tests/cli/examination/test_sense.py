@@ -15,6 +15,12 @@ BROKEN_BY: dict[str, dict[str, object]] = {
         "decode__max_pixels": 100_000_000,
     },
     "policies.max_age_s": {"policies__max_age_s": 10.0},
+    "package.poll_s": {
+        "package__source": "https://us.example/policies.tar.gz",
+        "package__public_keys": "policies.pub",
+        "package__poll_s": 600.0,
+        "policies__max_age_s": 300.0,
+    },
     "shadow_encoder.bundle": {"shadow_encoder__bundle": "starter"},
     "decision_log.mandatory": {"decision_log__mandatory": True},
     "decision_log.directory": {"decision_log__encryption_key_file": "key"},
