@@ -33,7 +33,7 @@ from moderation.v1 import moderation_pb2 as pb
 HINT_BY_CODE: Mapping[grpc.StatusCode, str] = {
     grpc.StatusCode.UNAVAILABLE: (
         "; is a service running there? `moderation serve` starts one, --address names another, "
-        "and --ca is for one that speaks TLS"
+        "--ca is for one that speaks TLS, --cert and --key for one that asks for a certificate"
     ),
     grpc.StatusCode.DEADLINE_EXCEEDED: (
         "; whatever listens there gave no answer in time: a server that hangs, or one that needs "
