@@ -65,7 +65,7 @@ site: $(VENV)/.development
 # The lock files pin everything by hash; edit pyproject.toml, then run this.
 lock:
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
-	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra identity --extra encryption --extra tracing --extra tls --extra fetch --extra packages pyproject.toml -o requirements/cpu.lock
+	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra identity --extra encryption --extra tracing --extra tls --extra fetch --extra packages --extra s3 --extra gs pyproject.toml -o requirements/cpu.lock
 	$(VENV)/lock/bin/uv pip compile --generate-hashes --no-header --python-version 3.11 --no-emit-index-url --extra cpu --extra checkout --extra dev pyproject.toml -o requirements/dev.lock
 
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml

@@ -12,12 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from moderation import __version__
-from moderation.adapters.calibration_files import SUFFIX as CALIBRATION_SUFFIX
-from moderation.adapters.calibration_files import directory_of
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.access import AccessInterceptor
@@ -28,16 +25,12 @@ from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, 
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
-from moderation.adapters.policy_state import PIN_SUFFIXES, PolicyState
-from moderation.adapters.policy_watcher import PolicyWatcher
-from moderation.adapters.policy_yaml.expectations import FOLDER as TESTS_FOLDER
+from moderation.adapters.policy_state import PolicyState
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
-from moderation.core.encoder import EncoderInfo
 from moderation.engine import Engine, new_id, running_engine, unchanged, utc_now
 from moderation.fetching import image_fetcher
 from moderation.identity import Identity, identity_from
 from moderation.packages import (
-    PolicyPackage,
     named_policies,
     policy_package,
     state_directory,
@@ -53,7 +46,7 @@ from moderation.settings import Settings
 from moderation.stopping import EXIT_LOST, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
-from moderation.watching import drift_watch, follow_references
+from moderation.watching import drift_watch, follow_references, policy_feeds
 from moderation.working import Worker, WorkerLog
 
 READINESS_CHECK_S = 1.0
@@ -74,7 +67,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
     async with AsyncExitStack() as stack:
         tracer = stack.enter_context(tracing(settings, telemetry))
         # Before the encoder is loaded: what is wrong with these settings is told at once.
-        package = policy_package(settings, stack)
+        package = policy_package(settings, stack, taken=log.package_taken)
         named, settings = named_policies(settings), unpacked_settings(settings, package)
         images = await image_fetcher(settings, telemetry, stack)
         identity = await identity_from(settings, metrics.access, utc_now)
@@ -124,7 +117,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         server = await stack.enter_async_context(
             _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         )
-        feeds = _feeds(settings, engine.encoder, state, package)
+        feed = package.feed if package else None
+        feeds = policy_feeds(settings, engine.encoder, state, feed)
         others: list[Callable[[], Coroutine[Any, Any, None]]] = [
             one.follow for one in (identity, certificates) if one is not None
         ]
@@ -269,22 +263,6 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
             await (server.announce_serving if is_well else server.announce_not_serving)()
         is_announced = is_well
         await asyncio.sleep(READINESS_CHECK_S)
-
-
-def _feeds(
-    settings: Settings, encoder: EncoderInfo, state: Path, package: PolicyPackage | None
-) -> tuple[ChangeFeed, ...]:
-    directory, recheck_s = settings.policies.directory, settings.policies.recheck_s
-    pins = PolicyWatcher(state, recheck_s=recheck_s, suffixes=PIN_SUFFIXES)
-    if package is not None:
-        return pins, package.feed
-    calibrations, tests = directory_of(directory, encoder.encoder_id), directory / TESTS_FOLDER
-    return (
-        PolicyWatcher(directory, recheck_s=recheck_s),
-        PolicyWatcher(calibrations, recheck_s=recheck_s, suffixes=(CALIBRATION_SUFFIX,)),
-        pins,
-        *([PolicyWatcher(tests, recheck_s=recheck_s)] if settings.policies.require_tests else []),
-    )
 
 
 def _build_info() -> BuildInfo:

@@ -48,8 +48,14 @@ def named_policies(settings: Settings) -> str:
     return str(Path(package.source or settings.policies.directory).absolute())
 
 
-def policy_package(settings: Settings, stack: AsyncExitStack) -> PolicyPackage | None:
-    """The package that the settings name, if any; raises SettingsError or ImportError."""
+def policy_package(
+    settings: Settings, stack: AsyncExitStack, taken: Callable[..., None]
+) -> PolicyPackage | None:
+    """The package that the settings name, if any; raises SettingsError or ImportError.
+
+    `taken` is told of each that was verified and unpacked, by its `serial`, its `sha256` and the
+    `key` that has signed it; from a worker thread.
+    """
     chosen = settings.package
     if not chosen.source:
         return None
@@ -67,6 +73,7 @@ def policy_package(settings: Settings, stack: AsyncExitStack) -> PolicyPackage |
         keys=partial(read_public_keys, chosen.key_files),
         shelf=shelf,
         min_serial=chosen.min_serial,
+        taken=taken,
     )
     feed = _polling(settings, intake) if chosen.is_remote else _watcher(settings)
     return PolicyPackage(shelf.policies, partial(PackagedPolicies, intake), feed)

@@ -22,7 +22,7 @@ def https_server(
     folder: Path, handler: type[BaseHTTPRequestHandler], port: int = 0
 ) -> Iterator[tuple[int, Path]]:
     """Its port, and the file of the authority to trust; with `handler` for every request."""
-    authority, files = Authority(), Folder(folder)
+    authority, files = Authority(folder.name), Folder(folder)  # one of each name can be trusted
     files.hold(authority.issue())
     (folder / "ca.pem").write_bytes(authority.pem)
     server = _Server(("127.0.0.1", port), handler)

@@ -23,11 +23,15 @@ def settings(**package: str) -> Settings:
     return Settings(package=PackageSettings(**package))
 
 
+def nobody(*, serial: int, sha256: str, key: str) -> None:
+    """Nothing is taken in these tests."""
+
+
 async def test_without_a_package_nothing_is_changed(tmp_path: Path) -> None:
     policies = PolicySettings(directory=tmp_path)
     plain = Settings(policies=policies)
     async with AsyncExitStack() as stack:
-        assert unpacked_settings(plain, policy_package(plain, stack)) is plain
+        assert unpacked_settings(plain, policy_package(plain, stack, nobody)) is plain
 
     assert named_policies(plain) == str(tmp_path)
 
@@ -42,13 +46,13 @@ async def test_without_a_package_nothing_is_changed(tmp_path: Path) -> None:
 async def test_a_wrong_setting_is_named(package: dict[str, str], told: str) -> None:
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match=told):
-            policy_package(settings(**package), stack)
+            policy_package(settings(**package), stack, nobody)
 
 
 async def test_the_usual_authorities_are_trusted_unless_others_are_named() -> None:
     chosen = settings(source=URL, token_file="token")
     async with AsyncExitStack() as stack:
-        package = policy_package(chosen, stack)
+        package = policy_package(chosen, stack, nobody)
 
         directory = unpacked_settings(chosen, package).policies.directory
 

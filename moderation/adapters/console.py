@@ -243,6 +243,10 @@ class LogTelemetry:
         if encoder.notice:
             self._log.warning("encoder_notice", encoder=encoder.name, notice=encoder.notice)
 
+    def package_taken(self, *, serial: int, sha256: str, key: str) -> None:
+        """Say which signed package the policies come from now, and whose key has signed it."""
+        self._log.info("policy_package_taken", serial=serial, sha256=sha256[:12], key=key)
+
     def tracing(self, *, endpoint: str, sample_ratio: float) -> None:
         """Say where traces go, and the share of those that are begun here."""
         self._log.info("tracing", endpoint=endpoint, sample_ratio=sample_ratio)

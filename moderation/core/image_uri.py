@@ -5,17 +5,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from moderation.core.errors import InvalidRequest
 
 FIELD = "content.uri"
 MAX_URI_LENGTH = 2048
-HTTPS, FILE = "https", "file"
+HTTPS, FILE, S3, GS = "https", "file", "s3", "gs"
+SCHEMES = (HTTPS, FILE, S3, GS)
+STORES = frozenset({S3, GS})
 HTTPS_PORT = 443
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 URI_CHARACTERS = re.compile(r"[!-~]+")
 """Printable ASCII: everything else has to be percent-encoded, by RFC 3986."""
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+BUCKET = "bucket"
+BUCKET_NOT_ALLOWED = "its bucket is not among those that the service fetches from"
 HOST_NAME = re.compile(r"\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -27,7 +32,7 @@ class ImageUri:
 
     scheme: str
     host: str
-    """Lower case; empty for a file."""
+    """Lower case; empty for a file. Of an object in a store, its bucket."""
     port: int
     target: str
     """Path and query as they are sent, or a file's path, percent-encoded."""
@@ -65,15 +70,43 @@ def image_uri_from(uri: str) -> ImageUri:
         port = parts.port or HTTPS_PORT
     except ValueError as error:
         raise InvalidRequest(FIELD, "is no URI") from error
-    if parts.scheme not in {HTTPS, FILE}:
-        raise InvalidRequest(FIELD, "must begin with https:// or file://")
+    if parts.scheme not in SCHEMES:
+        raise InvalidRequest(FIELD, "must begin with https://, file://, s3:// or gs://")
     if "@" in parts.netloc or parts.fragment:
         raise InvalidRequest(FIELD, "must have no user, password or fragment")
     host = (parts.hostname or "").rstrip(".")
-    if (parts.scheme == HTTPS) != bool(host):
-        raise InvalidRequest(FIELD, "must name a host with https, and none with file")
+    if (parts.scheme == FILE) == bool(host):
+        raise InvalidRequest(FIELD, "must name a host or a bucket, and none with file")
+    if parts.scheme in STORES and (parts.query or ":" in parts.netloc):
+        raise InvalidRequest(FIELD, "must name a bucket and a key, and nothing else")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return ImageUri(parts.scheme, host, port, target)
+
+
+def object_path(place: ImageUri) -> str:
+    """The key of an object, percent-encoded as its store signs it; raises InvalidRequest.
+
+    Whoever passes a path on may take `..` out of it, and with that the bucket.
+    """
+    try:
+        key = unquote(place.target.removeprefix("/"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(FIELD, "has a key that is not UTF-8") from error
+    if not key or not {".", ".."}.isdisjoint(re.split(r"[/\\]", key)):
+        raise InvalidRequest(FIELD, "must name a key, without . and .. in it")
+    return quote(key, safe="/~")
+
+
+def allowed_buckets(listed: str) -> tuple[tuple[str, str], ...]:
+    """Scheme and name of each from `s3://name, gs://name`; raises ValueError with what is wrong."""
+    return tuple(_allowed_bucket(part.strip()) for part in listed.split(",") if part.strip())
+
+
+def _allowed_bucket(part: str) -> tuple[str, str]:
+    scheme, _, name = part.rstrip("/").partition("://")
+    if scheme not in STORES or not BUCKET_NAME.fullmatch(name) or ".." in name:
+        raise ValueError(f"{part!r} is no bucket; write s3://name or gs://name")
+    return scheme, name
 
 
 def allowed_hosts(listed: str) -> tuple[AllowedHost, ...]:

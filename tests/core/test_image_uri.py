@@ -1,6 +1,7 @@
 """What a name of an image may be, and which addresses are of the open internet."""
 
 from ipaddress import IPv4Address
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from moderation.core.errors import InvalidRequest
 from moderation.core.image_uri import (
     AllowedHost,
     ImageUri,
+    allowed_buckets,
     allowed_hosts,
     image_uri_from,
     is_public,
+    object_path,
     require_allowed,
 )
 
@@ -24,6 +27,8 @@ from moderation.core.image_uri import (
         ("https://A.Example./x", ImageUri("https", "a.example", 443, "/x")),
         ("https://a.example:8443?w=1", ImageUri("https", "a.example", 8443, "/?w=1")),
         ("https://[::1]/x", ImageUri("https", "::1", 443, "/x")),
+        ("s3://pictures/a/b%20c.png", ImageUri("s3", "pictures", 443, "/a/b%20c.png")),
+        ("gs://my_pictures/x", ImageUri("gs", "my_pictures", 443, "/x")),
         ("file:///pictures/a%20b.png", ImageUri("file", "", 443, "/pictures/a%20b.png")),
     ],
 )
@@ -40,6 +45,11 @@ def test_a_name_is_taken_apart(uri: str, place: ImageUri) -> None:
         ("ftp://a.example/x", "must begin with https"),
         ("gopher://a.example/x", "must begin with https"),
         ("https:///x", "must name a host"),
+        ("s3:///x", "must name a host or a bucket"),
+        ("s3://bucket:443/x", "a bucket and a key, and nothing else"),
+        ("s3://bucket:/x", "a bucket and a key, and nothing else"),
+        ("gs://bucket/x?generation=1", "a bucket and a key, and nothing else"),
+        ("s3://id:secret@bucket/x", "no user, password or fragment"),
         ("file://host/x", "must name a host"),
         ("https://user@a.example/x", "no user, password or fragment"),
         ("https://a.example/x#part", "no user, password or fragment"),
@@ -64,8 +74,8 @@ def test_any_text_is_a_reference_or_refused(uri: str) -> None:
         place = image_uri_from(uri)
     except InvalidRequest:
         return
-    assert place.scheme in {"https", "file"}
-    assert bool(place.host) == (place.scheme == "https")
+    assert place.scheme in {"https", "file", "s3", "gs"}
+    assert bool(place.host) == (place.scheme != "file")
     assert place.target.startswith("/")
 
 
@@ -159,3 +169,68 @@ def test_an_address_in_another_form_is_as_public_as_it_is(address: IPv4Address) 
     assert is_public(f"::ffff:{address}") == plain
     assert is_public(f"64:ff9b::{int(address) >> 16:x}:{int(address) & 0xFFFF:x}") == plain
     assert is_public(f"2002:{int(address) >> 16:x}:{int(address) & 0xFFFF:x}::") == plain
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("s3://b/a/b.png", "a/b.png"),
+        ("s3://b/a%2Fb%20c", "a/b%20c"),
+        ("s3://b/a+b=c;d~e*f'(g)", "a%2Bb%3Dc%3Bd~e%2Af%27%28g%29"),
+        ("s3://b/%C3%A4", "%C3%A4"),
+        ("s3://b//a//b/", "/a//b/"),
+        ("s3://b/...", "..."),
+        ("s3://b/a..b", "a..b"),
+        ("s3://b/%3Fx%23y", "%3Fx%23y"),
+    ],
+)
+def test_a_key_is_encoded_as_its_store_signs_it(uri: str, path: str) -> None:
+    assert object_path(image_uri_from(uri)) == path
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://b",
+        "s3://b/",
+        "s3://b/..",
+        "s3://b/../other/key",
+        "s3://b/a/../../other/key",
+        "s3://b/%2e%2e/other/key",
+        "s3://b/a%2F..%2Fkey",
+        "s3://b/a%5C..%5Ckey",
+        "s3://b/./key",
+        "s3://b/%ff",
+    ],
+)
+def test_a_key_that_could_leave_its_bucket_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"must name a key|is not UTF-8"):
+        object_path(image_uri_from(uri))
+
+
+@given(st.text(max_size=40))
+def test_no_key_leaves_its_bucket_and_none_is_another(key: str) -> None:
+    try:
+        path = object_path(ImageUri("s3", "b", 443, "/" + quote(key, errors="replace")))
+    except InvalidRequest:
+        return
+    assert unquote(path) == key.encode(errors="replace").decode()
+    assert not {".", ".."} & set(path.split("/"))
+    assert path.isascii()
+    assert path.isprintable()
+
+
+def test_buckets_are_listed_with_their_store() -> None:
+    assert allowed_buckets(" s3://a.b-c, gs://my_pictures/ ,") == (
+        ("s3", "a.b-c"),
+        ("gs", "my_pictures"),
+    )
+
+
+@pytest.mark.parametrize(
+    "listed",
+    ["pictures", "https://pictures", "s3://", "s3://a/b", "s3://*", "s3://Pictures", "s3://a..b"],
+)
+def test_what_is_no_bucket_is_told(listed: str) -> None:
+    with pytest.raises(ValueError, match="is no bucket"):
+        allowed_buckets(listed)

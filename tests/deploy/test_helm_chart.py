@@ -47,6 +47,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     },
     "mutual tls": {"tls": {"secret": "uploads-tls", "clientCaSecret": "uploads-ca"}},
     "keys": {"identity": {"secret": "uploads-keys"}},
+    "buckets": {"fetch": {"awsSecret": "uploads-aws", "gsSecret": "uploads-gs"}},
     "signed policies": {
         "policyPackage": {
             "url": "https://policies.example/policies.tar.gz",
@@ -164,7 +165,7 @@ def test_servers_have_no_rights_and_a_root_that_cannot_be_written() -> None:
 def test_the_environment_holds_settings_that_exist(name: str) -> None:
     known = {variable_of(setting) for setting in setting_names()}
 
-    assert environment(rendered(VALUES[name])).keys() <= known
+    assert environment(rendered(VALUES[name])).keys() <= {*known, "AWS_SHARED_CREDENTIALS_FILE"}
 
 
 def test_policies_are_mounted_as_a_directory_where_the_service_reads_them() -> None:
@@ -215,16 +216,26 @@ def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
     assert container["args"] == ["serve"]
 
 
-def test_the_file_of_keys_is_mounted_where_the_service_looks_for_it() -> None:
-    objects = rendered(VALUES["keys"])
+@pytest.mark.parametrize(
+    ("values", "name", "variable", "secret"),
+    [
+        ("keys", "identity", "MODERATION_IDENTITY__KEYS_FILE", "uploads-keys"),
+        ("buckets", "aws", "AWS_SHARED_CREDENTIALS_FILE", "uploads-aws"),
+        ("buckets", "gs", "MODERATION_FETCH__GS_CREDENTIALS_FILE", "uploads-gs"),
+    ],
+)
+def test_a_file_of_a_secret_is_mounted_where_the_service_looks_for_it(
+    values: str, name: str, variable: str, secret: str
+) -> None:
+    objects = rendered(VALUES[values])
     container = pod(objects)["containers"][0]
-    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "identity")
-    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == "identity")
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == name)
+    (volume,) = (one for one in pod(objects)["volumes"] if one["name"] == name)
     (item,) = volume["secret"]["items"]
 
     file = f"{mount['mountPath']}/{item['path']}"
-    assert environment(objects)["MODERATION_IDENTITY__KEYS_FILE"] == file
-    assert volume["secret"]["secretName"] == "uploads-keys"
+    assert environment(objects)[variable] == file
+    assert volume["secret"]["secretName"] == secret
     assert volume["secret"]["defaultMode"] == 0o440
     assert "subPath" not in mount
 

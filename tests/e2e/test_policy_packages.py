@@ -1,5 +1,6 @@
 """A real server that goes by signed packages, from a real HTTPS server or a mounted folder."""
 
+import asyncio
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from moderation.client import Action, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.e2e.server import Server, running_server, until
+from tests.cli.command import moderation
+from tests.e2e.server import STATE, Server, running_server, until
 from tests.e2e.test_serve import CAT, NO_CATS
 from tests.policy_packages import Mirror, Publisher, running_mirror
 
@@ -66,6 +68,7 @@ def test_packages_from_a_url_are_polled_verified_and_kept(
     ):
         assert server.first("listening")["policies"] == mirror.url
         assert action(client) is Action.ALLOW
+        assert server.first("policy_package_taken")["serial"] == 1
         until(lambda: mirror.count(SIGNATURE, 304) >= 2)
         assert mirror.count(ARCHIVE, 200) == 1
 
@@ -134,3 +137,9 @@ def test_a_package_in_a_folder_is_followed_and_its_key_rotated(
             trusted.write(publisher.public("next").read_bytes())
         publisher.publish(keys=("next",))
         until(lambda: action(client) is Action.BLOCK)
+        assert server.wait_for("policy_package_taken")["key"] == next_key
+
+        named = {STATE: str(tmp_path / "state"), "MODERATION_PACKAGE__SOURCE": str(publisher.home)}
+        assert asyncio.run(moderation("policy", "rollback", env=named)).exit_code == 0
+        until(lambda: action(client) is Action.ALLOW)
+        assert client.status().policy_set.origin == pb.POLICY_SET_ORIGIN_ROLLBACK

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,8 @@ from moderation.core.image_uri import (
 from moderation.service.ports import Expect
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+Require = Callable[[httpx.Response], Awaitable[None]]
+"""Raises InvalidRequest or NotReady unless an image comes."""
 AGENT = "moderation-service"
 
 
@@ -90,21 +92,32 @@ class WebFetcher:
         does not answer as it should.
         """
         for _ in range(self._rules.max_redirects + 1):
-            answer = await self._hop(place, expect)
+            require_allowed(place, self._rules.hosts)
+            answer = await self._hop(place, {}, expect, require_image)
             if isinstance(answer, bytes):
                 return answer
             place = answer
         raise InvalidRequest(FIELD, f"leads on more than {self._rules.max_redirects} times")
 
-    async def _hop(self, place: ImageUri, expect: Expect) -> bytes | ImageUri:
-        require_allowed(place, self._rules.hosts)
-        request = self._request(place, await self._address(place))
+    async def fetch_once(
+        self, place: ImageUri, headers: Mapping[str, str], expect: Expect, *, require: Require
+    ) -> bytes:
+        """As `fetch`, from a place that no caller has named, and with what only that may see."""
+        answer = await self._hop(place, headers, expect, require)
+        if isinstance(answer, bytes):
+            return answer
+        raise NotReady(f"{FIELD}: its host leads on, which it should not")
+
+    async def _hop(
+        self, place: ImageUri, headers: Mapping[str, str], expect: Expect, require: Require
+    ) -> bytes | ImageUri:
+        request = self._request(place, await self._address(place), headers)
         try:
             response = await self._client.send(request, stream=True)
             try:
                 if response.has_redirect_location:
                     return _next_hop(place, response.headers["location"])
-                _require_image(response)
+                await require(response)
                 return await self._body(response, expect)
             finally:
                 await response.aclose()
@@ -122,7 +135,7 @@ class WebFetcher:
             raise InvalidRequest(FIELD, "its host is not on the open internet")
         return addresses[0]
 
-    def _request(self, place: ImageUri, address: str) -> httpx.Request:
+    def _request(self, place: ImageUri, address: str, headers: Mapping[str, str]) -> httpx.Request:
         return self._client.build_request(
             "GET",
             httpx.URL(
@@ -132,6 +145,7 @@ class WebFetcher:
                 raw_path=place.target.encode("ascii"),
             ),
             headers={
+                **headers,
                 "Host": place.authority,
                 "Accept": "image/*",
                 "Accept-Encoding": "identity",
@@ -159,7 +173,7 @@ def _next_hop(place: ImageUri, location: str) -> ImageUri:
     return onward
 
 
-def _require_image(response: httpx.Response) -> None:
+async def require_image(response: httpx.Response) -> None:
     """Raise InvalidRequest where there is nothing, NotReady where something is out of order."""
     if response.is_client_error:
         raise InvalidRequest(FIELD, f"its host answered {response.status_code}")

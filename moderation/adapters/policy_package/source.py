@@ -32,10 +32,15 @@ class Carrier(Protocol):
         ...
 
 
+def _told_nobody(*, serial: int, sha256: str, key: str) -> None:
+    """Where nobody wants to know."""
+
+
 class PackageIntake:
     """Takes a package from its carrier to the shelf, if it is signed and not an older one.
 
     `keys` reads the public keys, at each look anew: one that is taken away counts no longer.
+    `taken` is told of each package that was put on the shelf.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class PackageIntake:
         keys: Callable[[], PublicKeys],
         shelf: PackageShelf,
         min_serial: int = 0,
+        taken: Callable[..., None] = _told_nobody,
     ) -> None:
         self.failures = 0
         """How many looks in a row have brought nothing that can be used."""
@@ -52,6 +58,7 @@ class PackageIntake:
         self._keys = keys
         self._shelf = shelf
         self._min_serial = min_serial
+        self._tell_taken = taken
         self._is_due = threading.Event()
         self._is_due.set()
         self._problems: tuple[Problem, ...] = ()
@@ -85,10 +92,12 @@ class PackageIntake:
         """What the package is that is on the shelf now; raises PolicySetRejected."""
         signature = self._carrier.signature()
         shown = self._carrier.shown + SIGNATURE_SUFFIX
-        statement = verify(signature, self._keys(), shown).statement
+        verified = verify(signature, self._keys(), shown)
+        statement = verified.statement
         if statement != self._current or not self._shelf.policies.is_dir():
             self._require_newest(statement)
             self._put(statement)
+            self._tell_taken(serial=statement.serial, sha256=statement.sha256, key=verified.key_id)
         return statement
 
     def _require_newest(self, statement: Statement) -> None:

@@ -32,7 +32,9 @@ class Host:
         return ssl.create_default_context(cafile=str(self.authority))
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What a host answers; a class of its own for each that runs, which knows its host."""
+
     host: Host
 
     def setup(self) -> None:
@@ -40,6 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
+        """An image, or whatever the first part of the path says."""
         self.host.asked.append((self.headers["Host"], self.path))
         name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
         getattr(self, f"_{name}", self._missing)(rest)
@@ -109,8 +112,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def serving(folder: Path, handler: type[Handler]) -> Iterator[Host]:
+    """A server on a loopback port, with a certificate for localhost by its own authority."""
+    own: type[Handler] = type("Own", (handler,), {})
+    with https_server(folder, own) as (port, authority):
+        own.host = host = Host(port, authority)
+        yield host
+
+
+@contextmanager
 def running_host(folder: Path) -> Iterator[Host]:
-    """The server on a loopback port, with a certificate for localhost by its own authority."""
-    with https_server(folder, _Handler) as (port, authority):
-        _Handler.host = host = Host(port, authority)
+    """A server of images, of which some are not right."""
+    with serving(folder, Handler) as host:
         yield host

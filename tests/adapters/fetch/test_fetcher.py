@@ -37,8 +37,10 @@ def fetcher(
 ) -> UriFetcher:
     rules = WebRules((AllowedHost("localhost", host.port),), 10**6, private_networks=True)
     return UriFetcher(
-        WebFetcher(rules, trusted=host.trusted()),
-        FileReader([root], max_bytes=10**6),
+        {
+            "https": WebFetcher(rules, trusted=host.trusted()),
+            "file": FileReader([root], max_bytes=10**6),
+        },
         max_bytes=10**6,
         timeout_s=timeout_s,
         tell=telemetry.image_fetched,
@@ -71,10 +73,13 @@ async def test_how_large_an_image_is_is_told_before_it_is_there(
 async def test_a_wrong_name_is_counted_as_refused(
     host: Host, tmp_path: Path, telemetry: RecordingTelemetry
 ) -> None:
+    images = fetcher(host, tmp_path, telemetry)
     with pytest.raises(InvalidRequest):
-        await fetcher(host, tmp_path, telemetry).fetch("ftp://x", None, ignore)
+        await images.fetch("ftp://x", None, ignore)
+    with pytest.raises(InvalidRequest, match="its bucket is not among those"):
+        await images.fetch("s3://pictures/x", None, ignore)
 
-    assert telemetry.fetches == [FetchOutcome.REFUSED]
+    assert telemetry.fetches == [FetchOutcome.REFUSED] * 2
 
 
 @pytest.mark.parametrize(

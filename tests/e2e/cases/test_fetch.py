@@ -1,9 +1,11 @@
 """Images by URI to a real server: fetched where that is allowed, and from nowhere else."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -13,9 +15,10 @@ from moderation.core.identity import Role
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1.moderation_pb2_grpc import ModerationServiceStub
 from tests.adapters.fetch.host import Host, running_host
+from tests.adapters.fetch.stores import AWS, KEY, REGION, Account, running_gs, running_s3
 from tests.adapters.identity.keys import KeysForTests
 from tests.e2e.cases.conftest import ROOT
-from tests.e2e.server import PATIENCE_S, running_server, until
+from tests.e2e.server import PATIENCE_S, Server, running_server, until
 
 pytestmark = pytest.mark.e2e
 
@@ -183,6 +186,83 @@ def test_what_is_being_fetched_counts_to_its_tenant_and_to_no_other(guarded: Gua
     assert (refused, other) == (EXHAUSTED, OK)
     assert guarded.asked("/image?small") == 0
     assert sized.code() is OK
+
+
+@dataclass
+class Stores:
+    """A service that fetches from two stores, which know it."""
+
+    client: ModerationClient
+    s3: Host
+    gs: Host
+    server: Server
+
+
+@pytest.fixture(scope="module")
+def stores(policies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    folder, account = tmp_path_factory.mktemp("stores"), Account()
+    (folder / "s3").mkdir()
+    (folder / "gs").mkdir()
+    with running_s3(folder / "s3") as s3, running_gs(folder / "gs", account) as gs:
+        trusted, key_file = folder / "ca.pem", folder / "account.json"
+        trusted.write_bytes(s3.authority.read_bytes() + gs.authority.read_bytes())
+        key_file.write_bytes(account.written(f"https://localhost:{gs.port}/token"))
+        env = {
+            "MODERATION_FETCH__BUCKETS": "s3://pictures, s3://secret, gs://pictures",
+            "MODERATION_FETCH__PRIVATE_NETWORKS": "true",
+            "MODERATION_FETCH__CA_FILE": str(trusted),
+            "MODERATION_FETCH__S3_REGION": REGION,
+            "MODERATION_FETCH__S3_ENDPOINT": f"https://localhost:{s3.port}",
+            "MODERATION_FETCH__GS_ENDPOINT": f"https://localhost:{gs.port}",
+            "MODERATION_FETCH__GS_CREDENTIALS_FILE": str(key_file),
+            "MODERATION_DECODE__MAX_IMAGE_BYTES": "200000",
+            "MODERATION_LOG__LEVEL": "debug",
+            "AWS_ACCESS_KEY_ID": AWS.access_key,
+            "AWS_SECRET_ACCESS_KEY": AWS.secret_key,
+        }
+        with (
+            running_server(policies, env=env) as server,
+            ModerationClient(server.address, timeout_s=PATIENCE_S) as client,
+        ):
+            yield Stores(client, s3, gs, server)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_an_object_of_a_store_is_judged_as_any_image(stores: Stores, scheme: str) -> None:
+    whole = stores.client.moderate(uri=f"{scheme}://pictures/{quote(KEY)}")
+    large = stores.client.moderate(uri=f"{scheme}://pictures/large")
+
+    assert not whole.HasField("failure")
+    assert large.failure.code == pb.FAILURE_CODE_TOO_MANY_BYTES
+    assert Action(large.action) is not Action.ALLOW
+
+
+@pytest.mark.case(89)
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("s3://pictures/nothing", "its host answered 404"),
+        ("gs://pictures/nothing", "its host answered 404"),
+        ("s3://secret/x", "its host answered 403"),
+        ("s3://open/large", "its bucket is not among those"),
+        ("gs://secret/x", "its bucket is not among those"),
+        ("s3://pictures/%2e%2e/open/large", "must name a key"),
+        ("https://localhost/pictures/x", "its host is not among those"),
+    ],
+)
+def test_what_a_store_does_not_give_is_told(stores: Stores, uri: str, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        stores.client.moderate(uri=uri)
+
+
+def test_nothing_of_a_store_is_in_the_log(stores: Stores) -> None:
+    stores.client.moderate(uri=f"s3://pictures/{quote(KEY)}")
+    stores.server.terminate()
+    log = json.dumps(stores.server.whole_log())
+
+    assert '"level": "debug"' in log
+    for secret in (AWS.secret_key, "AWS4-HMAC-SHA256", "private_key", "Bearer", quote(KEY)):
+        assert secret not in log
 
 
 @pytest.mark.case(89)
