@@ -18,6 +18,7 @@ from moderation.settings import Settings
 from tests.adapters.decision_log.logs import a_log, files_of, record
 from tests.adapters.users import an_open_directory, an_ordinary_user
 from tests.cli.examination.patients import levels, policies_in, settings_of, worst
+from tests.disks import small_disk
 
 FOREVER_BYTES = 2**60
 
@@ -95,6 +96,7 @@ def test_a_directory_that_others_own_is_told() -> None:
             finding = worst(directories.look(settings))
 
     assert (finding.level, finding.what) == (Level.FAIL, "cannot be written: Permission denied")
+    assert "user" in finding.cure
 
 
 def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
@@ -103,6 +105,22 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
         finding = worst(directories.look(settings))
 
     assert (finding.level, finding.what) == (Level.FAIL, "cannot be written: File too large")
+    assert "ulimit -f" in finding.cure
+
+
+def test_a_full_disk_is_told_as_that_and_not_as_a_matter_of_rights(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4096) as disk:
+        if disk is None:
+            pytest.skip("mounting is not permitted")
+        (disk / "other").write_bytes(b"x" * 4096)
+        settings = patient(tmp_path, decision_log__directory=str(disk / "log"))
+        finding = worst(directories.look(settings))
+
+    assert (finding.level, finding.what) == (
+        Level.FAIL,
+        "cannot be written: No space left on device",
+    )
+    assert finding.cure.startswith("make room")
 
 
 def test_a_disk_with_too_little_room_for_what_may_come_is_told(tmp_path: Path) -> None:
