@@ -5,14 +5,15 @@
 The limits are matrix products of a size that fits the caches, fp32 and int8, measured in
 the same rounds: no graph made of products can do better. With `--gflop 8.82` (CLIP
 ViT-B/32) each variant is also shown as GFLOP/s, against the fp32 product. With
-`--openvino`, the same graphs run by OpenVINO are measured beside. With `--torch`, CLIP ViT-B/32 as
+`--openvino`, the same graphs run by OpenVINO are measured beside, with `--openvino-graph` its own
+int8 (see `benchmarks.openvino_int8`). With `--torch`, CLIP ViT-B/32 as
 transformers runs it, with random weights, is measured beside (torch and
 transformers must be installed); hold a bundle of that model against it.
 """
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,7 @@ GEMM = 1024
 GFLOP = 1e9
 FP32_LIMIT, INT8_LIMIT = "fp32 product", "int8 product"
 EAGER = "torch eager ViT-B/32"
+OPENVINO_INT8 = "OpenVINO's own int8"
 
 
 def main() -> None:
@@ -42,6 +44,7 @@ def main() -> None:
     flags.add_argument("--seconds", type=float, default=0.5, help="a variant and round")
     flags.add_argument("--gflop", type=float, default=0.0, help="of one image")
     flags.add_argument("--openvino", action="store_true", help="run the graphs by OpenVINO too")
+    flags.add_argument("--openvino-graph", type=Path, help="by benchmarks.openvino_int8")
     flags.add_argument("--torch", action="store_true", help=f"measure {EAGER} too")
     arguments = flags.parse_args()
     variants = variants_of(arguments)
@@ -67,27 +70,28 @@ def main() -> None:
 
 def variants_of(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
     """Images a second of each variant; the eager model's, where it is, come first."""
-    variants: dict[str, Callable[[], float]] = {}
+    return {
+        f"{name}, batch {batch}": partial(
+            images_per_s, partial(run, batch), batch, arguments.seconds
+        )
+        for name, run in runs_of(arguments)
+        for batch in arguments.batches
+    }
+
+
+def runs_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[int], object]]]:
+    """What runs a batch of so many, by name."""
     if arguments.torch:
-        for batch in arguments.batches:
-            run = torch_eager(batch)
-            variants[f"{EAGER}, batch {batch}"] = partial(
-                images_per_s, run, batch, arguments.seconds
-            )
+        yield EAGER, torch_eager()
     for name in arguments.encoder:
         for threads in arguments.threads:
-            run_batch = encoder_of(name, threads)
-            for batch in arguments.batches:
-                variants[f"{name}, {threads} threads, batch {batch}"] = partial(
-                    images_per_s, partial(run_batch, batch), batch, arguments.seconds
-                )
+            yield f"{name}, {threads} threads", encoder_of(name, threads)
         if arguments.openvino:
-            run_batch = by_openvino(name)
-            for batch in arguments.batches:
-                variants[f"{name} by OpenVINO, batch {batch}"] = partial(
-                    images_per_s, partial(run_batch, batch), batch, arguments.seconds
-                )
-    return variants
+            directory = find_bundle(name, device="cpu")
+            graph = directory / Manifest.load(directory).image.file
+            yield f"{name} by OpenVINO", by_openvino(graph)
+    if arguments.openvino_graph:
+        yield OPENVINO_INT8, by_openvino(arguments.openvino_graph)
 
 
 def baseline_of(name: str, names: Sequence[str]) -> str:
@@ -113,31 +117,27 @@ def encoder_of(name: str, threads: int) -> Callable[[int], object]:
     return lambda batch: encoder.encode_images(pixels[:batch])
 
 
-def by_openvino(name: str) -> Callable[[int], object]:
-    """Runs the same graph by OpenVINO, which must be installed, on every core."""
+def by_openvino(graph: Path) -> Callable[[int], object]:
+    """Runs an image graph by OpenVINO, which must be installed, on every core."""
     import openvino  # noqa: PLC0415 - it need not be installed
 
-    directory = find_bundle(name, device="cpu")
-    manifest = Manifest.load(directory)
-    compiled = openvino.Core().compile_model(
-        str(directory / manifest.image.file), "CPU", {"PERFORMANCE_HINT": "LATENCY"}
-    )
-    size = manifest.image.size_px
+    compiled = openvino.Core().compile_model(str(graph), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    size = compiled.input(0).partial_shape[1].get_length()
     pixels = np.random.default_rng(1).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
     return lambda batch: compiled(pixels[:batch])
 
 
-def torch_eager(batch: int) -> Callable[[], object]:
+def torch_eager() -> Callable[[int], object]:
     """Runs CLIP ViT-B/32 with random weights, as its own library does."""
     import torch  # noqa: PLC0415 - it need not be installed
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection  # noqa: PLC0415
 
     model = CLIPVisionModelWithProjection(CLIPVisionConfig()).eval()
-    pixels = torch.rand(batch, 3, 224, 224)
+    pixels = torch.rand(64, 3, 224, 224)
 
-    def run() -> object:
+    def run(batch: int) -> object:
         with torch.inference_mode():
-            return model(pixel_values=pixels).image_embeds
+            return model(pixel_values=pixels[:batch]).image_embeds
 
     return run
 

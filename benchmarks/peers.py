@@ -38,6 +38,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "transformers<5",
         "click<8.2",
         "pillow",
+        "aiohttp",  # which it needs for every image, and has only in extras for other things
     ),
 }
 SILENT = {
@@ -112,16 +113,17 @@ def rows_of(name: str, outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def install(name: str, environments: Path) -> None:
-    """An environment for a peer, unless there is one."""
+    """An environment for a peer, unless there is one with these packages."""
     environment = environments / name
     finished = environment / ".installed"
-    if finished.exists():
+    wanted = "\n".join(PACKAGES[name])
+    if finished.exists() and finished.read_text(encoding="utf-8") == wanted:
         return
     print(f"installing {name} into {environment}", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     pip = [str(environment / "bin" / "pip"), "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, *PACKAGES[name]], check=True)
-    finished.touch()
+    finished.write_text(wanted, encoding="utf-8")
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Photographs that nobody took: noise at every scale, which costs a decoder what a photo does."""
 
+import hashlib
+import os
 import time
 from functools import cache
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,8 @@ WEBP_QUALITY = 82
 COARSEST_CELLS = 5
 DECAY = 0.85
 """Of the amplitude at each halving of the size; chosen so that files are as long as photos are."""
+KEPT = Path(__file__).parents[1] / "var" / "pictures"
+"""Each load is put by a process of its own, which is not to spend minutes on drawing pictures."""
 _numbers = count(time.time_ns())
 """Never those of an earlier run: a server still has its embeddings in its cache."""
 
@@ -23,6 +28,19 @@ _numbers = count(time.time_ns())
 @cache
 def picture(kind: str, seed: int = 0) -> bytes:
     """The file of a picture of this kind; the same seed gives the same picture."""
+    drawn_by = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    kept = KEPT / f"{kind} {seed} {drawn_by}"
+    if kept.exists():
+        return kept.read_bytes()
+    image = _drawn(kind, seed)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(image)
+    unfinished.rename(kept)
+    return image
+
+
+def _drawn(kind: str, seed: int) -> bytes:
     size, _, file_format = kind.rpartition(" ") if kind not in SIZES else (kind, "", "JPEG")
     image = Image.fromarray(_noise(*SIZES[size], seed=seed))
     buffer = BytesIO()

@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 LEAST_WIDTH = 160
+HISTORY = Path("benchmarks/history.jsonl")
+"""What was measured, when, on which machine and with which versions: a line for each run."""
 VERSIONED = (
     "grpcio",
     "numpy",
@@ -93,6 +95,14 @@ def parser(description: str | None, *, rounds: int = 5) -> argparse.ArgumentPars
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--rounds", type=int, default=rounds, help="interleaved rounds")
     made.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    made.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        nargs="?",
+        const=HISTORY,
+        help=f"append the ratios to FILE, by default {HISTORY}",
+    )
     return made
 
 
@@ -128,16 +138,37 @@ def report(
     console.print(table)
     where = machine()
     console.print(", ".join(f"{key} {value}" for key, value in where.items()), highlight=False)
+    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    if arguments.record is not None:
+        held_against = {row.name: row.baseline for row in rows if row.baseline in by_name}
+        ratios = {
+            name: {
+                "of": baseline,
+                "ratio": round(ratio(by_name[name], by_name[baseline]), 4),
+                "spread": round(by_name[name].spread, 2),
+            }
+            for name, baseline in held_against.items()
+        }
+        append(
+            arguments.record,
+            {"title": title, "measured_at": measured_at, "machine": where, "ratios": ratios},
+        )
     if arguments.json is not None:
         document = {
             "title": title,
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "measured_at": measured_at,
             "machine": where,
             "arguments": {key: str(value) for key, value in vars(arguments).items()},
             "facts": facts,
             "rows": [_as_json(row, by_name.get(row.baseline)) for row in rows],
         }
         arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def append(history: Path, line: Mapping[str, Any]) -> None:
+    """Add a run to a file of JSON lines."""
+    with history.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def machine() -> dict[str, str]:

@@ -1,6 +1,8 @@
 """What many policies add to an image's time: scores and reasons against one run of the encoder.
 
-python -m benchmarks.scoring [--rounds 5] [--encoder BUNDLE]
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks.scoring [--rounds 5] [--encoder BUNDLE]
+
+One thread for the products, as `moderation serve` has it.
 """
 
 from collections.abc import Callable

@@ -1,13 +1,18 @@
 """The whole server against a naive one, over gRPC, from a generator in its own process.
 
-python -m benchmarks.serve [--only "VGA, 32"] [--rounds 5] [--seconds 3] [--encoder BUNDLE]
+    python -m benchmarks.serve [--only "VGA, 32" ...] [--rounds 5] [--seconds 3] [--encoder BUNDLE]
+
+In the same rounds the encoder is run alone, in batches of 8, while the servers rest: what a server
+makes of it is held against that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from benchmarks.encoder import encoder_of, images_per_s
 from benchmarks.load import Load, Outcome, run_load, summary
 from benchmarks.rounds import Row, parser, report
 from benchmarks.servers import naive_server, our_server
@@ -53,12 +58,17 @@ SCENARIOS = (
 )
 NAIVE = "naive"
 OURS = "ours"
+BATCH = 8
+BARE = f"encoder alone, batches of {BATCH}"
+
+Measured = dict[tuple[str, str], list[Outcome]]
+"""Outcomes by scenario and server, one a round."""
 
 
 def main() -> None:
     """Measure every scenario in turns, and show ours against the naive server's."""
     flags = parser(__doc__)
-    flags.add_argument("--only", default="", help="scenarios whose name holds this")
+    flags.add_argument("--only", nargs="*", default=[""], help="scenarios whose name holds one")
     flags.add_argument("--seconds", type=float, default=3.0, help="of load a scenario and round")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
     flags.add_argument(
@@ -66,7 +76,8 @@ def main() -> None:
     )
     flags.add_argument("--policies", type=Path, default=Path("policies"))
     arguments = flags.parse_args()
-    scenarios = [one for one in SCENARIOS if arguments.only in one.name]
+    scenarios = [one for one in SCENARIOS if any(part in one.name for part in arguments.only)]
+    bare = partial(bare_images_per_s, encoder_of(arguments.encoder, threads=0), arguments.seconds)
     with ExitStack() as stack:
         address_by_server = {
             OURS: stack.enter_context(
@@ -78,26 +89,42 @@ def main() -> None:
                 )
             ),
         }
-        measured = measure(scenarios, address_by_server, arguments.rounds, arguments.seconds)
-    rows = [row for one in scenarios for row in rows_of(one, measured)]
+        measured: Measured = {}
+        alone = []
+        for number in range(arguments.rounds):
+            alone.append(bare())
+            measure(scenarios, address_by_server, number, arguments.seconds, measured)
+    rows = [Row(BARE, "1/s", tuple(alone))]
+    rows += [row for one in scenarios for row in rows_of(one, measured)]
+    rows += [
+        replace(row, name=f"{row.name}, of the encoder", baseline=BARE)
+        for row in rows
+        if row.name.endswith(f": {OURS}, images") and "repeated" not in row.name
+    ]
     report(f"served, {arguments.encoder}", rows, arguments)
 
 
 def measure(
-    scenarios: Sequence[Scenario], address_by_server: dict[str, str], rounds: int, seconds: float
-) -> dict[tuple[str, str], list[Outcome]]:
-    """Outcomes by scenario and server, one a round; the servers take turns at going first."""
-    measured: dict[tuple[str, str], list[Outcome]] = {}
-    for number in range(rounds):
-        for scenario in scenarios:
-            servers = [OURS] if scenario.against else [OURS, NAIVE]
-            for server in servers[:: 1 if number % 2 else -1]:
-                load = scenario.load(address_by_server[server], seconds)
-                measured.setdefault((scenario.name, server), []).append(run_load(load))
-    return measured
+    scenarios: Sequence[Scenario],
+    address_by_server: dict[str, str],
+    number: int,
+    seconds: float,
+    measured: Measured,
+) -> None:
+    """Add a round's outcomes; the servers take turns at going first."""
+    for scenario in scenarios:
+        servers = [OURS] if scenario.against else [OURS, NAIVE]
+        for server in servers[:: 1 if number % 2 else -1]:
+            load = scenario.load(address_by_server[server], seconds)
+            measured.setdefault((scenario.name, server), []).append(run_load(load))
 
 
-def rows_of(scenario: Scenario, measured: dict[tuple[str, str], list[Outcome]]) -> list[Row]:
+def bare_images_per_s(run: Callable[[int], object], seconds: float) -> float:
+    """What the encoder makes alone, on every core."""
+    return images_per_s(partial(run, BATCH), BATCH, seconds)
+
+
+def rows_of(scenario: Scenario, measured: Measured) -> list[Row]:
     """Throughput and latencies, each held against what the scenario names."""
     rows: list[Row] = []
     for server in (NAIVE, OURS):

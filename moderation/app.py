@@ -43,7 +43,7 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
-from moderation.stopping import EXIT_LOST, stop_signals
+from moderation.stopping import EXIT_LOST, Stops, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references, policy_feeds
@@ -73,8 +73,6 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         identity = await identity_from(settings, metrics.access, utc_now)
         certificates = certificate_store(settings, (metrics.certificates, log), now=utc_now)
         recorder = await _recorder(settings, telemetry, log, stack)
-        if recorder is not None:
-            metrics.watch_records(lambda: recorder.waiting)
         engine = await stack.enter_async_context(
             running_engine(
                 settings,
@@ -90,18 +88,9 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         )
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
-        metrics.watch(
-            policy_age_s=engine.policies.age_s,
-            policies_stale=engine.policies.is_stale,
-            review_budgets=engine.policies.review_budgets,
-            ready=lambda: _is_well(engine) and not stops.asked.is_set(),
-            in_flight=lambda: engine.moderator.in_flight,
-            active=lambda: engine.policies.status.active,
-        )
-        metrics.gpus.use = Gpus().use
+        _watch(metrics, engine, recorder, identity, stops)
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
-            metrics.tenants.usage = identity.tenants.usage
         drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
         metrics.watch_drift(drift)
         reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
@@ -109,22 +98,23 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         if isinstance(log, WorkerLog) and worker is not None:
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
             reports = replace(reports, history=kept.history, worker=worker.place)
-            # A worker that listens gets its part of the requests, ready or not.
-            await engine.policies.reload()
         else:
             metrics_url = _show_metrics(settings, metrics, stack)
         edge = _Edge(telemetry, log, tracer, identity)
-        server = await stack.enter_async_context(
-            _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
-        )
-        feed = package.feed if package else None
-        feeds = policy_feeds(settings, engine.encoder, state, feed)
-        others: list[Callable[[], Coroutine[Any, Any, None]]] = [
-            one.follow for one in (identity, certificates) if one is not None
-        ]
+        server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
+        server.bind()
+        feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
+        others = [one.follow for one in (identity, certificates) if one is not None]
         others.append(partial(follow_references, drift, settings, engine.encoder))
-        following = asyncio.create_task(_follow(engine, feeds, others, server, log))
+        start = _Start()
+        following = asyncio.create_task(_follow(engine, feeds, others, server, log, start))
         stack.push_async_callback(_cancelled, following)
+        # Who answers gets a part of the requests, ready or not: without policies in vain.
+        await _until_one(start.has_tried, stops.asked, following=following)
+        if stops.asked.is_set():
+            log.stopping()
+            return
+        await stack.enter_async_context(server)
         log.listening(
             address=f"{settings.server.host}:{server.port}",
             tls=settings.tls.is_on,
@@ -133,7 +123,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             encoder=engine.encoder,
         )
         _tell_what_runs_beside(engine, settings, log)
-        await _until_stopped(stops.asked, following)
+        start.has_told.set()
+        await _until_one(stops.asked, following=following)
         log.stopping()
         times = StopTimes(settings.server.drain_s, settings.server.grace_s)
         await server.drain(times, stops.hurried)
@@ -151,6 +142,29 @@ async def _recorder(
         mandatory=settings.decision_log.mandatory,
     )
     return recorder
+
+
+def _watch(
+    metrics: PrometheusTelemetry,
+    engine: Engine,
+    recorder: DecisionRecorder | None,
+    identity: Identity | None,
+    stops: Stops,
+) -> None:
+    """Have metrics ask those who know, at every scrape."""
+    metrics.watch(
+        policy_age_s=engine.policies.age_s,
+        policies_stale=engine.policies.is_stale,
+        review_budgets=engine.policies.review_budgets,
+        ready=lambda: _is_well(engine) and not stops.asked.is_set(),
+        in_flight=lambda: engine.moderator.in_flight,
+        active=lambda: engine.policies.status.active,
+    )
+    metrics.gpus.use = Gpus().use
+    if recorder is not None:
+        metrics.watch_records(lambda: recorder.waiting)
+    if identity is not None:
+        metrics.tenants.usage = identity.tenants.usage
 
 
 def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
@@ -199,7 +213,7 @@ def _server(
             server.max_connection_age_s,
             shares_port=server.workers > 1,
         ),
-        is_ready=engine.policies.is_ready(),
+        is_ready=engine.policies.is_ready,
     )
 
 
@@ -223,12 +237,23 @@ class _Edge:
         return (outer, AccessInterceptor(self.identity.access)) if self.identity else (outer,)
 
 
+class _Start:
+    """How far it has come."""
+
+    def __init__(self) -> None:
+        self.has_tried = asyncio.Event()
+        """To load the policies, well or not."""
+        self.has_told = asyncio.Event()
+        """Where the server answers."""
+
+
 async def _follow(
     engine: Engine,
     feeds: Iterable[ChangeFeed],
     others: Iterable[Callable[[], Coroutine[Any, Any, None]]],
     server: GrpcServer,
     log: LogTelemetry,
+    start: "_Start",
 ) -> None:
     """Load the policies, follow every edit, and tell health checks whether all is well."""
     policies = engine.policies
@@ -239,7 +264,9 @@ async def _follow(
         for feed in feeds:
             tasks.create_task(policies.follow(feed))
         await policies.reload()
+        start.has_tried.set()
         await policies.activated.wait()
+        await start.has_told.wait()
         await _tell_health(engine, server, log)
 
 
@@ -269,11 +296,12 @@ def _build_info() -> BuildInfo:
     return BuildInfo(__version__, platform.python_version(), onnxruntime_version())
 
 
-async def _until_stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
-    """Wait for a signal; a server that no longer sees edits must end, and loudly."""
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+async def _until_one(*events: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for one of these; a server that no longer sees edits must end, and loudly."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait([*waiting, following], return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
     if following.done():
         await following
 

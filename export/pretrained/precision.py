@@ -71,7 +71,7 @@ class Int8PatchEmbedding(nn.Module):
 
 
 class FusedAttention(nn.Module):
-    """Attention as the one node for which onnxruntime has a kernel on CUDA.
+    """Attention as one node: CUDA's only way to a fast kernel, and fewer copies on a CPU.
 
     What texts forbid each other stays written out: they are encoded on the CPU.
     """
@@ -115,7 +115,11 @@ def _quantized(matrix: Tensor) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 Replacements = Mapping[type[nn.Module], Callable[[nn.Module], nn.Module]]
-INT8: Replacements = {Linear: Int8Linear, PatchEmbedding: Int8PatchEmbedding}
+INT8: Replacements = {
+    Linear: Int8Linear,
+    PatchEmbedding: Int8PatchEmbedding,
+    Attention: FusedAttention,
+}
 FP16: Replacements = {Attention: FusedAttention}
 
 

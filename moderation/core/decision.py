@@ -1,12 +1,12 @@
 """From scores to a decision with its reasons."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.core.content import Embedding
 from moderation.core.errors import FailureCode, InvalidRequest
 from moderation.core.policy import Action, Mode, Policy, Profile, Thresholds
 from moderation.core.sampling import draw
@@ -232,25 +232,19 @@ def _verdict(
         thresholds=cuts.thresholds[position],
         calibrated=bool(compiled.calibrated[position]),
         frame=frame,
-        phrases=_nearest(compiled.phrases, position, scores.phrase_similarities[frame]),
-        contrast=_nearest(compiled.contrast, position, scores.contrast_similarities[frame]),
+        phrases=_nearest(compiled.phrases, position, scores.embeddings[frame]),
+        contrast=_nearest(compiled.contrast, position, scores.embeddings[frame]),
         category_path=path_of(policy.category, compiled.policy_set.categories),
     )
 
 
-def _nearest(
-    side: Side, position: int, similarities: NDArray[np.float32]
-) -> tuple[PhraseMatch, ...]:
+def _nearest(side: Side, position: int, embedding: Embedding) -> tuple[PhraseMatch, ...]:
     span = side.spans.get(position)
     if span is None:
         return ()
-    return _matches(side, range(span.start, span.stop), similarities)
-
-
-def _matches(
-    side: Side, columns: Sequence[int], similarities: NDArray[np.float32]
-) -> tuple[PhraseMatch, ...]:
-    best = sorted(columns, key=lambda column: -similarities[column])[:SHOWN_PHRASES]
+    similarities = side.similarities(position, embedding).tolist()
+    best = sorted(range(len(similarities)), key=lambda column: -similarities[column])
     return tuple(
-        PhraseMatch(side.phrases[column].text, float(similarities[column])) for column in best
+        PhraseMatch(side.phrases[span.start + column].text, similarities[column])
+        for column in best[:SHOWN_PHRASES]
     )

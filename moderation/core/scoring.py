@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities
+from moderation.core.aggregation import AGGREGATIONS, Groups, Similarities, mean
 from moderation.core.calibration import Calibration
 from moderation.core.content import Embedding, Embeddings
 from moderation.core.curves import Curves
@@ -51,6 +51,9 @@ class Block:
     policies: NDArray[np.intp]
     columns: slice
     groups: Groups
+    means: Embeddings | None
+    """For the mean, float32[policies, dim]: a mean of similarities is the similarity to the mean,
+    and no phrase has to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,22 @@ class Side:
             if here in self.spans
         }
 
-    def aggregate(
-        self, embeddings: Embeddings, n_policies: int
-    ) -> tuple[Similarities, Similarities]:
-        """Similarities float32[n, m], and one number for each policy, 0 without phrases."""
-        similarities: Similarities = embeddings @ self.matrix.T
+    def aggregate(self, embeddings: Embeddings, n_policies: int) -> Similarities:
+        """One number for each content and policy, float32[n, policies]; 0 without phrases."""
         reduced = np.zeros((len(embeddings), n_policies), dtype=np.float32)
         for block in self.blocks:
+            if block.means is not None:
+                reduced[:, block.policies] = embeddings @ block.means.T
+                continue
+            similarities = embeddings @ self.matrix[block.columns].T
             aggregation = AGGREGATIONS[block.aggregation]
-            reduced[:, block.policies] = aggregation(similarities[:, block.columns], block.groups)
-        return similarities, reduced
+            reduced[:, block.policies] = aggregation(similarities, block.groups)
+        return reduced
+
+    def similarities(self, position: int, embedding: Embedding) -> Similarities:
+        """Of one content to the phrases of a policy that has some, float32[phrases]."""
+        similarities: Similarities = self.matrix[self.spans[position]] @ embedding
+        return similarities
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +138,8 @@ class Scores:
     """float64[policies], before calibration."""
     frame: NDArray[np.intp]
     """int[policies], the frame that gave the score."""
-    phrase_similarities: Similarities = field(repr=False)
-    contrast_similarities: Similarities = field(repr=False)
+    embeddings: Embeddings = field(repr=False)
+    """Of the frames: what is shown of a verdict's phrases is computed from them."""
 
 
 def texts_of(phrase: Phrase, templates: Sequence[str]) -> tuple[str, ...]:
@@ -254,8 +263,8 @@ def _active(policy_set: PolicySet, day: date | None) -> tuple[Policy, ...]:
 def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
     """Score one content, given as unit vectors float32[frames, dim], against every policy."""
     n_policies = len(compiled.policies)
-    phrase_similarities, towards = compiled.phrases.aggregate(embeddings, n_policies)
-    contrast_similarities, away = compiled.contrast.aggregate(embeddings, n_policies)
+    towards = compiled.phrases.aggregate(embeddings, n_policies)
+    away = compiled.contrast.aggregate(embeddings, n_policies)
     raw = compiled.scale * (towards - away).astype(np.float64)
     frame = raw.argmax(axis=0)
     worst = raw[frame, np.arange(n_policies)]
@@ -263,8 +272,7 @@ def score(embeddings: Embeddings, compiled: CompiledPolicies) -> Scores:
         score=calibrated(worst, compiled),
         raw=worst,
         frame=frame,
-        phrase_similarities=phrase_similarities,
-        contrast_similarities=contrast_similarities,
+        embeddings=embeddings,
     )
 
 
@@ -299,15 +307,17 @@ def _side(
         ]
         shape = (len(phrases), len(policy.templates), dim)
         matrices.append(ensemble(np.concatenate(rows).reshape(shape)))
+    matrix = np.concatenate(matrices)
     return Side(
-        matrix=np.concatenate(matrices),
+        matrix=matrix,
         phrases=tuple(phrase for phrases in phrases_by_policy for phrase in phrases),
         spans=spans,
-        blocks=tuple(_blocks(spans, phrases_by_policy, aggregations)),
+        blocks=tuple(_blocks(matrix, spans, phrases_by_policy, aggregations)),
     )
 
 
 def _blocks(
+    matrix: Embeddings,
     spans: Mapping[int, slice],
     phrases_by_policy: Sequence[tuple[Phrase, ...]],
     aggregations: Sequence[str],
@@ -318,8 +328,19 @@ def _blocks(
         weights = [[phrase.weight for phrase in phrases_by_policy[p]] for p in positions]
         columns = slice(spans[positions[0]].start, spans[positions[-1]].stop)
         groups = Groups.from_weights(weights)
-        blocks.append(Block(aggregation, np.array(positions, dtype=np.intp), columns, groups))
+        means = _means(matrix[columns], groups) if AGGREGATIONS[aggregation] is mean else None
+        blocks.append(
+            Block(aggregation, np.array(positions, dtype=np.intp), columns, groups, means)
+        )
     return blocks
+
+
+def _means(rows: Embeddings, groups: Groups) -> Embeddings:
+    """The weighted mean of each group's rows."""
+    weights = groups.weights[:, None]
+    weighted = rows if (weights == 1.0).all() else rows * weights
+    total = np.add.reduceat(weighted, groups.starts, axis=0)
+    return np.asarray(total / np.add.reduceat(weights, groups.starts, axis=0), dtype=np.float32)
 
 
 def _cuts(profile: Profile, policies: Sequence[Policy], policy_set: PolicySet) -> ProfileCuts:

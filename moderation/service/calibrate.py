@@ -148,8 +148,8 @@ class Scorer:
             embeddings = np.concatenate([seen[subject] for subject in some])
             starts = np.cumsum([0, *(len(seen[subject]) for subject in some[:-1])])
             n_policies = len(self.compiled.policies)
-            _, towards = self.compiled.phrases.aggregate(embeddings, n_policies)
-            _, away = self.compiled.contrast.aggregate(embeddings, n_policies)
+            towards = self.compiled.phrases.aggregate(embeddings, n_policies)
+            away = self.compiled.contrast.aggregate(embeddings, n_policies)
             frames = self.compiled.scale * (towards - away).astype(np.float64)
             raw.update(zip(some, np.maximum.reduceat(frames, starts, axis=0), strict=True))
         return raw

@@ -60,3 +60,16 @@ def test_the_report_shows_the_ratio_and_writes_all_values(
     assert [row["ratio"] for row in written["rows"]] == [None, 3.0, None]
     assert written["rows"][2]["values"] == [3.0, 1.0, 2.0]
     assert "numpy" in written["machine"]
+
+
+def test_a_history_gets_a_line_of_ratios_for_each_run(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    arguments = parser("Measures.").parse_args(["--record", str(file)])
+
+    report("first", [SLOW, FAST], arguments)
+    report("second", [SLOW], arguments)
+
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert first["ratios"] == {"fast": {"of": "slow", "ratio": 3.0, "spread": 1.25}}
+    assert (second["title"], second["ratios"]) == ("second", {})
+    assert "numpy" in first["machine"]

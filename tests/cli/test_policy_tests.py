@@ -142,7 +142,7 @@ def test_a_server_that_requires_tests_activates_only_what_passes_them(
     write(policies, "flagged_by: [weapons]")
 
     with running_server(policies, "--require-policy-tests", env=state, ready=False) as server:
-        rejected = server.wait_for("policies_rejected")
+        rejected = server.wait_for_seen("policies_rejected")
         write(policies, "not_flagged_by: [weapons]")
         server.wait_for("serving")
 

@@ -11,7 +11,7 @@ from moderation.core.aggregation import AGGREGATIONS
 from moderation.core.calibration import Calibration
 from moderation.core.content import Embeddings
 from moderation.core.errors import EncodingFailed
-from moderation.core.policy import Mode, Policy, Profile, Thresholds
+from moderation.core.policy import Mode, Phrase, Policy, Profile, Thresholds
 from moderation.core.scoring import (
     CompiledPolicies,
     ScoreScale,
@@ -105,6 +105,21 @@ def test_a_raw_score_is_the_scaled_margin_over_the_contrast(aggregation: str) ->
 
     assert scores.raw == pytest.approx([100 * (0.5 - 0.2)], rel=1e-5)
     assert scores.score == pytest.approx([1 / (1 + np.exp(-(30 - 10) / 2))], rel=1e-5)
+
+
+@given(st.lists(st.floats(0.125, 1.0, width=32), min_size=3, max_size=3), similarities)
+def test_a_mean_is_that_of_the_similarities_by_their_weights(
+    weights: list[float], content: list[float]
+) -> None:
+    texts = TEXTS[:3]
+    policy = a_policy(
+        phrases=tuple(map(Phrase, texts, weights)), contrast=["a beach"], aggregation="mean"
+    )
+
+    (raw,) = score(a_frame(*content), compiled_on_axes(policy)).raw
+
+    expected = np.average(content[:3], weights=weights) - content[TEXTS.index("a beach")]
+    assert raw == pytest.approx(SCALE.scale * expected, abs=SCALE.scale * 1e-5)
 
 
 def test_the_worst_frame_of_an_animation_counts_for_each_policy() -> None:

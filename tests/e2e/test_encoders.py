@@ -150,7 +150,7 @@ async def test_thresholds_of_another_encoder_are_not_served(policies: Path, tmp_
     write_binding(policies, encoder_id="a" * 64, name="another")
 
     with running_server(policies, "--encoder", str(bundle), ready=False) as server:
-        refused = server.wait_for("policies_rejected")
+        refused = server.wait_for_seen("policies_rejected")
         bound = await moderation("encoder", "bind", "--encoder", bundle, "--policies", policies)
         server.wait_for("serving")
 

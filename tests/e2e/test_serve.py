@@ -134,7 +134,7 @@ def test_without_valid_policies_nothing_is_served_until_they_are_mended(tmp_path
     (tmp_path / "no-cats.yaml").write_text("id: no-cats\nphrases: [\n")
 
     with running_server(tmp_path, ready=False) as server:
-        server.wait_for("policies_rejected")
+        server.wait_for_seen("policies_rejected")
         unready = health_of(server.address)
         with ModerationClient(server.address, timeout_s=5) as client:
             posture = client.moderate(CAT)

@@ -93,14 +93,15 @@ def operators(bundle: Path, graph: str) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(bundle / graph).graph.node)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
 @pytest.mark.parametrize("model", ["clip", "siglip"])
-def test_attention_in_fp16_is_one_node_a_layer_that_cuda_has_a_kernel_for(
-    models: dict[str, Path], tmp_path: Path, model: str
+def test_attention_in_lower_precisions_is_one_node_a_layer(
+    models: dict[str, Path], tmp_path: Path, model: str, precision: str
 ) -> None:
-    export(models[model], tmp_path / "fp16", "fp16")
+    export(models[model], tmp_path / "fused", precision)
     export(models[model], tmp_path / "fp32", "fp32")
 
-    fused = operators(tmp_path / "fp16", "image.onnx")
+    fused = operators(tmp_path / "fused", "image.onnx")
     plain = operators(tmp_path / "fp32", "image.onnx")
 
     assert fused["MultiHeadAttention"] == plain["Softmax"] > 0

@@ -1,7 +1,7 @@
 """The server: its port, its limits, health and reflection, and the order in which it stops."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -61,9 +61,9 @@ class Endpoint:
 
 
 class GrpcServer:
-    """Listens from the start, and says NOT_SERVING until `announce_serving`.
+    """Answers from `__aenter__` on, and says NOT_SERVING until `announce_serving`.
 
-    One that `is_ready` says SERVING from its first moment.
+    If `is_ready` then, it says SERVING from its first moment.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class GrpcServer:
         interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"],
         endpoint: Endpoint,
         limits: ServerLimits,
-        is_ready: bool = False,
+        is_ready: Callable[[], bool] = lambda: False,
     ) -> None:
         self._endpoint = endpoint
         self._is_ready = is_ready
@@ -87,10 +87,12 @@ class GrpcServer:
         self._is_leaving = False
         self.port = 0
 
-    async def __aenter__(self) -> Self:
-        """Bind and listen; raises OSError if the address is taken or no address."""
-        await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
-        await (self.announce_serving if self._is_ready else self.announce_not_serving)()
+    def bind(self) -> None:
+        """Take the port; raises OSError if the address is taken or no address.
+
+        Who connects waits until there is somebody to answer. A client of several servers asks the
+        others meanwhile.
+        """
         try:
             self.port = self._bound()
         except RuntimeError as error:
@@ -98,6 +100,13 @@ class GrpcServer:
             raise OSError(
                 f"cannot listen on {where}, server.host and server.port: is the port taken?"
             ) from error
+
+    async def __aenter__(self) -> Self:
+        """Answer; raises OSError as `bind`, unless that was done before."""
+        await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
+        await (self.announce_serving if self._is_ready() else self.announce_not_serving)()
+        if not self.port:
+            self.bind()
         await self._server.start()
         return self
 

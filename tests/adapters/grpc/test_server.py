@@ -1,6 +1,7 @@
 """The port itself: health, reflection, limits, and how it stops."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
@@ -144,17 +145,42 @@ async def test_a_stop_waits_for_rpcs_no_longer_than_it_may() -> None:
     assert cut_off.code() is grpc.StatusCode.UNAVAILABLE
 
 
+def another_server(port: int = 0, *, is_ready: Callable[[], bool] = lambda: False) -> GrpcServer:
+    return GrpcServer(
+        moderation_pb2_grpc.ModerationServiceServicer(),
+        interceptors=[EdgeInterceptor(RecordingTelemetry(), str)],
+        endpoint=Endpoint(f"127.0.0.1:{port}"),
+        limits=ServerLimits(1 << 20, 64),
+        is_ready=is_ready,
+    )
+
+
 async def test_a_taken_port_is_refused_instead_of_shared() -> None:
     async with served() as service:
-        telemetry = RecordingTelemetry()
-        second = GrpcServer(
-            moderation_pb2_grpc.ModerationServiceServicer(),
-            interceptors=[EdgeInterceptor(telemetry, str)],
-            endpoint=Endpoint(f"127.0.0.1:{service.server.port}"),
-            limits=ServerLimits(1 << 20, 64),
-        )
         with pytest.raises(OSError, match="is the port taken"):
-            await second.__aenter__()
+            another_server(service.server.port).bind()
+
+
+async def _answer(
+    call: Awaitable[health_pb2.HealthCheckResponse],
+) -> health_pb2.HealthCheckResponse:
+    return await call
+
+
+async def test_who_comes_before_there_is_somebody_to_answer_waits() -> None:
+    loaded = False
+    server = another_server(is_ready=lambda: loaded)
+    server.bind()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        asking = asyncio.create_task(_answer(check))
+        early, _ = await asyncio.wait([asking], timeout=0.2)
+        loaded = True
+        async with server:
+            answer = await asking
+
+    assert not early
+    assert answer.status == SERVING
 
 
 async def test_a_message_over_the_limit_is_refused_before_it_is_read() -> None:
