@@ -170,7 +170,8 @@ def _complaints(
 ) -> Iterator[str]:
     row = row_by_subject.get(test.subject)
     if row is None:
-        yield f"there is no embedding of this {test.subject.kind}"
+        stored = ", nor an embedding of it" if test.subject.kind is SubjectKind.PICTURE else ""
+        yield f"this {test.subject.kind} is not there{stored}"
         return
     try:
         compiled.policy_set.profile(test.profile)

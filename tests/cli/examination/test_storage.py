@@ -222,3 +222,19 @@ def test_a_key_has_to_be_there_and_for_nobody_else(
 
     assert (finding.level, finding.what) == (level, told)
     assert finding.where == f"decision_log.digest_key_file {path}"
+
+
+def test_a_file_of_keys_that_a_start_would_refuse_is_told_with_its_places(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    path.write_text("tenants: {shop: {keys: {one: {hash: x}}}}")
+    path.chmod(0o600)
+    settings = settings_of(identity__keys_file=str(path))
+
+    rejected = [one for one in secrets.look(settings) if one.level is Level.FAIL]
+    path.write_text("tenants: {shop: {keys: {}}}")
+    taken = list(secrets.look(settings))
+
+    assert len(rejected) > 1
+    assert all(one.what.startswith(f"{path}:1:") for one in rejected)
+    assert levels(taken) == [Level.OK, Level.OK]
+    assert taken[-1].what == "holds 0 keys"
