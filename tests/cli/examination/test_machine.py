@@ -202,7 +202,9 @@ def test_a_server_that_hangs_is_not_taken_for_another_program() -> None:
 
 
 def test_an_address_of_another_machine_is_told() -> None:
-    finding = worst(ports.look(settings_of(metrics__host="192.0.2.1", metrics__port=0)))
+    finding = worst(
+        ports.look(settings_of(server__port=0, metrics__host="192.0.2.1", metrics__port=0))
+    )
 
     assert finding.level is Level.FAIL
     assert "metrics.host" in finding.cure
