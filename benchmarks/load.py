@@ -88,7 +88,9 @@ class Outcome:
 
 
 def run_load(load: Load) -> Outcome:
-    """Put a load on a server from another process."""
+    """Put a load on a server from another process; pictures are drawn before its time runs."""
+    for seed in range(PICTURES):
+        picture(load.kind, seed)
     command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(load))]
     patience_s = load.seconds + load.warm_up_s + PATIENCE_S
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=patience_s)

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import re
+import textwrap
 import time
 import urllib.parse
 import urllib.request
@@ -26,6 +27,8 @@ from PIL import Image
 HERE = Path(__file__).parent
 POINTS = 120
 COLUMN_PX, AXIS_PX, PLOT_PX = 46, 78, 150
+LETTER_PX = 5.2
+"""About the width of a letter of a description."""
 # How a value is written on an axis, by Grafana's name of the unit.
 LABELS = {
     "short": "format(datum.value, datum.value < 1000 ? '~g' : '~s')",
@@ -96,6 +99,8 @@ def lines(panel: Mapping[str, Any], source: Source) -> Plot:
     custom = panel["fieldConfig"]["defaults"].get("custom", {})
     stacks = custom.get("stacking", {}).get("mode") == "normal"
     rows = [row for target in panel["targets"] for row in source.over_time(target)]
+    if not rows:
+        return no_data()
     rows = _telling(rows, stacks)
     chart = alt.Chart(alt.Data(values=rows))
     if stacks:
@@ -123,6 +128,8 @@ def _color(rows: Sequence[Row], symbol: str) -> alt.Color:
 def number(panel: Mapping[str, Any], source: Source) -> Plot:
     """One value, large."""
     rows = source.now(panel["targets"][0])
+    if not rows:
+        return no_data()
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     written = LABELS[unit].replace("'~g'", "'.3~g'")
     return (
@@ -137,6 +144,8 @@ def bars(panel: Mapping[str, Any], source: Source) -> Plot:
     """One value for each name, the largest first."""
     rows = [row for target in panel["targets"] for row in source.now(target)]
     rows = [row for row in rows if row["value"] > 0]
+    if not rows:
+        return no_data()
     # Names are written above their bars, within the plot: beside them they would take its place.
     order = [row["name"] for row in sorted(rows, key=lambda row: -row["value"])]
     names = alt.Y("name:N", sort=order, title=None, axis=None, scale=alt.Scale(paddingInner=0.6))
@@ -152,7 +161,10 @@ def heatmap(panel: Mapping[str, Any], source: Source) -> Plot:
     """How many fell into each bucket; Prometheus counts all below its bound."""
     rows = [row for target in panel["targets"] for row in source.over_time(target)]
     width = (source.end - source.start) / POINTS * 1000
-    cells = alt.Chart(alt.Data(values=list(_buckets(rows, width)))).mark_rect()
+    buckets = list(_buckets(rows, width))
+    if not buckets:
+        return no_data()
+    cells = alt.Chart(alt.Data(values=buckets)).mark_rect()
     legend = alt.Legend(title="contents", orient="bottom", gradientLength=180, gradientThickness=8)
     count = alt.Color("count:Q", legend=legend, scale=alt.Scale(scheme="blues"))
     low = alt.Y("low:Q", title=None, scale=alt.Scale(domain=[0, 1]))
@@ -170,6 +182,12 @@ def _buckets(rows: Sequence[Row], width: float) -> Iterator[Row]:
             low, below = high, row["value"]
 
 
+def no_data() -> Plot:
+    """Said in place of an empty plot, as Grafana does."""
+    told = alt.Chart(alt.Data(values=[{}])).mark_text(fontSize=13, color="#8a8a8a")
+    return told.encode(text=alt.value("no data"))
+
+
 DRAWN: Mapping[str, Callable[[Mapping[str, Any], Source], Plot]] = {
     "timeseries": lines,
     "stat": number,
@@ -179,10 +197,19 @@ DRAWN: Mapping[str, Callable[[Mapping[str, Any], Source], Plot]] = {
 
 
 def drawn(panel: Mapping[str, Any], source: Source) -> Plot:
-    """One panel with its title, as wide as in the dashboard."""
+    """One panel with its title and what Grafana tells of it on request, as wide as there."""
     is_number = panel["type"] == "stat"
-    width = panel["gridPos"]["w"] * COLUMN_PX - AXIS_PX
-    title = alt.TitleParams(panel["title"], anchor="start", fontSize=13)
+    whole = panel["gridPos"]["w"] * COLUMN_PX
+    width = whole - AXIS_PX
+    room = whole if is_number else width
+    title = alt.TitleParams(
+        panel["title"],
+        subtitle=textwrap.wrap(panel["description"], int(room / LETTER_PX)),
+        anchor="start",
+        fontSize=13,
+        subtitleFontSize=10,
+        subtitleColor="#6a6a6a",
+    )
     chart = DRAWN[panel["type"]](panel, source)
     return chart.properties(width=width, height=48 if is_number else PLOT_PX, title=title)
 

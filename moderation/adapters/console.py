@@ -4,7 +4,7 @@ Never a phrase or a content id of a caller, a byte of an image, or a vector. doc
 lists the events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -24,6 +24,13 @@ from moderation.service.outcomes import (
 )
 from moderation.service.ports import EmbeddedTexts
 
+LOSS: Mapping[DecoderLoss, str] = {
+    DecoderLoss.CRASHED: "it died of a picture, which is answered as decoder_crashed",
+    DecoderLoss.TIMEOUT: "it took too long for a picture, which is answered as decoder_timeout",
+    DecoderLoss.MEMORY: "a picture needed too much memory, and is answered as too_large",
+    DecoderLoss.IDLE: "something outside ended it while it had no picture; nobody else noticed",
+}
+
 
 class LogTelemetry:
     """Logs what an operator wants to read afterwards; the rest is left to metrics."""
@@ -37,6 +44,8 @@ class LogTelemetry:
         """Why decisions could not be recorded when they last could not; empty since they can."""
         self._spans_lost = False
         """Since the collector of traces last took some."""
+        self._recorded_in = ""
+        """The directory of the decision log, once it is known."""
         self._unusable = ""
         """Why certificates could not be replaced when they last could not."""
 
@@ -74,7 +83,7 @@ class LogTelemetry:
 
     def decoder_lost(self, loss: DecoderLoss) -> None:
         """See Telemetry."""
-        self._log.warning("decoder_replaced", reason=loss.value)
+        self._log.warning("decoder_replaced", reason=loss.value, message=LOSS[loss])
 
     def cache_changed(self, n_bytes: int) -> None:
         """See Telemetry; too frequent for a log."""
@@ -166,7 +175,7 @@ class LogTelemetry:
     def recording_failed(self, reason: str) -> None:
         """See Telemetry; the same failure again is old news."""
         if reason != self._unrecorded:
-            self._log.error("decision_log_failed", reason=reason)
+            self._log.error("decision_log_failed", reason=reason, directory=self._recorded_in)
         self._unrecorded = reason
 
     def spans_sent(self, count: int) -> None:
@@ -183,6 +192,7 @@ class LogTelemetry:
 
     def recording(self, *, directory: str, torn_bytes: int, mandatory: bool) -> None:
         """Say where decisions are recorded, and what a crash had left there."""
+        self._recorded_in = directory
         self._log.info("decision_log", directory=directory, mandatory=mandatory)
         if torn_bytes:
             self._log.warning("decision_log_torn_line_removed", bytes=torn_bytes)

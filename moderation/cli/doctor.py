@@ -10,7 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from moderation.cli.exits import Exit
-from moderation.cli.flags import Bundle, Config, Device, Policies, nested
+from moderation.cli.flags import (
+    Bundle,
+    ClientCa,
+    Config,
+    DecisionLog,
+    Device,
+    Keys,
+    MetricsPort,
+    Policies,
+    Port,
+    TlsCertificate,
+    TlsKey,
+    Workers,
+    nested,
+)
 from moderation.cli.output import printable, say, say_table
 from moderation.settings import SettingsError, load_settings
 
@@ -22,9 +36,17 @@ NO_SETTINGS = "mend them first; `moderation config` shows every setting"
 
 
 def doctor(
+    port: Port = None,
+    metrics_port: MetricsPort = None,
+    workers: Workers = None,
     policies: Policies = None,
     encoder: Bundle = None,
     device: Device = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    client_ca: ClientCa = None,
+    keys: Keys = None,
+    decision_log: DecisionLog = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a finding and line.")
     ] = False,
@@ -32,6 +54,7 @@ def doctor(
 ) -> int:
     """Check the installation, and say how to mend what is wrong; start it as the service's user.
 
+    What `moderation serve` is told by flags or by its environment has to be told here too.
     Ends with 0 if nothing fails, with 78 if settings, policies or encoder do, and with 69 if
     the machine does.
     """
@@ -39,9 +62,18 @@ def doctor(
     from moderation.cli.examination.findings import broken
 
     flags = {
+        "server.port": port,
+        "metrics.port": metrics_port,
+        "server.workers": workers,
         "policies.directory": policies,
         "encoder.bundle": encoder,
         "encoder.device": device,
+        "tls.certificate_file": tls_certificate,
+        "tls.key_file": tls_key,
+        "tls.client_ca_file": client_ca,
+        "tls.client_certificates": "require" if client_ca else None,
+        "identity.keys_file": keys,
+        "decision_log.directory": decision_log,
     }
     try:
         settings = load_settings(nested(flags), config)

@@ -17,6 +17,35 @@ Bundle = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda, tensorrt, or cuda:0,cuda:1.")
 ]
+Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0: any free.")]
+MetricsPort = Annotated[
+    int | None, typer.Option("--metrics-port", help="Port of /metrics; 0: any free.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="Processes that share the port, each with an encoder."),
+]
+TlsCertificate = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-certificate", help="PEM file of the server's certificate; plain text without."
+    ),
+]
+TlsKey = Annotated[str | None, typer.Option("--tls-key", help="PEM file of the certificate's key.")]
+ClientCa = Annotated[
+    str | None,
+    typer.Option(
+        "--client-ca", help="PEM file: only clients with a certificate of these may connect."
+    ),
+]
+Keys = Annotated[
+    str | None,
+    typer.Option("--keys", help="File of tenants and API keys; without, all may call."),
+]
+DecisionLog = Annotated[
+    str | None,
+    typer.Option("--decision-log", help="Directory for a record of every decision; none without."),
+]
 Profile = Annotated[
     str, typer.Option("--profile", help="Profile to judge by.", show_default="default")
 ]

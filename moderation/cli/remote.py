@@ -30,9 +30,20 @@ from moderation.client.channel import MAX_MESSAGE_BYTES
 from moderation.settings import api_key_from_environment
 from moderation.v1 import moderation_pb2 as pb
 
-NOBODY_THERE = (
-    "; is a service running there? `moderation serve` starts one, --address names another"
-)
+HINT_BY_CODE: Mapping[grpc.StatusCode, str] = {
+    grpc.StatusCode.UNAVAILABLE: (
+        "; is a service running there? `moderation serve` starts one, --address names another, "
+        "--ca is for one that speaks TLS, --cert and --key for one that asks for a certificate"
+    ),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        "; whatever listens there gave no answer in time: a server that hangs, or one that needs "
+        "more than --timeout"
+    ),
+    grpc.StatusCode.UNAUTHENTICATED: (
+        "; here, --api-key-file or MODERATION_API_KEY; the server's log says what was wrong with it"
+    ),
+    grpc.StatusCode.PERMISSION_DENIED: "; `moderation key list` shows what it allows",
+}
 
 EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
     InvalidRequest: Exit.USAGE,
@@ -141,7 +152,7 @@ async def show_status(connection: Connection, *, as_json: bool) -> Exit:
         try:
             answer = await client.status()
         except ClientError as error:
-            raise _command_error(error) from error
+            raise _command_error(error, f"{connection.address}: ") from error
     if as_json:
         say(json.dumps(as_dict(answer)))
     else:
@@ -165,7 +176,7 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
         yield "policies from", origin
     if policies.stale:
         confirmed = policies.confirmed_at.ToJsonString()
-        yield "stale", f"the policy files last said so on {confirmed}"
+        yield "stale", f"the policy files last confirmed this set at {confirmed}"
     for policy_id in policies.stale_calibrations:
         yield "not calibrated", f"{policy_id} was reworded after its calibration"
     yield "last reload", "failed" if policies.last_reload_errors else "good"
@@ -218,6 +229,6 @@ def _judged(result: Result, place: int) -> Judged:
     raise _command_error(error)
 
 
-def _command_error(error: ClientError) -> CommandError:
-    hint = NOBODY_THERE if error.code is grpc.StatusCode.UNAVAILABLE else ""
-    return CommandError(f"{error}{hint}", EXIT_BY_ERROR[type(error)])
+def _command_error(error: ClientError, where: str = "") -> CommandError:
+    hint = HINT_BY_CODE.get(error.code, "")
+    return CommandError(f"{where}{error}{hint}", EXIT_BY_ERROR[type(error)])

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from moderation.cli.exits import CommandError, Exit
-from moderation.cli.flags import Bundle, Config, Device, Policies, nested
+from moderation.cli.flags import (
+    Bundle,
+    ClientCa,
+    Config,
+    DecisionLog,
+    Device,
+    Keys,
+    MetricsPort,
+    Policies,
+    Port,
+    TlsCertificate,
+    TlsKey,
+    Workers,
+    nested,
+)
 from moderation.settings import Settings, is_reachable_from_outside, load_settings
 
 if TYPE_CHECKING:
@@ -18,11 +32,9 @@ if TYPE_CHECKING:
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0: any free.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that share the port, each with an encoder.")
-    ] = None,
+    port: Port = None,
+    metrics_port: MetricsPort = None,
+    workers: Workers = None,
     policies: Policies = None,
     package: Annotated[
         str | None,
@@ -39,28 +51,19 @@ def serve(
     shadow_share: Annotated[
         float | None, typer.Option(help="Share of the content for the second encoder, 0 to 1.")
     ] = None,
-    tls_certificate: Annotated[
-        str | None, typer.Option(help="PEM file of the server's certificate; plain text without.")
-    ] = None,
-    tls_key: Annotated[str | None, typer.Option(help="PEM file of the certificate's key.")] = None,
-    client_ca: Annotated[
-        str | None,
-        typer.Option(help="PEM file: only clients with a certificate of these may connect."),
-    ] = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    client_ca: ClientCa = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Allow plain text on an address others can reach."),
     ] = None,
-    keys: Annotated[
-        str | None, typer.Option(help="File of tenants and API keys; without, all may call.")
-    ] = None,
+    keys: Keys = None,
     require_policy_tests: Annotated[
         bool | None,
         typer.Option("--require-policy-tests", help="Activate no policies that fail their tests."),
     ] = None,
-    decision_log: Annotated[
-        str | None, typer.Option(help="Directory for a record of every decision; none without.")
-    ] = None,
+    decision_log: DecisionLog = None,
     log_format: Annotated[str | None, typer.Option(help="json or pretty.")] = None,
     config: Config = None,
 ) -> int:

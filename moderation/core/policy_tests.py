@@ -170,7 +170,8 @@ def _complaints(
 ) -> Iterator[str]:
     row = row_by_subject.get(test.subject)
     if row is None:
-        yield _UNSEEN[test.subject.kind]
+        stored = ", nor an embedding of it" if test.subject.kind is SubjectKind.PICTURE else ""
+        yield f"this {test.subject.kind} is not there{stored}"
         return
     try:
         compiled.policy_set.profile(test.profile)
@@ -181,19 +182,6 @@ def _complaints(
     found = judged[test.profile]
     yield from _decision_complaints(test.expectation, found, row)
     yield from _verdict_complaints(test.expectation, found, row)
-
-
-_UNSEEN: Mapping[SubjectKind, str] = {
-    SubjectKind.PICTURE: (
-        "it is not there or cannot be judged (`moderation check` says why), and no embedding of it "
-        "is stored"
-    ),
-    SubjectKind.TEXT: "there is no embedding of this text",
-    SubjectKind.EMBEDDING: (
-        "there is no embedding of this content; `moderation policy test --update` stores it if the "
-        "service has kept it"
-    ),
-}
 
 
 def _decision_complaints(wanted: Expectation, found: _Judged, row: int) -> Iterator[str]:

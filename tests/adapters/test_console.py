@@ -14,7 +14,7 @@ from moderation.core.decision import Failure
 from moderation.core.errors import FailureCode, Problem
 from moderation.core.policy import Action, BoundEncoder
 from moderation.service.activation import SetOrigin
-from moderation.service.outcomes import ShedReason, SpanLoss
+from moderation.service.outcomes import DecoderLoss, ShedReason, SpanLoss
 from moderation.service.ports import EmbeddedTexts
 from tests.builders import a_decision, an_encoder_info
 from tests.contracts import TelemetryContract
@@ -275,3 +275,24 @@ def test_the_pretty_format_is_text_for_people() -> None:
     assert "texts_embedded=1" in logged
     assert "texts_recalled=1" in logged
     assert "\x1b[" not in logged  # colours are for terminals
+
+
+@pytest.mark.parametrize("loss", DecoderLoss)
+def test_a_lost_decoder_is_told_with_what_became_of_its_picture(loss: DecoderLoss) -> None:
+    telemetry, written = a_log()
+
+    telemetry.decoder_lost(loss)
+
+    (line,) = lines(written)
+    assert (line["event"], line["reason"]) == ("decoder_replaced", loss.value)
+    assert ("answered as" in line["message"]) == (loss is not DecoderLoss.IDLE)
+
+
+def test_a_decision_log_that_fails_is_told_with_its_place() -> None:
+    telemetry, written = a_log()
+    telemetry.recording(directory="/var/log/decisions", torn_bytes=0, mandatory=False)
+
+    telemetry.recording_failed("No space left on device")
+
+    assert lines(written)[-1]["event"] == "decision_log_failed"
+    assert lines(written)[-1]["directory"] == "/var/log/decisions"

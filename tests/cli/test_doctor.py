@@ -51,6 +51,26 @@ async def test_what_is_broken_is_told_beside_what_to_do(tmp_path: Path) -> None:
     assert "1 to mend" in ended.out.splitlines()[-1]
 
 
+async def test_what_serve_is_told_by_flags_is_looked_at_when_told_here_too(tmp_path: Path) -> None:
+    clip_bundle(tmp_path / "bundle")
+    flags: list[str | Path] = ["--keys", tmp_path / "no-keys", "--decision-log", "/dev/null"]
+    flags += ["--tls-certificate", tmp_path / "no-crt", "--tls-key", tmp_path / "no-key"]
+    flags += ["--client-ca", tmp_path / "no-ca"]
+
+    ended = await moderation("doctor", "--json", *flags, env=variables(tmp_path))
+
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    failed = {one["where"].split()[0] for one in found if one["level"] == "fail"}
+    assert ended.exit_code == 78, ended.err
+    assert failed >= {
+        "identity.keys_file",
+        "tls.certificate_file",
+        "tls.key_file",
+        "tls.client_ca_file",
+        "decision_log.directory",
+    }
+
+
 async def test_every_unknown_setting_is_told_at_once() -> None:
     env = {"MODERATION_SERVER__PROT": "1", "MODERATION_NOBODY": "2"}
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import grpc
@@ -228,7 +229,7 @@ async def test_status_tells_where_the_policies_come_from_and_what_is_doubtful() 
         ended = await moderation("status", "--address", address)
 
     assert "the last activation, kept on disk" in ended.out
-    assert "the policy files last said so on 2026-03-01T12:00:00Z" in ended.out
+    assert "the policy files last confirmed this set at 2026-03-01T12:00:00Z" in ended.out
     assert "weapons was reworded after its calibration" in ended.out
 
 
@@ -250,9 +251,19 @@ async def test_status_of_nobody_is_an_error() -> None:
 
     assert ended.exit_code == 69
     assert ended.out == ""
-    assert ended.err.startswith("moderation: UNAVAILABLE")
+    assert ended.err.startswith(f"moderation: {address}: UNAVAILABLE")
     assert "is a service running there?" in ended.err
-    assert address in ended.err
+    assert "--ca is for one that speaks TLS" in ended.err
+
+
+async def test_status_of_a_server_that_hangs_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        address = f"127.0.0.1:{hangs.getsockname()[1]}"
+        ended = await moderation("status", "--address", address, "--timeout", "0.3")
+
+    assert (ended.exit_code, ended.out) == (69, "")
+    assert ended.err.startswith(f"moderation: {address}: DEADLINE_EXCEEDED")
+    assert "a server that hangs" in ended.err
 
 
 async def test_a_server_that_refuses_the_caller_is_told(tmp_path: Path) -> None:

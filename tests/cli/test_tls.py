@@ -39,7 +39,8 @@ async def test_without_a_certificate_there_is_no_answer(address: str, flags: lis
     ended = await moderation("status", "--address", address, "--timeout", "2", *flags[:2])
 
     assert ended.exit_code == 69
-    assert ended.err.startswith("moderation: UNAVAILABLE")
+    assert ended.err.startswith(f"moderation: {address}: UNAVAILABLE")
+    assert "--cert and --key for one that asks for a certificate" in ended.err
 
 
 async def test_another_name_than_the_server_s_is_no_answer(address: str, flags: list[str]) -> None:

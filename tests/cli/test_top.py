@@ -148,6 +148,43 @@ async def test_what_is_wrong_is_told_aloud(gauge: str, told: str) -> None:
     assert row(ended.out, "workers") == "1 of 2, 3 replaced"
 
 
+@pytest.mark.parametrize(
+    ("metrics", "name", "told"),
+    [
+        (
+            ("moderation_decision_log_failing 1", "moderation_decision_log_lost_total 7"),
+            "decision log",
+            "FAILS, 7 answers without a record",
+        ),
+        (
+            ("moderation_decision_log_failing 0", "moderation_decision_log_lost_total 7"),
+            "decision log",
+            "7 answers without a record",
+        ),
+        (
+            ("moderation_tls_reload_failed 1", "moderation_keys_reload_failed 1"),
+            "CANNOT BE USED",
+            "certificates, the file of keys; the last good ones count",
+        ),
+    ],
+)
+async def test_what_is_well_is_not_listed_but_what_is_wrong_is(
+    metrics: tuple[str, ...], name: str, told: str
+) -> None:
+    well = [line.rpartition(" ")[0] + " 0" for line in metrics]
+    lines = ['moderation_build_info{version="9"} 1', "process_start_time_seconds 1"]
+    outs = []
+    for state in (metrics, well):
+        with answering("\n".join([*lines, *state, ""]).encode()) as port:
+            url = f"127.0.0.1:{port}"
+            ended = await moderation("top", "--once", "--url", url, "--interval", "0.1")
+        assert ended.exit_code == 0, ended.err
+        outs.append(ended.out)
+
+    assert row(outs[0], name) == told
+    assert name not in outs[1]
+
+
 async def test_into_a_pipe_frames_follow_each_other(server: Server) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "moderation", "top", "--interval", "0.1"),

@@ -94,11 +94,11 @@ def test_what_is_as_expected_is_not_complained_of(test: PolicyTest) -> None:
         ),
         (a_test(profile="nope"), "unknown name 'nope'"),
         (a_test(flagged_by=("nope",)), "unknown name 'nope'"),
-        (a_test(Subject(SubjectKind.PICTURE, "x.jpg")), "it is not there or cannot be judged"),
         (
-            a_test(Subject(SubjectKind.EMBEDDING, "upload-1")),
-            "there is no embedding of this content;",
+            a_test(Subject(SubjectKind.PICTURE, "x.jpg")),
+            "this picture is not there, nor an embedding of it",
         ),
+        (a_test(Subject(SubjectKind.EMBEDDING, "x")), "this embedding is not there"),
     ],
 )
 def test_what_is_not_as_expected_is_told(test: PolicyTest, told: str) -> None:

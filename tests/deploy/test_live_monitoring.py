@@ -245,7 +245,7 @@ FAULTS: dict[Fault, set[str]] = {
     a_second_server_without_policies: {"ModerationNotReady"},
     a_second_server_that_nothing_confirms: {"ModerationPolicySetStale"},
     a_second_server_whose_workers_die: {"ModerationWorkersMissing"},
-    a_server_that_hangs: {"ModerationDown"},
+    a_server_that_hangs: {"ModerationDown", "ModerationServerSilent"},
 }
 
 

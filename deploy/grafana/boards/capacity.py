@@ -92,7 +92,7 @@ CAPACITY = Board(
             ),
             Panel(
                 "GPU memory",
-                "In use by whatever process, of what there is.",
+                "In use by whatever process, of what there is; empty without a GPU.",
                 [
                     (
                         f"moderation_gpu_memory_used_bytes{{{JOB}}}"

@@ -16,19 +16,21 @@ POLICIES = Board(
             ),
             Panel(
                 "Against the trailing week",
-                "Standard deviations from the last seven days; beyond 4 or -4 an alert fires.",
+                "Standard deviations from the last seven days, once a day of them is known; "
+                "beyond 4 or -4 an alert fires.",
                 [(f"policy:moderation_flagged:zscore1h{{{JOB}}}", "{{policy}}")],
                 span=12,
             ),
             Panel(
                 "Drift of scores",
-                "Population stability index against the references; above 0.25 an alert fires.",
+                "Population stability index against the references, where there are any; "
+                "above 0.25 for an hour an alert fires.",
                 [(f"policy:moderation_policy_score_psi:mean{{{JOB}}}", "{{policy}}")],
                 span=12,
             ),
             Panel(
                 "Outdated references",
-                "1 while a policy is worded otherwise than when its reference was made.",
+                "1 while a policy is worded otherwise than its reference.",
                 [
                     (
                         f"max by (policy) (moderation_policy_reference_outdated{{{JOB}}})",
@@ -76,7 +78,6 @@ POLICIES = Board(
                     *quantiles("moderation_policy_score", ONE),
                     (f"max by (action) (moderation_policy_threshold{{{ONE}}})", "{{action}} from"),
                 ],
-                "percentunit",
             ),
             Panel(
                 "Distribution of scores",

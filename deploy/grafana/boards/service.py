@@ -32,7 +32,8 @@ SERVICE = Board(
             ),
             Panel(
                 "In time",
-                "Moderate calls within 0.5 s in the last hour; the objective is 99 %.",
+                "Moderate calls, not batches and streams, within 0.5 s in the last hour; "
+                "the objective is 99 %.",
                 [(f"1 - job:moderation_rpc_slow:ratio_rate1h{{{JOB}}}", "")],
                 "percentunit",
                 "number",
@@ -65,7 +66,7 @@ SERVICE = Board(
             ),
             Panel(
                 "Time to answer Moderate",
-                "As the server sees it.",
+                "As the server sees it; batches and streams are not in it.",
                 quantiles("moderation_rpc_duration_seconds", MODERATE),
                 "s",
             ),
@@ -95,7 +96,8 @@ SERVICE = Board(
             ),
             Panel(
                 "Turned away, by reason",
-                "in_flight_bytes wants smaller pictures, the others more servers.",
+                "in_flight_bytes wants smaller pictures, tenant_* a look at that tenant, "
+                "the others more servers.",
                 [rate_by("reason", "moderation_shed_total")],
                 "reqps",
                 "stack",

@@ -3,10 +3,11 @@
 Nothing is created but one empty file, which is gone when the check has ended.
 """
 
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,13 @@ SMALL_BYTES = 64 * 2**20
 FRAME_BYTES = 2048
 UNLIMITED_LOG_BYTES = 2**30
 CURE = "let it belong to the user that runs the service, and let it be writable"
+MAKE_ROOM = "make room, or lower the settings beside it that limit its size"
+CURE_BY_ERROR: Mapping[int | None, str] = {
+    errno.ENOSPC: MAKE_ROOM,
+    errno.EDQUOT: MAKE_ROOM,
+    errno.EFBIG: "allow the user that runs the service longer files (`ulimit -f`)",
+    errno.EROFS: "mount it so that it can be written, or choose another path",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +89,14 @@ def _writable(directory: Directory) -> Finding:
         free = shutil.disk_usage(place).free
         _write(place)
     except OSError as error:
-        return broken(f"cannot be written: {error.strerror}", directory.where, CURE)
+        cure = CURE_BY_ERROR.get(error.errno, CURE)
+        return broken(f"cannot be written: {error.strerror}", directory.where, cure)
     wanted = directory.may_take_bytes - _taken(directory.path)
     if free < wanted:
         return doubtful(
             f"{_mb(free)} are free, and it may grow by {_mb(wanted)}",
             directory.where,
-            "make room, or lower the settings beside it that limit its size",
+            MAKE_ROOM,
         )
     return good(f"can be written, reaches the disk, {_mb(free)} are free", directory.where)
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from moderation.cli.examination.findings import Finding, broken, good
-from moderation.cli.examination.running import ask_metrics, ask_status
+from moderation.cli.examination.running import ask_metrics, ask_status, is_silent
 from moderation.settings import Settings
 
 
@@ -27,10 +27,18 @@ def _port(section: str, host: str, port: int, owner: Callable[[], str | None]) -
         told = owner()
         if told is not None:
             return good(f"a server of this service runs here: {told}", where)
+        names_it = f"`ss -ltnp sport = :{port}` names it"
+        if is_silent(host, port):
+            return broken(
+                "what listens here answers nothing: a server that hangs or was stopped, or another "
+                "program",
+                where,
+                f"{names_it}; end it, with SIGKILL if it does not hear SIGTERM, and start it anew",
+            )
         return broken(
             "another program listens here, or a server with other settings",
             where,
-            f"`ss -ltnp sport = :{port}` names it; end it, or set {section}.port",
+            f"{names_it}; end it, or set {section}.port",
         )
     return good("is free", where)
 
@@ -49,8 +57,11 @@ def _bind(host: str, port: int) -> None:
 
 def _server(settings: Settings) -> str | None:
     """One that wants a key or a certificate tells nothing here, but its metrics do."""
-    metrics = _metrics(settings)
-    return ask_status(settings) or (metrics and "it wants a key or certificate")
+    if told := ask_status(settings):
+        return told
+    server = settings.server
+    is_ours = _metrics(settings) is not None and not is_silent(server.host, server.port)
+    return "it wants a key or certificate" if is_ours else None
 
 
 def _metrics(settings: Settings) -> str | None:

@@ -1,5 +1,6 @@
 """Whether a server runs at the addresses in the settings, by what it tells everybody."""
 
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,8 @@ from moderation.settings import Settings, api_key_from_environment
 
 ASK_S = 2.0
 OURS = b"moderation_build_info"
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a client of gRPC begins with; of other protocols it is an error, which is an answer too."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]", "": "127.0.0.1"}
 
 
@@ -53,3 +56,16 @@ def ask_status(settings: Settings) -> str | None:
     except (ClientError, ValueError):
         return None
     return f"version {answer.build.version}, {'serving' if answer.serving else 'not serving'}"
+
+
+def is_silent(host: str, port: int) -> bool:
+    """Whether what listens there says nothing to who greets it: no answer, no error, no end."""
+    try:
+        with socket.create_connection((dialled(host).strip("[]"), port), ASK_S) as connection:
+            connection.sendall(HTTP2_GREETING)
+            connection.recv(1)
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from moderation.cli.config import value_of
-from moderation.cli.examination.findings import Finding, broken, doubtful, good
+from moderation.cli.examination.findings import Finding, Level, broken, doubtful, good
+from moderation.core.errors import KeysRejected
 from moderation.settings import Settings, setting_names
 
 FILE = "_file"
 KEY = "key"
+KEYS_FILE = "identity.keys_file"
 FOR_OTHERS = 0o077
 
 
@@ -16,7 +18,11 @@ def look(settings: Settings) -> Iterator[Finding]:
     """Every setting that names a file, if it has a value."""
     names = [name for name in setting_names() if name.endswith(FILE) and value_of(settings, name)]
     for name in names:
-        yield _file(name, Path(str(value_of(settings, name))))
+        path = Path(str(value_of(settings, name)))
+        found = _file(name, path)
+        yield found
+        if name == KEYS_FILE and found.level is not Level.FAIL:
+            yield from _keys(path)
     if not names:
         yield good("no setting names a file with a key or a certificate")
 
@@ -34,3 +40,17 @@ def _file(setting: str, path: Path) -> Finding:
         cure = f"chmod 600 {path}, and let it belong to the service's user"
         return doubtful(f"other users can get at the key (mode {rights})", where, cure)
     return good("can be read", where)
+
+
+def _keys(path: Path) -> Iterator[Finding]:
+    """Whether a start would take the keys of callers."""
+    from moderation.identity import keys_source
+
+    try:
+        ring = keys_source(path).load().ring
+    except KeysRejected as error:
+        for problem in error.problems:
+            cure = "mend the file; a running server goes by its last good keys"
+            yield broken(str(problem), f"{KEYS_FILE} {path}", cure)
+        return
+    yield good(f"holds {len(ring.keys)} keys", f"{KEYS_FILE} {path}")

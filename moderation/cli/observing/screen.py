@@ -8,12 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from moderation.cli.observing.interval import Interval
+from moderation.cli.observing.scrape import Scrape
 from moderation.cli.output import printable
 
 MODERATE = "/moderation.v1.ModerationService/Moderate"
 SHOWN_DIGITS = 12
 NONE = "-"
 MEGA = 1e6
+LAST_GOOD_BY_METRIC = {
+    "moderation_tls_reload_failed": "certificates",
+    "moderation_keys_reload_failed": "the file of keys",
+    "moderation_jwks_reload_failed": "the issuer's keys",
+}
 
 
 def screen(interval: Interval, url: str, *, most_policies: int) -> Group:
@@ -83,6 +89,19 @@ def _state(interval: Interval) -> Iterator[tuple[str, str]]:
         replaced = _count(last.only("moderation_worker_restarts_total"))
         yield "workers", f"{_count(workers)} of {_count(wanted)}, {replaced} replaced"
     yield "policy set", _policy_set(interval)
+    yield from _wrong(last)
+
+
+def _wrong(last: Scrape) -> Iterator[tuple[str, str]]:
+    """What nobody asks for while it is well; the log has the reason."""
+    unusable = [name for metric, name in LAST_GOOD_BY_METRIC.items() if last.only(metric)]
+    if unusable:
+        yield "CANNOT BE USED", f"{', '.join(unusable)}; the last good ones count"
+    lost = last.only("moderation_decision_log_lost_total")
+    if last.only("moderation_decision_log_failing"):
+        yield "decision log", f"FAILS, {_count(lost)} answers without a record"
+    elif lost:
+        yield "decision log", f"{_count(lost)} answers without a record"
 
 
 def _policy_set(interval: Interval) -> str:

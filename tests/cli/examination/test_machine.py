@@ -177,22 +177,34 @@ def test_a_port_that_another_program_has_is_told() -> None:
 
     assert levels(found) == [Level.FAIL, Level.FAIL]
     assert f"ss -ltnp sport = :{port}" in found[0].cure
+    assert found[1].what.startswith("another program listens here")
 
 
 def test_a_server_that_tells_strangers_nothing_is_known_by_its_metrics() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        answering(b"moderation_build_info 1") as metrics,
-    ):
-        port = silent.getsockname()[1]
+    with answering(b"no") as port, answering(b"moderation_build_info 1") as metrics:
         found = list(ports.look(settings_of(server__port=port, metrics__port=metrics)))
 
     assert levels(found) == [Level.OK, Level.OK]
     assert found[0].what.endswith("it wants a key or certificate")
 
 
+def test_a_server_that_hangs_is_not_taken_for_another_program() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as hangs,
+        answering(b"moderation_build_info 1") as metrics,
+    ):
+        port = hangs.getsockname()[1]
+        found = list(ports.look(settings_of(server__port=port, metrics__port=metrics)))
+
+    assert levels(found) == [Level.FAIL, Level.OK]
+    assert found[0].what.startswith("what listens here answers nothing: a server that hangs")
+    assert "SIGKILL" in found[0].cure
+
+
 def test_an_address_of_another_machine_is_told() -> None:
-    finding = worst(ports.look(settings_of(metrics__host="192.0.2.1", metrics__port=0)))
+    finding = worst(
+        ports.look(settings_of(server__port=0, metrics__host="192.0.2.1", metrics__port=0))
+    )
 
     assert finding.level is Level.FAIL
     assert "metrics.host" in finding.cure

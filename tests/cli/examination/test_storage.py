@@ -18,6 +18,7 @@ from moderation.settings import Settings
 from tests.adapters.decision_log.logs import a_log, files_of, record
 from tests.adapters.users import an_open_directory, an_ordinary_user
 from tests.cli.examination.patients import levels, policies_in, settings_of, worst
+from tests.disks import small_disk
 
 FOREVER_BYTES = 2**60
 
@@ -95,6 +96,7 @@ def test_a_directory_that_others_own_is_told() -> None:
             finding = worst(directories.look(settings))
 
     assert (finding.level, finding.what) == (Level.FAIL, "cannot be written: Permission denied")
+    assert "user" in finding.cure
 
 
 def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
@@ -103,6 +105,22 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
         finding = worst(directories.look(settings))
 
     assert (finding.level, finding.what) == (Level.FAIL, "cannot be written: File too large")
+    assert "ulimit -f" in finding.cure
+
+
+def test_a_full_disk_is_told_as_that_and_not_as_a_matter_of_rights(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4096) as disk:
+        if disk is None:
+            pytest.skip("mounting is not permitted")
+        (disk / "other").write_bytes(b"x" * 4096)
+        settings = patient(tmp_path, decision_log__directory=str(disk / "log"))
+        finding = worst(directories.look(settings))
+
+    assert (finding.level, finding.what) == (
+        Level.FAIL,
+        "cannot be written: No space left on device",
+    )
+    assert finding.cure.startswith("make room")
 
 
 def test_a_disk_with_too_little_room_for_what_may_come_is_told(tmp_path: Path) -> None:
@@ -204,3 +222,19 @@ def test_a_key_has_to_be_there_and_for_nobody_else(
 
     assert (finding.level, finding.what) == (level, told)
     assert finding.where == f"decision_log.digest_key_file {path}"
+
+
+def test_a_file_of_keys_that_a_start_would_refuse_is_told_with_its_places(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    path.write_text("tenants: {shop: {keys: {one: {hash: x}}}}")
+    path.chmod(0o600)
+    settings = settings_of(identity__keys_file=str(path))
+
+    rejected = [one for one in secrets.look(settings) if one.level is Level.FAIL]
+    path.write_text("tenants: {shop: {keys: {}}}")
+    taken = list(secrets.look(settings))
+
+    assert len(rejected) > 1
+    assert all(one.what.startswith(f"{path}:1:") for one in rejected)
+    assert levels(taken) == [Level.OK, Level.OK]
+    assert taken[-1].what == "holds 0 keys"
