@@ -64,17 +64,21 @@ class Load:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a load: seconds of each answer, by gRPC status code."""
+    """What came of a load in its measured time."""
 
     seconds: float
     latencies_s: dict[str, list[float]] = field(default_factory=dict)
+    """By gRPC status code, of every request that was under way in that time. One that ends later
+    counts too: otherwise a server would look quick that leaves some for long."""
+    decided: int = 0
+    """Decisions that came within that time."""
     late_s: list[float] = field(default_factory=list)
     """How long after its time each request of an open loop left: the generator's own share."""
 
     @property
     def per_s(self) -> float:
         """Decisions a second."""
-        return len(self.latencies_s.get("OK", [])) / self.seconds
+        return self.decided / self.seconds
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,13 +105,14 @@ Ask = Callable[[float], Coroutine[None, None, float]]
 """Sends a request that began at that time; the seconds to wait before the next one."""
 
 
-class _Recorder:
+class Recorder:
     """Keeps what falls into the measured time."""
 
     def __init__(self, load: Load) -> None:
         self.starts_at = time.perf_counter() + load.warm_up_s
         self.ends_at = self.starts_at + load.seconds
         self.latencies_s: dict[str, list[float]] = {}
+        self.decided = 0
         self.late_s: list[float] = []
 
     @property
@@ -121,8 +126,13 @@ class _Recorder:
 
     def record(self, code: str, began: float) -> None:
         now = time.perf_counter()
-        if self.starts_at <= now < self.ends_at:
+        if now >= self.starts_at and began < self.ends_at:
             self.latencies_s.setdefault(code, []).append(now - began)
+            self.decided += code == "OK" and now < self.ends_at
+
+    def outcome(self, seconds: float) -> Outcome:
+        """When all have ended."""
+        return Outcome(seconds, self.latencies_s, self.decided, self.late_s)
 
 
 async def put_load(load: Load) -> Outcome:
@@ -134,7 +144,7 @@ async def put_load(load: Load) -> Outcome:
         image = images[next(numbers) % PICTURES]
         return image if load.repeats else another(image)
 
-    recorder = _Recorder(load)
+    recorder = Recorder(load)
     if load.protocol != GRPC:
         async with http_asker(load.protocol, load.address, timeout_s=TIMEOUT_S) as ask_one:
 
@@ -143,7 +153,7 @@ async def put_load(load: Load) -> Outcome:
                 return 0.0
 
             await _put(ask_http, recorder, load)
-        return Outcome(load.seconds, recorder.latencies_s)
+        return recorder.outcome(load.seconds)
     async with AsyncExitStack() as stack:
         stubs = []
         for _ in range(load.connections):
@@ -165,10 +175,10 @@ async def put_load(load: Load) -> Outcome:
                 return await _ask(next(in_turn), recorder, throttle, next_image(), began)
 
             await _put(ask_grpc, recorder, load)
-    return Outcome(load.seconds, recorder.latencies_s, recorder.late_s)
+    return recorder.outcome(load.seconds)
 
 
-async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
+async def _put(ask: Ask, recorder: Recorder, load: Load) -> None:
     if load.rate:
         await _open_loop(ask, recorder, load.rate)
     else:
@@ -177,7 +187,7 @@ async def _put(ask: Ask, recorder: _Recorder, load: Load) -> None:
 
 async def _ask(
     stub: moderation_pb2_grpc.ModerationServiceStub,
-    recorder: _Recorder,
+    recorder: Recorder,
     throttle: Throttle,
     image: bytes,
     began: float,
@@ -200,13 +210,13 @@ def _pushback_s(error: grpc.aio.AioRpcError) -> float:
     return int(dict(pairs).get(PUSHBACK_KEY, 0)) / 1000
 
 
-async def _one_by_one(ask: Ask, recorder: _Recorder) -> None:
+async def _one_by_one(ask: Ask, recorder: Recorder) -> None:
     while not recorder.is_over:
         pause_s = await ask(time.perf_counter())
         await asyncio.sleep(pause_s)
 
 
-async def _open_loop(ask: Ask, recorder: _Recorder, rate: float) -> None:
+async def _open_loop(ask: Ask, recorder: Recorder, rate: float) -> None:
     intervals = random.Random(7)
     due = time.perf_counter()
     async with asyncio.TaskGroup() as asking:
@@ -219,7 +229,7 @@ async def _open_loop(ask: Ask, recorder: _Recorder, rate: float) -> None:
 
 async def _stream(
     stub: moderation_pb2_grpc.ModerationServiceStub,
-    recorder: _Recorder,
+    recorder: Recorder,
     next_image: Callable[[], bytes],
     concurrency: int,
 ) -> None:

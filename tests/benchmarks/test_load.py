@@ -1,11 +1,12 @@
 """The generator against a server on a loopback port: what it counts, and that it obeys."""
 
 import math
+import time
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.load import Load, Outcome, put_load, summary
+from benchmarks.load import Load, Outcome, Recorder, put_load, summary
 from benchmarks.pictures import KINDS, another, picture
 from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.core.content import PixelSpec
@@ -61,3 +62,17 @@ async def test_a_caller_waits_as_long_as_a_refusal_says() -> None:
 def test_nothing_answered_has_no_percentile() -> None:
     assert math.isnan(Outcome(1.0).percentile_ms(99))
     assert summary(Outcome(1.0, {"OK": [0.1]})) == ""
+
+
+def test_an_answer_after_the_end_counts_as_slow_and_not_as_output() -> None:
+    recorder = Recorder(Load("", seconds=0.01, warm_up_s=0.0))
+    began = time.perf_counter()
+    while not recorder.is_over:
+        time.sleep(0.001)
+
+    recorder.record("OK", began)
+    recorder.record("OK", time.perf_counter())
+
+    outcome = recorder.outcome(0.01)
+    assert outcome.counts == {"OK": 1}
+    assert outcome.per_s == 0
