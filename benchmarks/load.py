@@ -117,14 +117,17 @@ class Recorder:
 
     @property
     def is_over(self) -> bool:
+        """Whether no further request is to be sent."""
         return time.perf_counter() >= self.ends_at
 
     def left(self, due: float) -> None:
+        """A request left that was due then."""
         now = time.perf_counter()
         if self.starts_at <= now < self.ends_at:
             self.late_s.append(now - due)
 
     def record(self, code: str, began: float) -> None:
+        """A request that began then was answered now."""
         now = time.perf_counter()
         if now >= self.starts_at and began < self.ends_at:
             self.latencies_s.setdefault(code, []).append(now - began)
