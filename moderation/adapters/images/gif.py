@@ -15,6 +15,8 @@ LOOPS = b"\x0bNETSCAPE2.0"
 HAS_PALETTE = 0x80
 BYTES_PER_FURTHER_BLOCK = 128
 """A block of a GIF holds 255 bytes at the most."""
+STEPS_BY_KIND = {EXTENSION: 6, PICTURE: 3}
+"""What a block costs, here and in Pillow, in times what a piece of its data does."""
 
 
 def survey_gif(data: bytes) -> Survey:
@@ -26,8 +28,8 @@ def survey_gif(data: bytes) -> Survey:
     frames = 0
     # Many GIFs lack the byte that ends them, or have rubbish in its place. Browsers show
     # the frames before it, and so do we: what nobody gets to see need not be judged.
-    while not cursor.at_end and (kind := cursor.take(1)) in {EXTENSION, PICTURE}:
-        cursor.count_blocks()
+    while not cursor.at_end and (kind := cursor.take(1)) in STEPS_BY_KIND:
+        cursor.count_blocks(STEPS_BY_KIND[kind])
         if kind == EXTENSION:
             _enter_extension(cursor)
         else:
