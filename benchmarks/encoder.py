@@ -85,11 +85,11 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[int]
         yield EAGER, torch_eager()
     for name in arguments.encoder:
         for threads in arguments.threads:
-            yield f"{name}, {threads} threads", encoder_of(name, threads)
+            yield f"{Path(name).name}, {threads} threads", encoder_of(name, threads)
         if arguments.openvino:
             directory = find_bundle(name, device="cpu")
             graph = directory / Manifest.load(directory).image.file
-            yield f"{name} by OpenVINO", by_openvino(graph)
+            yield f"{Path(name).name} by OpenVINO", by_openvino(graph)
     if arguments.openvino_graph:
         yield OPENVINO_INT8, by_openvino(arguments.openvino_graph)
 

@@ -119,7 +119,9 @@ def main() -> None:
         out = arguments.out or Path(scratch)
         out.mkdir(parents=True, exist_ok=True)
         values = run_all(arguments, out)
-    found = judged(goals(arguments.fp32, arguments.int8, int(machine()["cores"])), values)
+    found = judged(
+        goals(Path(arguments.fp32).name, Path(arguments.int8).name, int(machine()["cores"])), values
+    )
     show(found)
     if arguments.record is not None:
         append(arguments.record, as_line(found))

@@ -7,6 +7,7 @@ One thread for the products, as `moderation serve` has it.
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -67,7 +68,7 @@ def main() -> None:
         Row(name, "ms", values, "" if name == ENCODER else ENCODER, more_is_better=False)
         for name, values in interleaved(variants, arguments.rounds).items()
     ]
-    report(f"scoring, {arguments.encoder}", rows, arguments)
+    report(f"scoring, {Path(arguments.encoder).name}", rows, arguments)
 
 
 def random_policies(policies: int, phrases: int, encoder: EncoderInfo) -> CompiledPolicies:

@@ -101,7 +101,7 @@ def main() -> None:
         for row in rows
         if row.name.endswith(f": {OURS}, images") and "repeated" not in row.name
     ]
-    report(f"served, {arguments.encoder}", rows, arguments)
+    report(f"served, {Path(arguments.encoder).name}", rows, arguments)
 
 
 def measure(
