@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -153,6 +154,13 @@ def _running(
         reader.join()
         assert process.stderr is not None
         process.stderr.close()
+
+
+def free_port() -> int:
+    """One that nobody listens on, for a server whose port has to be known before it listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -1,6 +1,10 @@
 """How the server starts to stop, how it stops, and what it does when it cannot go on."""
 
+import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +24,7 @@ from tests.adapters.encoders.bundles import (
     write_bundle,
     write_endless_image_graph,
 )
-from tests.e2e.server import DRAIN, Server, health_of, running_server, until
+from tests.e2e.server import DRAIN, STATE, Server, free_port, health_of, running_server, until
 from tests.picture_builders import a_png, blotches
 
 pytestmark = pytest.mark.e2e
@@ -66,6 +70,33 @@ def test_a_stop_says_so_at_once_and_answers_on_until_clients_have_left() -> None
 
 
 @pytest.mark.case(57)
+def test_a_stop_while_the_policies_are_loaded_is_heard(tmp_path: Path) -> None:
+    phrases = [f"thing number {number}" for number in range(5000)]  # takes seconds to embed
+    (tmp_path / "things.yaml").write_text(
+        f"id: things\ntitle: Things\nphrases: {phrases}\nthresholds: {{review: 0.9}}\n"
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "moderation", "serve", "--port", str(port)]
+    command += ["--metrics-port", "0", "--policies", str(tmp_path), "--log-format", "json"]
+    state = {STATE: str(tmp_path / "state")}
+
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **state}
+    ) as server:
+        until(lambda: is_taken(port))
+        server.send_signal(signal.SIGTERM)
+        _, told = server.communicate(timeout=60)
+
+    assert server.returncode == 0
+    assert '"event": "stopping"' in told
+    assert '"event": "listening"' not in told
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_second_signal_is_in_a_hurry() -> None:
     with running_server(POLICIES, env={DRAIN: "60"}) as server:
         stop(server)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,19 +12,13 @@ import pytest
 
 from moderation.client import Action, ModerationClient
 from tests.deploy.load import CAT, ROOT, another_copy
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import Server, free_port, running_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 RESTARTS = int(os.environ.get("ROLLING_RESTARTS", "4"))
 """Of each kind; 100 take ten minutes."""
 CALLERS = 4
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 class Rollout:
