@@ -102,7 +102,6 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             metrics_url = _show_metrics(settings, metrics, stack)
         edge = _Edge(telemetry, log, tracer, identity)
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
-        server.bind()
         feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
         others = [one.follow for one in (identity, certificates) if one is not None]
         others.append(partial(follow_references, drift, settings, engine.encoder))
@@ -202,7 +201,7 @@ def _server(
         new_id=new_id,
         tracer=edge.tracer,
     )
-    return GrpcServer(
+    built = GrpcServer(
         servicer,
         interceptors=(*edge.interceptors, SheddingInterceptor(engine.moderator)),
         endpoint=endpoint,
@@ -215,6 +214,9 @@ def _server(
         ),
         is_ready=engine.policies.is_ready,
     )
+    if server.workers == 1:  # of several on one port, one that has taken it is dealt connections
+        built.bind()
+    return built
 
 
 @dataclass(frozen=True, slots=True)

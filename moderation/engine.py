@@ -37,6 +37,7 @@ from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPol
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
+from moderation.service.embedding_memory import NO_MEMORY
 from moderation.service.encoding import ContentEncoder, encode_batch
 from moderation.service.fetching import NO_FETCHING
 from moderation.service.keeping import NO_KEEPER
@@ -108,9 +109,9 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
 ) -> AsyncIterator[Engine]:
     """Load the encoder and start the batches; policies are not loaded yet.
 
-    `with_shadow` loads the second encoder too, if one is set. With `recent_part` recent
-    embeddings are kept, if a setting asks for it: which part of how many, of which only one
-    process each may keep. `around` sees to the policies' files before they are read. Raises
+    `with_shadow` loads the second encoder too, if one is set. With `recent_part` embeddings are
+    kept on disk, if settings ask for it: those of the cache, and recent ones, of which each process
+    keeps its part of so many. `around` sees to the policies' files before they are read. Raises
     BundleRejected or NotReady.
     """
     loop = asyncio.get_running_loop()
@@ -139,7 +140,9 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             executor=decoding_threads,
             decode_threads=settings.decode.threads,
             cache=_cache(settings, telemetry),
-            memory=await embedding_memory(settings, encoder.info, telemetry, stack),
+            memory=await embedding_memory(settings, encoder.info, telemetry, stack)
+            if recent_part
+            else NO_MEMORY,
             encoder_id=encoder.info.encoder_id,
             telemetry=telemetry,
             tracer=tracer,

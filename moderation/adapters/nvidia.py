@@ -16,8 +16,11 @@ class Gpus:
         """What each does now; one that cannot be asked at the moment is left out."""
         if self._nvml is None:
             return ()
-        asked = (self._use_of(number) for number in range(self._nvml.nvmlDeviceGetCount()))
-        return [one for one in asked if one is not None]
+        try:
+            count = self._nvml.nvmlDeviceGetCount()
+        except self._nvml.NVMLError:  # the driver is being replaced, say
+            return ()
+        return [one for one in map(self._use_of, range(count)) if one is not None]
 
     def _use_of(self, number: int) -> GpuUse | None:
         nvml = self._nvml

@@ -38,6 +38,18 @@ def test_each_gpu_that_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_a_driver_that_goes_away_costs_no_other_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, lost=1)
+    gpus = Gpus()
+
+    def gone() -> int:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", gone)
+
+    assert gpus.use() == ()
+
+
 @pytest.mark.skipif(HAS_DRIVER, reason="has a driver")
 def test_without_a_driver_there_is_none() -> None:
     assert Gpus().use() == ()
