@@ -1,7 +1,7 @@
 """What surrounds every RPC: its id, the error table, the bug report, the count and the time.
 
-Left to itself, grpcio answers UNKNOWN with the text of a Python exception, both
-for a handler that raises and for bytes that are no protobuf.
+Left to itself, grpcio answers UNKNOWN with the text of a Python exception. MessageInterceptor is
+for the same with bytes that are no protobuf.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
@@ -35,7 +34,7 @@ EARLY_S = 0.1
 deadline passes so much before the one that is known here."""
 
 
-_FORMS: Mapping[tuple[bool, bool], Callable[[Handler], tuple[Callable[..., Handler], Any]]] = {
+FORMS: Mapping[tuple[bool, bool], Callable[[Handler], tuple[Callable[..., Handler], Any]]] = {
     (False, False): lambda one: (grpc.unary_unary_rpc_method_handler, one.unary_unary),
     (False, True): lambda one: (grpc.unary_stream_rpc_method_handler, one.unary_stream),
     (True, False): lambda one: (grpc.stream_unary_rpc_method_handler, one.stream_unary),
@@ -78,12 +77,12 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
         return self._wrapped(handler, handler_call_details.method)
 
     def _wrapped(self, handler: Handler, method: str) -> Handler:
-        make, behaviour = _FORMS[handler.request_streaming, handler.response_streaming](handler)
+        make, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
         # Generated code answers a stream by a generator; grpcio's health service by writing.
         guard = self._guarded_stream if inspect.isasyncgenfunction(behaviour) else self._guarded
         return make(
             guard(behaviour, method),
-            request_deserializer=_tolerant(handler.request_deserializer),
+            request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
@@ -190,20 +189,6 @@ async def abort(context: Context, refusal: Refusal) -> None:
 def _trailers(refusal: Refusal) -> tuple[tuple[str, str | bytes], ...]:
     """All that goes with the status, in place of what was set before: grpcio keeps one of them."""
     return (*trailers_of(refusal), (REQUEST_ID, current_request().request_id))
-
-
-def _tolerant(deserializer: Deserializer | None) -> Deserializer | None:
-    """Let bytes that cannot be parsed arrive as the error to answer them with."""
-    if deserializer is None:
-        return None
-
-    def deserialize(message: bytes) -> object:
-        try:
-            return deserializer(message)
-        except DecodeError:
-            return InvalidRequest("message", "is not valid protobuf of the expected type")
-
-    return deserialize
 
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:

@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from moderation.adapters.grpc.access import SERVICE
+from moderation.adapters.grpc.messages import MessageInterceptor
 from moderation.v1 import moderation_pb2_grpc
 
 READINESS_NAMES = ("", SERVICE)
@@ -40,10 +41,11 @@ class StopTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one connection may ask for, and how many there may be for how long."""
+    """What one connection and one message may ask for, and how many there may be for how long."""
 
     max_message_bytes: int
     max_streams_per_connection: int
+    max_batch_contents: int = 256
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
     shares_port: bool = False
@@ -78,7 +80,10 @@ class GrpcServer:
         self._endpoint = endpoint
         self._is_ready = is_ready
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
-        self._server = grpc.aio.server(interceptors=interceptors, options=_options(limits))
+        inmost = MessageInterceptor(max_batch_contents=limits.max_batch_contents)
+        self._server = grpc.aio.server(
+            interceptors=(*interceptors, inmost), options=_options(limits)
+        )
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if endpoint.with_reflection:

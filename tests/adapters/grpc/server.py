@@ -83,7 +83,12 @@ async def served(
                 SheddingInterceptor(engine.moderator),
             ],
             endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
-            limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
+            limits=ServerLimits(
+                max_message_bytes,
+                64,
+                max_batch_contents,
+                max_connection_age_s=max_connection_age_s,
+            ),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)

@@ -95,17 +95,6 @@ async def refused(channel: grpc.aio.Channel, method: str, message: bytes) -> grp
     return caught.value
 
 
-async def test_bytes_that_are_no_protobuf_are_an_invalid_argument() -> None:
-    recorder = Recorder()
-
-    async with serving(Scripted(), recorder) as channel:
-        error = await refused(channel, "Moderate", b"\xff\xff\xff\xff")
-
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "message: is not valid protobuf" in (error.details() or "")
-    assert recorder.rpcs == [(f"{SERVICE}/Moderate", "INVALID_ARGUMENT")]
-
-
 async def test_a_bug_tells_an_incident_id_and_nothing_else() -> None:
     recorder = Recorder()
     bug = RuntimeError("/secret/path")
