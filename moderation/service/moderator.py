@@ -104,6 +104,10 @@ class Moderator:
         """What turns any request of this priority away now, before it is read; None if nothing."""
         return self._admission.excess(priority, tenant)
 
+    def excess_of_bytes(self, tenant: str = "") -> Excess | None:
+        """What turns any image away now for its bytes, before it is read; None if nothing."""
+        return self._admission.excess_of_bytes(tenant)
+
     def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
         """Tell operators of a request that is not read because of that; what to tell its caller."""
         return self._admission.turn_away(excess, priority, tenant)
