@@ -7,16 +7,17 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor
 
+from moderation.adapters.grpc.convert import MAX_POLICY_IDS
 from moderation.adapters.grpc.fields import count_fields, nested_in
 from moderation.adapters.grpc.interceptors import FORMS, Deserializer, Handler, MaybeHandler
 from moderation.core.errors import InvalidRequest
 
 FIELD = "message"
 """How refusals call the whole of it."""
-POLICY_FIELDS = 512
-"""Names of policies, of which convert takes fewer, and all else that a message has once."""
+SINGLE_FIELDS = 256
+"""Which a message has once; more than there are, for callers that know more than this server."""
 CONTENT_FIELDS = 16
-"""Of one content; more than there are, for callers that know more than this server."""
+"""Of one content; also more than there are."""
 
 
 class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
@@ -26,7 +27,7 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
     """
 
     def __init__(self, *, max_batch_contents: int) -> None:
-        self._max_fields = POLICY_FIELDS + CONTENT_FIELDS * max_batch_contents
+        self._max_fields = SINGLE_FIELDS + MAX_POLICY_IDS + CONTENT_FIELDS * max_batch_contents
         self._handlers: dict[str, Handler] = {}
         """By method, as they do not differ from call to call."""
 
