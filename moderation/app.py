@@ -209,6 +209,7 @@ def _server(
             server.max_message_bytes,
             server.max_streams_per_connection,
             server.max_batch_contents,
+            server.max_arrival_s,
             server.max_connections,
             server.max_connection_age_s,
             shares_port=server.workers > 1,

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 MB = 2**20
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 """What grpcio itself makes of a compression that it does not know; the protocol says otherwise."""
 MAX_MESSAGE = 2 * MB
@@ -38,6 +40,7 @@ ENV = {
     "MODERATION_SERVER__MAX_CONNECTIONS": str(MAX_CONNECTIONS),
     "MODERATION_SERVER__MAX_STREAMS_PER_CONNECTION": "64",
     "MODERATION_SERVER__STREAM_IDLE_S": "1",
+    "MODERATION_SERVER__MAX_ARRIVAL_S": "2",
 }
 MANY = 50_000
 OWN_DESCRIPTORS = 10
@@ -252,14 +255,12 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 @pytest.mark.case(40)
-def test_half_a_message_keeps_nobody_waiting(server: Server) -> None:
-    connections = [RawConnection(server.address) for _ in range(20)]
-    for connection in connections:
-        connection.__enter__()
-        connection.send(connection.request(1), data(1, message(b"half", claimed=1000)))
-    time.sleep(0.5)
-    for connection in connections:
-        connection.__exit__(None, None, None)
+def test_calls_whose_message_stops_half_way_are_ended(server: Server) -> None:
+    with ExitStack() as open_:
+        connections = [open_.enter_context(RawConnection(server.address)) for _ in range(20)]
+        for connection in connections:
+            connection.send(connection.request(1), data(1, message(b"half", claimed=MB)))
+        assert {connection.status() for connection in connections} == {DEADLINE_EXCEEDED}
 
 
 @pytest.mark.case(43)

@@ -9,6 +9,7 @@ import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -17,7 +18,7 @@ from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for, trailers_of
-from moderation.core.errors import InvalidRequest, ModerationError
+from moderation.core.errors import ModerationError
 from moderation.service.request_context import RequestContext, current_request, work_for
 from moderation.service.tracing import NO_TRACER, Tracer
 
@@ -89,8 +90,6 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
     def _guarded(self, behaviour: Answer, method: str) -> Answer:
         async def answer(request: object, context: Context) -> object:
             async with self._answering(method, context) as answering:
-                if isinstance(request, InvalidRequest):
-                    raise request
                 response = await behaviour(request, context)
                 if not isinstance(response, ModerationError):
                     return response
@@ -105,8 +104,6 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
                 self._answering(method, context),
                 aclosing(behaviour(request, context)) as responses,
             ):
-                if isinstance(request, InvalidRequest):
-                    raise request
                 async for response in responses:
                     yield response
 
@@ -145,7 +142,12 @@ class _Answering:
         work_for(RequestContext(self._request_id, span.trace_id, span.is_sampled))
         # After the answer, where it costs no message of its own. See `abort` for errors.
         self._context.set_trailing_metadata(((REQUEST_ID, self._request_id),))
+        _UNDER_WAY.set(self)
         return self
+
+    def begin(self) -> None:
+        """Count its time from now on."""
+        self._started = time.monotonic()
 
     def refuse(self, error: ModerationError) -> None:
         """Let the RPC end with an error that was returned; to raise it takes longer."""
@@ -179,6 +181,14 @@ class _Answering:
                 refusal = refusal_for(error, self._report_bug)
                 self._code = refusal.code
                 await abort(self._context, refusal)
+
+
+_UNDER_WAY: ContextVar[_Answering] = ContextVar("under way")
+
+
+def message_arrived() -> None:
+    """Let the time of the RPC at hand begin now: how long its message took is its caller's."""
+    _UNDER_WAY.get().begin()
 
 
 async def abort(context: Context, refusal: Refusal) -> None:

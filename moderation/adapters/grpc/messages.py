@@ -1,16 +1,25 @@
-"""Takes in the messages of calls, none of which may cost much more than its bytes say."""
+"""Takes in the messages of calls: each in its time, and none that costs more than its bytes say."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
-from grpc.aio import ServerInterceptor
+from grpc.aio import EOF, ServerInterceptor  # type: ignore[attr-defined]  # no EOF in the stubs
 
 from moderation.adapters.grpc.convert import MAX_POLICY_IDS
 from moderation.adapters.grpc.fields import count_fields, nested_in
-from moderation.adapters.grpc.interceptors import FORMS, Deserializer, Handler, MaybeHandler
-from moderation.core.errors import InvalidRequest
+from moderation.adapters.grpc.interceptors import (
+    FORMS,
+    Answer,
+    Context,
+    Deserializer,
+    Handler,
+    MaybeHandler,
+    message_arrived,
+)
+from moderation.core.errors import DeadlineExceeded, InvalidRequest
 
 FIELD = "message"
 """How refusals call the whole of it."""
@@ -18,16 +27,21 @@ SINGLE_FIELDS = 256
 """Which a message has once; more than there are, for callers that know more than this server."""
 CONTENT_FIELDS = 16
 """Of one content; also more than there are."""
+OVER_S = 0.05
+"""For grpcio to cancel what answers a call that is over: the end of its message comes first."""
 
 
 class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Parses messages that have few enough fields; put it next to the methods.
+    """Waits for messages, and parses those that have few enough fields; put it next to the methods.
 
-    What cannot be taken arrives as the InvalidRequest to answer it with.
+    All methods become such as take a stream, of which nothing is read unless it is asked for:
+    grpcio waits for the message of the others itself, and as long as it takes.
+    An item of a stream that cannot be taken arrives as the InvalidRequest to answer it with.
     """
 
-    def __init__(self, *, max_batch_contents: int) -> None:
+    def __init__(self, *, max_batch_contents: int, max_arrival_s: float) -> None:
         self._max_fields = SINGLE_FIELDS + MAX_POLICY_IDS + CONTENT_FIELDS * max_batch_contents
+        self._max_arrival_s = max_arrival_s
         self._handlers: dict[str, Handler] = {}
         """By method, as they do not differ from call to call."""
 
@@ -36,7 +50,7 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
-        """The method's handler with a deserializer that looks first; an unknown method has none."""
+        """The method's handler, behind what looks first; an unknown method has none."""
         method = handler_call_details.method
         if method not in self._handlers:
             handler = await continuation(handler_call_details)
@@ -46,12 +60,37 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
         return self._handlers[method]
 
     def _looking(self, handler: Handler, method: str) -> Handler:
-        make, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
+        _, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
+        make, _ = FORMS[True, handler.response_streaming](handler)
+        if not handler.request_streaming:
+            behaviour = self._of_one(behaviour)
         return make(
             behaviour,
             request_deserializer=self._careful(handler.request_deserializer or bytes, method),
             response_serializer=handler.response_serializer,
         )
+
+    def _of_one(self, behaviour: Answer) -> Answer:
+        async def answer(_requests: object, context: Context) -> object:
+            return await behaviour(await self._only(context), context)
+
+        return answer
+
+    async def _only(self, context: Context) -> object:
+        """The message of a call that has one; raises InvalidRequest or DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(self._max_arrival_s):
+                request = await context.read()
+        except TimeoutError as error:
+            problem = f"the message was not there within {self._max_arrival_s:g} s"
+            raise DeadlineExceeded(problem) from error
+        if request is EOF:
+            await asyncio.sleep(OVER_S)
+            raise InvalidRequest(FIELD, "there is none")
+        if isinstance(request, InvalidRequest):
+            raise request
+        message_arrived()
+        return request
 
     def _careful(self, parsed: Deserializer, method: str) -> Deserializer:
         name = method.removeprefix("/").replace("/", ".")

@@ -46,6 +46,7 @@ class ServerLimits:
     max_message_bytes: int
     max_streams_per_connection: int
     max_batch_contents: int = 256
+    max_arrival_s: float = 60.0
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
     shares_port: bool = False
@@ -80,7 +81,9 @@ class GrpcServer:
         self._endpoint = endpoint
         self._is_ready = is_ready
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
-        inmost = MessageInterceptor(max_batch_contents=limits.max_batch_contents)
+        inmost = MessageInterceptor(
+            max_batch_contents=limits.max_batch_contents, max_arrival_s=limits.max_arrival_s
+        )
         self._server = grpc.aio.server(
             interceptors=(*interceptors, inmost), options=_options(limits)
         )

@@ -51,6 +51,7 @@ async def served(
     max_batch_contents: int = 64,
     items_in_flight: int = 8,
     max_message_bytes: int = 1 << 20,
+    max_arrival_s: float = PATIENCE_S,
     max_connection_age_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
@@ -87,6 +88,7 @@ async def served(
                 max_message_bytes,
                 64,
                 max_batch_contents,
+                max_arrival_s,
                 max_connection_age_s=max_connection_age_s,
             ),
         )

@@ -13,9 +13,11 @@ from google.rpc import error_details_pb2
 from grpc_status.rpc_status import from_call
 
 from moderation.adapters.grpc.interceptors import Context, EdgeInterceptor
+from moderation.adapters.grpc.messages import MessageInterceptor
 from moderation.core.errors import InvalidRequest, NotReady, Overloaded
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
+from tests.fakes import PATIENCE_S
 
 SERVICE = "/moderation.v1.ModerationService"
 
@@ -69,7 +71,8 @@ class Scripted(moderation_pb2_grpc.ModerationServiceServicer):
 @asynccontextmanager
 async def serving(servicer: Scripted, recorder: Recorder) -> AsyncIterator[grpc.aio.Channel]:
     edge = EdgeInterceptor(recorder, recorder.report_bug)
-    server = grpc.aio.server(interceptors=[edge])
+    inmost = MessageInterceptor(max_batch_contents=1, max_arrival_s=PATIENCE_S)
+    server = grpc.aio.server(interceptors=[edge, inmost])
     moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -1,4 +1,7 @@
-"""A message is looked at before it is parsed, whatever its method."""
+"""A message is waited for so long, and looked at before it is parsed, whatever its method."""
+
+import asyncio
+import time
 
 import grpc
 import pytest
@@ -7,11 +10,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from moderation.v1 import moderation_pb2 as pb
 from tests.adapters.grpc.server import refused, served
 from tests.adapters.grpc.test_access import SERVICE, raw
+from tests.e2e.http2 import RawConnection, data, message
 
 EMPTY_CONTENTS = b"\x0a\x00" * 10_000
 EMPTY_NAMES = pb.ModerateRequest(
     options=pb.ModerateOptions(policy_ids=[""] * 10_000)
 ).SerializeToString()
+SLOW_S = 0.3
 HEALTH = "/grpc.health.v1.Health/Check"
 
 
@@ -58,3 +63,65 @@ async def test_a_method_answers_again_and_again() -> None:
         for _ in range(2):
             await stub.Check(health_pb2.HealthCheckRequest())
             await service.stub.GetStatus(pb.GetStatusRequest())
+
+
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+STATUS_OK = grpc.StatusCode.OK.value[0]
+
+
+@pytest.mark.parametrize("method", [f"{SERVICE}/Moderate", f"{SERVICE}/GetStatus", HEALTH])
+async def test_half_a_message_is_not_waited_for_for_ever(method: str) -> None:
+    def half(address: str) -> int | None:
+        with RawConnection(address) as connection:
+            connection.send(connection.request(1, method), data(1, message(b"half", claimed=1000)))
+            return connection.status()
+
+    async with served(max_arrival_s=0.1) as service:
+        status = await asyncio.to_thread(half, f"127.0.0.1:{service.server.port}")
+
+        assert status == DEADLINE_EXCEEDED
+        assert await service.counted() == [(method, "DEADLINE_EXCEEDED")]
+
+
+async def test_how_long_a_message_takes_is_not_the_time_to_answer() -> None:
+    status = pb.GetStatusRequest().SerializeToString() + b"\x78\x01"
+
+    def slow(address: str) -> int | None:
+        with RawConnection(address) as connection:
+            whole = message(status)
+            connection.send(connection.request(1, f"{SERVICE}/GetStatus"), data(1, whole[:-1]))
+            time.sleep(SLOW_S)
+            connection.send(data(1, whole[-1:], end=True))
+            return connection.status()
+
+    async with served() as service:
+        code = await asyncio.to_thread(slow, f"127.0.0.1:{service.server.port}")
+        await service.counted()
+
+    assert code == STATUS_OK
+    assert service.engine.telemetry.rpc_s[0] < SLOW_S
+
+
+async def test_a_call_without_its_message_is_an_invalid_argument() -> None:
+    async with served() as service:
+        call = service.channel.stream_unary(
+            f"{SERVICE}/Moderate", request_serializer=bytes, response_deserializer=bytes
+        )(iter([]))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+
+    assert caught.value.details() == "message: there is none"
+
+
+async def test_who_leaves_in_the_middle_of_a_message_leaves_nothing_behind() -> None:
+    def leave(address: str) -> None:
+        with RawConnection(address) as connection:
+            half = message(b"half", claimed=1000)
+            connection.send(connection.request(1, f"{SERVICE}/Moderate"), data(1, half))
+            time.sleep(0.1)
+
+    async with served() as service:
+        await asyncio.to_thread(leave, f"127.0.0.1:{service.server.port}")
+
+        assert await service.counted() == [(f"{SERVICE}/Moderate", "CANCELLED")]
+        assert not service.bugs
