@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, NoReturn, Protocol, Self, TypeAlias
 
 import grpc
-from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
 from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for, trailers_of
@@ -177,10 +177,24 @@ class _Answering:
                 self._code = _why_cancelled(self._context)
             case AbortError():
                 self._code = _code_of(self._context)
+            case InternalError():
+                self._gone(error)
             case Exception():  # grpcio would answer UNKNOWN with the exception's text
                 refusal = refusal_for(error, self._report_bug)
                 self._code = refusal.code
-                await abort(self._context, refusal)
+                try:
+                    await abort(self._context, refusal)
+                except (InternalError, asyncio.CancelledError):
+                    self._gone(error)
+
+    def _gone(self, error: BaseException) -> NoReturn:
+        """End as if the news had come first that nobody waits for the answer any more.
+
+        grpcio knows that a call is over before it cancels what answers it, and meanwhile fails to
+        send: left to itself, it logs that as an error.
+        """
+        self._code = _why_cancelled(self._context)
+        raise asyncio.CancelledError from error
 
 
 _UNDER_WAY: ContextVar[_Answering] = ContextVar("under way")

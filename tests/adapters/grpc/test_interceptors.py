@@ -4,6 +4,8 @@ Run against a real server on a loopback port.
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -188,6 +190,28 @@ async def test_a_deadline_that_passes_is_not_counted_as_a_caller_who_leaves() ->
             await raw(channel, "Moderate")(b"", timeout=0.5)
 
     assert recorder.rpcs == [(f"{SERVICE}/Moderate", "DEADLINE_EXCEEDED")]
+
+
+@pytest.mark.parametrize("error", [NotReady("no"), PermissionError()], ids=["raised", "aborted"])
+async def test_an_error_that_comes_too_late_to_be_told_is_no_bug(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder()
+
+    class Late(Scripted):
+        async def Moderate(
+            self, request: pb.ModerateRequest, context: Context
+        ) -> pb.ModerateResponse:
+            time.sleep(0.3)  # noqa: ASYNC251 - the loop hears of the deadline only after the error
+            return await super().Moderate(request, context)
+
+    async with serving(Late(error), recorder) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await raw(channel, "Moderate")(b"", timeout=0.1)
+
+    assert recorder.rpcs == [(f"{SERVICE}/Moderate", "DEADLINE_EXCEEDED")]
+    assert not recorder.bugs
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_an_answer_is_counted_as_ok() -> None:
