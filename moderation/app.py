@@ -291,7 +291,7 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         if is_well and not is_announced:
             log.serving()
         if is_well != is_announced:
-            await (server.announce_serving if is_well else server.announce_not_serving)()
+            (server.announce_serving if is_well else server.announce_not_serving)()
         is_announced = is_well
         await asyncio.sleep(READINESS_CHECK_S)
 

@@ -79,7 +79,7 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
 
     def _wrapped(self, handler: Handler, method: str) -> Handler:
         make, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
-        # Generated code answers a stream by a generator; grpcio's health service by writing.
+        # All methods answer a stream by a generator, but `unread` answers any call once.
         guard = self._guarded_stream if inspect.isasyncgenfunction(behaviour) else self._guarded
         return make(
             guard(behaviour, method),

@@ -1,7 +1,8 @@
 """Takes in the messages of calls: each in its time, and none that costs more than its bytes say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -13,6 +14,7 @@ from moderation.adapters.grpc.fields import count_fields, nested_in
 from moderation.adapters.grpc.interceptors import (
     FORMS,
     Answer,
+    AnswerStream,
     Context,
     Deserializer,
     Handler,
@@ -63,7 +65,8 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
         _, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
         make, _ = FORMS[True, handler.response_streaming](handler)
         if not handler.request_streaming:
-            behaviour = self._of_one(behaviour)
+            of_one = self._of_one_streamed if handler.response_streaming else self._of_one
+            behaviour = of_one(behaviour)
         return make(
             behaviour,
             request_deserializer=self._careful(handler.request_deserializer or bytes, method),
@@ -73,6 +76,14 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
     def _of_one(self, behaviour: Answer) -> Answer:
         async def answer(_requests: object, context: Context) -> object:
             return await behaviour(await self._only(context), context)
+
+        return answer
+
+    def _of_one_streamed(self, behaviour: AnswerStream) -> AnswerStream:
+        async def answer(_requests: object, context: Context) -> AsyncGenerator[object, None]:
+            async with aclosing(behaviour(await self._only(context), context)) as responses:
+                async for response in responses:
+                    yield response
 
         return answer
 

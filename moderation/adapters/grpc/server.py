@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from moderation.adapters.grpc.access import SERVICE
+from moderation.adapters.grpc.health import HealthServicer, Status
 from moderation.adapters.grpc.messages import MessageInterceptor
 from moderation.v1 import moderation_pb2_grpc
 
@@ -80,7 +81,7 @@ class GrpcServer:
     ) -> None:
         self._endpoint = endpoint
         self._is_ready = is_ready
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
+        self._health = HealthServicer()
         inmost = MessageInterceptor(
             max_batch_contents=limits.max_batch_contents, max_arrival_s=limits.max_arrival_s
         )
@@ -111,8 +112,8 @@ class GrpcServer:
 
     async def __aenter__(self) -> Self:
         """Answer; raises OSError as `bind`, unless that was done before."""
-        await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
-        await (self.announce_serving if self._is_ready() else self.announce_not_serving)()
+        self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
+        (self.announce_serving if self._is_ready() else self.announce_not_serving)()
         if not self.port:
             self.bind()
         await self._server.start()
@@ -125,7 +126,8 @@ class GrpcServer:
         traceback: TracebackType | None,
     ) -> None:
         """Close the port; what is under way still is cut off."""
-        await self._leave()
+        self._leave()
+        self._health.end_watches()
         await self._server.stop(LAST_S)
 
     async def drain(self, times: StopTimes, hurry: asyncio.Event) -> None:
@@ -135,21 +137,22 @@ class GrpcServer:
         not before: a client that was refused over an open one would come back to it.
         `hurry` ends the waiting.
         """
-        await self._leave()
+        self._leave()
         hurried = asyncio.create_task(hurry.wait())
         await asyncio.wait([hurried], timeout=times.drain_s)
+        self._health.end_watches()  # not before: who is let go asks again, as long as it can
         stopping = asyncio.create_task(self._server.stop(times.grace_s))
         await asyncio.wait([hurried, stopping], return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         stopping.cancel()
 
-    async def announce_serving(self) -> None:
+    def announce_serving(self) -> None:
         """Tell health checks that requests are answered from now on."""
-        await self._set_readiness(health_pb2.HealthCheckResponse.SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.SERVING)
 
-    async def announce_not_serving(self) -> None:
+    def announce_not_serving(self) -> None:
         """Tell health checks that this server should not be asked for now."""
-        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     def _bound(self) -> int:
         """The port; raises RuntimeError."""
@@ -158,15 +161,15 @@ class GrpcServer:
             return self._server.add_insecure_port(endpoint.address)
         return self._server.add_secure_port(endpoint.address, endpoint.credentials)
 
-    async def _leave(self) -> None:
+    def _leave(self) -> None:
         """Say NOT_SERVING for good; alive it is until the port is closed."""
         self._is_leaving = True
-        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def _set_readiness(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    def _set_readiness(self, status: Status) -> None:
         leaving = health_pb2.HealthCheckResponse.NOT_SERVING
         for name in READINESS_NAMES:
-            await self._health.set(name, leaving if self._is_leaving else status)
+            self._health.set(name, leaving if self._is_leaving else status)
 
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
