@@ -212,6 +212,7 @@ def _server(
             server.max_arrival_s,
             server.max_connections,
             server.max_connection_age_s,
+            server.max_connection_idle_s,
             shares_port=server.workers > 1,
         ),
         is_ready=engine.policies.is_ready,

@@ -45,6 +45,9 @@ class ServerSettings(Section):
         3600.0,
         description="Age at which a client is told to connect anew; its streams have 5 minutes.",
     )
+    max_connection_idle_s: Seconds = Field(
+        120.0, description="Longest that a connection may stay without an RPC."
+    )
     stream_idle_s: Seconds = Field(
         300.0, description="Longest that a stream may stay without an image under way."
     )

@@ -50,6 +50,7 @@ class ServerLimits:
     max_arrival_s: float = 60.0
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
+    max_connection_idle_s: float = 120.0
     shares_port: bool = False
     """With other processes of this service, between which the kernel deals out connections."""
 
@@ -177,6 +178,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
+        ("grpc.max_connection_idle_ms", int(limits.max_connection_idle_s * 1000)),
         ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         # A second server on the same port would otherwise share its traffic silently.
         ("grpc.so_reuseport", int(limits.shares_port)),

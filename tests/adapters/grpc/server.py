@@ -53,6 +53,7 @@ async def served(
     max_message_bytes: int = 1 << 20,
     max_arrival_s: float = PATIENCE_S,
     max_connection_age_s: float = 3600.0,
+    max_connection_idle_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
@@ -90,6 +91,7 @@ async def served(
                 max_batch_contents,
                 max_arrival_s,
                 max_connection_age_s=max_connection_age_s,
+                max_connection_idle_s=max_connection_idle_s,
             ),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

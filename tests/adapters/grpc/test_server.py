@@ -266,3 +266,15 @@ async def test_a_connection_of_the_greatest_age_is_closed_and_another_one_made()
         await service.stub.Moderate(GUN)
 
         assert [code for _, code in service.engine.telemetry.rpcs] == ["OK", "OK"]
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed_and_another_one_made() -> None:
+    async with served(max_connection_idle_s=0.2) as service:
+        with RawConnection(f"127.0.0.1:{service.server.port}") as silent:
+            await asyncio.to_thread(silent.until_closed, within_s=10)
+        await service.stub.Moderate(GUN)
+        async with asyncio.timeout(10):
+            await service.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        answer = await service.stub.Moderate(GUN)
+
+    assert answer.decision.action == pb.ACTION_BLOCK
