@@ -40,7 +40,7 @@ tests: $(VENV)/.development
 
 # Ten minutes for each; what is found lies in findings/.
 fuzz: $(VENV)/.development
-	for name in image policy request; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
+	for name in image policy request batch; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
 
 # What a CPU installation consists of, with the digests that pip checks, as CycloneDX.
 sbom: $(VENV)/.development

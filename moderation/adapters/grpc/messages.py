@@ -69,7 +69,9 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
             behaviour = of_one(behaviour)
         return make(
             behaviour,
-            request_deserializer=self._careful(handler.request_deserializer or bytes, method),
+            request_deserializer=careful(
+                handler.request_deserializer or bytes, method, most=self._max_fields
+            ),
             response_serializer=handler.response_serializer,
         )
 
@@ -103,17 +105,18 @@ class MessageInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generi
         message_arrived()
         return request
 
-    def _careful(self, parsed: Deserializer, method: str) -> Deserializer:
-        name = method.removeprefix("/").replace("/", ".")
-        nested = nested_in(descriptor_pool.Default().FindMethodByName(name).input_type)
-        most = self._max_fields
 
-        def deserialize(message: bytes) -> object:
-            try:
-                if count_fields(message, nested, most=most) > most:
-                    return InvalidRequest(FIELD, f"has more than {most} fields")
-                return parsed(message)
-            except (ValueError, DecodeError):
-                return InvalidRequest(FIELD, "is not valid protobuf of the expected type")
+def careful(parsed: Deserializer, method: str, *, most: int) -> Deserializer:
+    """Parses the messages of that method that have so many fields at most, else InvalidRequest."""
+    name = method.removeprefix("/").replace("/", ".")
+    nested = nested_in(descriptor_pool.Default().FindMethodByName(name).input_type)
 
-        return deserialize
+    def deserialize(message: bytes) -> object:
+        try:
+            if count_fields(message, nested, most=most) > most:
+                return InvalidRequest(FIELD, f"has more than {most} fields")
+            return parsed(message)
+        except (ValueError, DecodeError):
+            return InvalidRequest(FIELD, "is not valid protobuf of the expected type")
+
+    return deserialize
