@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from moderation import __version__
+from moderation.adapters.connections import connections_at
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.access import AccessInterceptor
@@ -45,7 +46,7 @@ from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.stopping import EXIT_LOST, Stops, stop_signals
 from moderation.tracing import tracing
-from moderation.transport import certificate_store, endpoint_of
+from moderation.transport import certificate_store, endpoint_of, tell_when_full
 from moderation.watching import drift_watch, follow_references, policy_feeds
 from moderation.working import Worker, WorkerLog
 
@@ -104,7 +105,10 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
         others = [one.follow for one in (identity, certificates) if one is not None]
-        others.append(partial(follow_references, drift, settings, engine.encoder))
+        others += [
+            partial(follow_references, drift, settings, engine.encoder),
+            _watch_connections(server, settings.server.max_connections, metrics, log),
+        ]
         start = _Start()
         following = asyncio.create_task(_follow(engine, feeds, others, server, log, start))
         stack.push_async_callback(_cancelled, following)
@@ -164,6 +168,14 @@ def _watch(
         metrics.watch_records(lambda: recorder.waiting)
     if identity is not None:
         metrics.tenants.usage = identity.tenants.usage
+
+
+def _watch_connections(
+    server: GrpcServer, most: int, metrics: PrometheusTelemetry, log: LogTelemetry
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Have metrics ask how many there are; what tells that there can be no more."""
+    metrics.watch_connections(lambda: connections_at(server.port))
+    return partial(tell_when_full, lambda: server.port, most, log.connections_full)
 
 
 def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:

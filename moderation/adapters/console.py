@@ -274,6 +274,11 @@ class LogTelemetry:
         """Say that the policies were not confirmed for longer than is allowed."""
         self._log.error("policies_too_old", cure="make the policy files readable again")
 
+    def connections_full(self, count: int) -> None:
+        """Say that whoever connects now is turned away."""
+        cure = "raise server.max_connections, and the limit of file descriptors with it"
+        self._log.warning("connections_full", connections=count, cure=cure)
+
     def stopping(self) -> None:
         """Say that no more requests are taken."""
         self._log.info("stopping")

@@ -210,7 +210,8 @@ def test_only_the_active_version_is_shown(
 def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
-    now = {"age": 1.5, "ready": 0.0, "in flight": 0}
+    now = {"age": 1.5, "ready": 0.0, "in flight": 0, "connections": 1}
+    telemetry.watch_connections(lambda: int(now["connections"]))
     telemetry.watch(
         policies_stale=lambda: True,
         review_budgets=lambda: {"kids": 0.02},
@@ -221,7 +222,7 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     )
     before = scraped(server)
 
-    now |= {"age": 61.5, "ready": 1.0, "in flight": 7}
+    now |= {"age": 61.5, "ready": 1.0, "in flight": 7, "connections": 3}
     after = scraped(server)
 
     age, ready = series("moderation_policy_set_age_seconds"), series("moderation_ready")
@@ -229,6 +230,8 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     assert (after[age], after[ready]) == (61.5, 1.0)
     in_flight = series("moderation_in_flight")
     assert (before[in_flight], after[in_flight]) == (0, 7)
+    connections = series("moderation_connections")
+    assert (before[connections], after[connections]) == (1, 3)
 
 
 def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: MetricsServer) -> None:

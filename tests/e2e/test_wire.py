@@ -237,6 +237,7 @@ def test_connections_that_say_nothing_are_closed_and_bounded(server: Server) -> 
             one.send(PREFACE[:8])
         time.sleep(0.2)
         assert psutil.Process(server.process.pid).num_fds() < MAX_CONNECTIONS + 60
+        assert server.wait_for("connections_full")["connections"] == MAX_CONNECTIONS
         for one in silent:
             one.settimeout(20)
             assert is_closed(one)

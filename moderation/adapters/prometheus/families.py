@@ -40,6 +40,9 @@ class RequestMetrics:
         self.in_flight = Gauge(
             "moderation_in_flight", "Requests that were let in and not answered.", registry=registry
         )
+        self.connections = Gauge(
+            "moderation_connections", "Connections at the gRPC port.", registry=registry
+        )
         self.shed = Counter(
             "moderation_shed", "Requests turned away, by reason.", ["reason"], registry=registry
         )

@@ -32,6 +32,7 @@ COUNTED = ("counter", "histogram", "summary")
 RULE_BY_GAUGE: Mapping[str, Rule] = {
     # Amounts, of which each process has its own.
     "moderation_in_flight": added,
+    "moderation_connections": added,
     "moderation_admission_limit": added,
     "moderation_queue_depth": added,
     "moderation_embedding_cache_bytes": added,

@@ -284,6 +284,10 @@ class PrometheusTelemetry:
         self._count_drift = watch.scored
         self._drift.drifts = watch.drifts
 
+    def watch_connections(self, connections: Callable[[], int]) -> None:
+        """Ask at every scrape how many there are."""
+        self._requests.connections.set_function(connections)
+
     def watch_records(self, waiting: Callable[[], int]) -> None:
         """Ask at every scrape how many answers wait for their record."""
         self._records.waiting.set_function(waiting)
