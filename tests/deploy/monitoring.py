@@ -69,11 +69,14 @@ class Prometheus:
     url: str
     directory: Path
 
-    def watch(self, *metrics_urls: str) -> None:
-        """Scrape these servers, and no other, from now on."""
-        targets = [urllib.parse.urlsplit(url).netloc for url in metrics_urls]
+    def watch(self, *metrics_urls: str, staging: Sequence[str] = ()) -> None:
+        """Scrape these servers, and no other, from now on; staging under a job of its own."""
+        groups = [
+            {"targets": [urllib.parse.urlsplit(url).netloc for url in urls], "labels": {"job": job}}
+            for job, urls in (("moderation", metrics_urls), ("staging", staging))
+        ]
         draft = self.directory / "targets.draft"
-        draft.write_text(json.dumps([{"targets": targets}]), encoding="utf-8")
+        draft.write_text(json.dumps(groups), encoding="utf-8")
         os.replace(draft, self.directory / "targets.json")
 
     def query(self, expression: str) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ pytestmark = [
 TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
 DRIFT = {"MODERATION_DRIFT__MIN_SCORES": "2", "MODERATION_DRIFT__WINDOW_S": "24"}
 VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
+STAGING_IS_READY = 'moderation_ready{job="staging"} == 1'
 NO_CATS = """\
 id: no-cats
 title: Cats
@@ -220,12 +221,16 @@ def second_server(
 
 
 @contextmanager
-def a_server_that_hangs(site: Site) -> Iterator[Callable[[], None]]:
-    os.kill(site.server.process.pid, signal.SIGSTOP)
-    try:
-        yield lambda: None
-    finally:
-        os.kill(site.server.process.pid, signal.SIGCONT)
+def a_server_that_hangs_beside_a_staging_that_is_well(site: Site) -> Iterator[Callable[[], None]]:
+    with running_server(site.policies) as staging:
+        site.prometheus.watch(site.server.metrics_url, staging=[staging.metrics_url])
+        until(lambda: bool(site.prometheus.query(STAGING_IS_READY)), but=str)
+        os.kill(site.server.process.pid, signal.SIGSTOP)
+        try:
+            yield lambda: None
+        finally:
+            os.kill(site.server.process.pid, signal.SIGCONT)
+        site.prometheus.watch(site.server.metrics_url)
 
 
 Fault = Callable[[Site], AbstractContextManager[Callable[[], None]]]
@@ -245,7 +250,9 @@ FAULTS: dict[Fault, set[str]] = {
     a_second_server_without_policies: {"ModerationNotReady"},
     a_second_server_that_nothing_confirms: {"ModerationPolicySetStale"},
     a_second_server_whose_workers_die: {"ModerationWorkersMissing"},
-    a_server_that_hangs: {"ModerationDown", "ModerationServerSilent"},
+    a_server_that_hangs_beside_a_staging_that_is_well: {
+        *("ModerationDown", "ModerationServerSilent"),
+    },
 }
 
 
