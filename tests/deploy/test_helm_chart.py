@@ -135,6 +135,12 @@ def test_wrong_values_are_refused_by_name(named: str) -> None:
         chart.validate_schema(WRONG[named])
 
 
+def test_every_setting_can_be_given() -> None:
+    every = {variable_of(setting): "0" for setting in setting_names()}
+
+    assert every.items() <= environment(rendered({"settings": every})).items()
+
+
 def test_what_is_optional_is_absent_by_default() -> None:
     assert rendered({}).keys() == {"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"}
     assert rendered(VALUES["everything"]).keys() - rendered({}).keys() == {
