@@ -218,6 +218,15 @@ def test_traffic_is_asked_for_readiness_and_only_a_dead_process_is_restarted() -
     assert container["startupProbe"]["grpc"] == container["livenessProbe"]["grpc"]
 
 
+@pytest.mark.parametrize("name", ["defaults", "mutual tls"])
+def test_a_busy_server_has_longer_than_a_second_to_answer_a_probe(name: str) -> None:
+    container = pod(rendered(VALUES[name]))["containers"][0]
+
+    assert container["readinessProbe"]["timeoutSeconds"] > 1
+    assert container["livenessProbe"]["timeoutSeconds"] > 1
+    assert "timeoutSeconds" in container["startupProbe"]
+
+
 def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
     objects = rendered(VALUES["mutual tls"])
     container = pod(objects)["containers"][0]
@@ -280,6 +289,15 @@ def test_a_gpu_is_asked_for_and_demanded() -> None:
 
     assert pod(objects)["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert environment(objects)["MODERATION_ENCODER__DEVICE"] == "cuda"
+
+
+def test_metrics_are_for_the_namespace_that_prometheus_is_in() -> None:
+    monitoring = {"kubernetes.io/metadata.name": "monitoring"}
+
+    rules = rendered({})["NetworkPolicy"]["spec"]["ingress"]
+    (scraped,) = (rule for rule in rules if rule["ports"] == [{"port": "metrics"}])
+
+    assert scraped["from"] == [{"namespaceSelector": {"matchLabels": monitoring}}]
 
 
 def test_servers_reach_what_the_operator_names() -> None:
