@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.dashboards import BOARDS, panels_of
+from tests.deploy.dashboards import BOARDS, panels_of, queries_of
 from tests.deploy.monitoring import ROOT
 
 
@@ -32,3 +32,10 @@ def test_every_panel_says_what_it_shows(board: Path) -> None:
     assert len(panels) > 5
     assert all(panel["description"] and panel["targets"] for panel in panels)
     assert len({panel["title"] for panel in panels}) == len(panels)
+
+
+def test_a_dashboard_holds_what_goes_to_review_against_the_budget_for_it() -> None:
+    queries = [query for board in BOARDS for query in queries_of(board, {}).values()]
+
+    (used,) = (query for query in queries if "moderation_review_budget" in query)
+    assert "profile:moderation_reviewed:ratio_rate1d" in used

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.deploy.dashboards import BOARDS, queries_of
+from tests.deploy.dashboards import BOARDS, queries_of, state_a_review_budget
 from tests.deploy.load import CAT, WINE, Load, running_load
 from tests.deploy.monitoring import (
     ALERTS,
@@ -67,6 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("site")
     policies = Path(shutil.copytree(ROOT / "policies", directory / "policies"))
     (policies / "no-cats.yaml").write_text(NO_CATS)
+    state_a_review_budget(policies, 1.0)
     remember_how_they_score(policies, directory)
     with (
         running_server(

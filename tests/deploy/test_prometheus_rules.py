@@ -76,7 +76,7 @@ def test_alerts_and_rules_use_only_rules_that_are_recorded() -> None:
     recorded = {rule["record"] for rule in rules_of(RULES)}
     expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
 
-    used = set(re.findall(r"\b(?:job|policy):moderation_\w+:\w+", expressions))
+    used = set(re.findall(r"\b(?:job|policy|profile):moderation_\w+:\w+", expressions))
 
     assert used
     assert used <= recorded
