@@ -39,3 +39,11 @@ def test_a_dashboard_holds_what_goes_to_review_against_the_budget_for_it() -> No
 
     (used,) = (query for query in queries if "moderation_review_budget" in query)
     assert "profile:moderation_reviewed:ratio_rate1d" in used
+
+
+def test_no_panel_shows_a_mean_since_the_start_of_a_server() -> None:
+    queries = [query for board in BOARDS for query in queries_of(board, {}).values()]
+
+    sums = [query for query in queries if "_seconds_sum" in query]
+    assert sums
+    assert all("rate(" in query for query in sums)

@@ -67,7 +67,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("site")
     policies = Path(shutil.copytree(ROOT / "policies", directory / "policies"))
     (policies / "no-cats.yaml").write_text(NO_CATS)
-    state_a_review_budget(policies, 1.0)
     remember_how_they_score(policies, directory)
     with (
         running_server(
@@ -76,6 +75,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
     ):
+        until(lambda: bool(prometheus.query("moderation_ready")), but=str)
+        state_a_review_budget(policies, 1.0)  # now, so that Prometheus sees a reload too
         yield Site(server, policies, prometheus, load)
 
 
