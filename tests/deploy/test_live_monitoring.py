@@ -41,6 +41,8 @@ pytestmark = [
 ]
 
 TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
+ON_THE_CPU = {"MODERATION_ENCODER__DEVICE": "cpu"}
+WITH_A_GPU = "tests.deploy.with_a_gpu"
 DRIFT = {"MODERATION_DRIFT__MIN_SCORES": "2", "MODERATION_DRIFT__WINDOW_S": "24"}
 VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
 STAGING_IS_READY = 'moderation_ready{job="staging"} == 1'
@@ -70,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     remember_how_they_score(policies, directory)
     with (
         running_server(
-            policies, env={**TIGHT, **DRIFT}, program="tests.deploy.with_a_gpu"
+            policies, env={**TIGHT, **DRIFT, **ON_THE_CPU}, program=WITH_A_GPU
         ) as server,
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
@@ -213,10 +215,20 @@ def a_second_server_whose_workers_die(site: Site) -> Iterator[Callable[[], None]
 
 
 @contextmanager
+def a_second_server_that_fell_back_to_the_cpu(site: Site) -> Iterator[Callable[[], None]]:
+    with second_server(site, site.policies, program=WITH_A_GPU):
+        yield lambda: None
+
+
+@contextmanager
 def second_server(
-    site: Site, policies: Path, *flags: str, env: Mapping[str, str] | None = None
+    site: Site,
+    policies: Path,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    program: str = "moderation",
 ) -> Iterator[Server]:
-    with running_server(policies, *flags, env=env, ready=False) as second:
+    with running_server(policies, *flags, env=env, ready=False, program=program) as second:
         site.prometheus.watch(site.server.metrics_url, second.metrics_url)
         yield second
         site.prometheus.watch(site.server.metrics_url)
@@ -251,6 +263,7 @@ FAULTS: dict[Fault, set[str]] = {
     a_second_server_with_a_policy_less: {"ModerationPolicySetsDiffer"},
     a_second_server_without_policies: {"ModerationNotReady"},
     a_second_server_that_nothing_confirms: {"ModerationPolicySetStale"},
+    a_second_server_that_fell_back_to_the_cpu: {"ModerationGpuLiesIdle"},
     a_second_server_whose_workers_die: {"ModerationWorkersMissing"},
     a_server_that_hangs_beside_a_staging_that_is_well: {
         *("ModerationDown", "ModerationServerSilent"),
