@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 
 from moderation.adapters.grpc.server import LIVENESS_NAME
 from moderation.settings import setting_names, variable_of
-from tests.deploy.monitoring import ROOT
+from tests.deploy.monitoring import ALERTS, ROOT, RULES
 
 NEEDED = {"helm_python": "helm-python-sdk", "kubernetes_validate": "kubernetes-validate"}
 MISSING = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
@@ -26,6 +27,8 @@ helm_errors: Any = importlib.import_module("helm_python.errors")
 kubernetes_validate: Any = importlib.import_module("kubernetes_validate")
 
 CHART = ROOT / "deploy" / "helm" / "moderation"
+OF_THE_OPERATOR = {"ServiceMonitor", "PrometheusRule"}
+"""Kinds that Kubernetes itself does not know."""
 OLDEST, NEWEST = "1.27", "1.33"
 
 VALUES: Mapping[str, dict[str, Any]] = {
@@ -39,6 +42,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "gpu": {"enabled": True},
         "autoscaling": {"enabled": True, "maxReplicas": 20},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "tracing": {"endpoint": "http://collector.observability:4318", "sampleRatio": 0.5},
         "podAnnotations": {"example/note": "x"},
         "nodeSelector": {"disk": "fast"},
@@ -83,10 +87,10 @@ WRONG: Mapping[str, dict[str, Any]] = {
 """By what the message has to name."""
 
 
-def rendered(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def rendered(values: Mapping[str, Any], path: Path = CHART) -> dict[str, dict[str, Any]]:
     """Every object by its kind."""
     load = YAML(typ="safe", pure=True).load
-    with helm.Chart.load(CHART) as chart:
+    with helm.Chart.load(path) as chart:
         files = chart.render(values, name="uploads", namespace="trust")
     objects = [load(text) for name, text in files.items() if name.endswith(".yaml")]
     return {one["kind"]: one for one in objects if one}
@@ -122,7 +126,7 @@ def test_every_object_is_valid(name: str, version: str) -> None:
 
     assert {servers(objects)["kind"], "Service", "PodDisruptionBudget"} <= objects.keys()
     for kind, one in objects.items():
-        if kind != "ServiceMonitor":  # not of Kubernetes' own
+        if kind not in OF_THE_OPERATOR:
             kubernetes_validate.validate(one, version, strict=True)
 
 
@@ -146,6 +150,7 @@ def test_what_is_optional_is_absent_by_default() -> None:
     assert rendered(VALUES["everything"]).keys() - rendered({}).keys() == {
         "HorizontalPodAutoscaler",
         "ServiceMonitor",
+        "PrometheusRule",
         "ConfigMap",
     }
     assert "replicas" not in rendered(VALUES["everything"])["Deployment"]["spec"]
@@ -349,6 +354,18 @@ def test_a_package_is_fetched_by_the_keys_and_the_token_that_are_mounted() -> No
         "MIN_SERIAL": "1795999348904",
     }
     assert objects["ConfigMap"]["data"] == {"keys.pub": chosen["publicKeys"]}
+
+
+def test_prometheus_is_given_the_shipped_rules_and_no_others(tmp_path: Path) -> None:
+    load = YAML(typ="safe", pure=True).load
+    packed = Path(helm.package(CHART, destination=tmp_path))
+    shipped = [load(path.read_text(encoding="utf-8"))["groups"] for path in (ALERTS, RULES)]
+
+    for chart in (CHART, packed):
+        rule = rendered(VALUES["everything"], chart)["PrometheusRule"]
+
+        assert rule["spec"] == {"groups": [group for groups in shipped for group in groups]}
+        assert rule["metadata"]["labels"]["release"] == "prometheus"
 
 
 def test_each_server_keeps_its_decisions_on_a_volume_that_outlives_it() -> None:
