@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from moderation.adapters.grpc.server import LIVENESS_NAME
+from moderation.adapters.policy_yaml.binding import LOCK_NAME
 from moderation.settings import setting_names, variable_of
 from tests.deploy.monitoring import ALERTS, ROOT, RULES
 
@@ -37,7 +38,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "image": {"repository": "registry.example/moderation", "pullSecrets": [{"name": "pull"}]},
         "workers": 4,
         "settings": {"MODERATION_LOG__LEVEL": "debug"},
-        "policies": {"weapons.yaml": "id: weapons\n"},
+        "policies": {"weapons.yaml": "id: weapons\n", LOCK_NAME: "encoder_id: e\n"},
         "bundle": {"claim": "clip", "path": "/bundle"},
         "gpu": {"enabled": True},
         "autoscaling": {"enabled": True, "maxReplicas": 20},
@@ -85,6 +86,19 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "weapons.txt": {"policies": {"weapons.txt": "id: weapons"}},
 }
 """By what the message has to name."""
+PACKAGE = VALUES["signed policies"]["policyPackage"]
+CONTRADICTORY: Mapping[str, dict[str, Any]] = {
+    "policies and policyPackage.url": {"policies": {"a.yaml": "id: a"}, "policyPackage": PACKAGE},
+    "policies and policiesConfigMap": {"policies": {"a.yaml": "id: a"}, "policiesConfigMap": "own"},
+    "policiesConfigMap and policyPackage.url": {
+        "policiesConfigMap": "own",
+        "policyPackage": PACKAGE,
+    },
+    "autoscaling.minReplicas (5) is above autoscaling.maxReplicas (2)": {
+        "autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 2}
+    },
+}
+"""Each value is right by itself; by what the message has to say."""
 
 
 def rendered(values: Mapping[str, Any], path: Path = CHART) -> dict[str, dict[str, Any]]:
@@ -109,7 +123,9 @@ def pod(objects: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def environment(objects: Mapping[str, Any]) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in pod(objects)["containers"][0].get("env") or []}
+    variables = pod(objects)["containers"][0].get("env") or []
+    assert len({one["name"] for one in variables}) == len(variables), "one is there twice"
+    return {one["name"]: one["value"] for one in variables}
 
 
 def test_helm_finds_nothing_to_complain_of() -> None:
@@ -137,6 +153,12 @@ def test_wrong_values_are_refused_by_name(named: str) -> None:
         pytest.raises(helm_errors.HelmValuesError, match=re.escape(named)),
     ):
         chart.validate_schema(WRONG[named])
+
+
+@pytest.mark.parametrize("said", CONTRADICTORY)
+def test_values_that_contradict_each_other_are_refused(said: str) -> None:
+    with pytest.raises(helm_errors.HelmRenderError, match=re.escape(said)):
+        rendered(CONTRADICTORY[said])
 
 
 def test_every_setting_can_be_given() -> None:
@@ -202,7 +224,7 @@ def test_policies_are_mounted_as_a_directory_where_the_service_reads_them() -> N
     assert environment(objects)["MODERATION_POLICIES__DIRECTORY"] == mount["mountPath"]
     assert "subPath" not in mount
     assert volume["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
-    assert objects["ConfigMap"]["data"] == {"weapons.yaml": "id: weapons\n"}
+    assert objects["ConfigMap"]["data"] == VALUES["everything"]["policies"]
 
 
 def test_clients_find_every_server_by_one_name() -> None:
@@ -287,6 +309,17 @@ def test_with_tls_nothing_is_probed_over_grpc() -> None:
     assert not any("grpc" in probe for probe in probes)
     assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "metrics"}
     assert "appProtocol" not in objects["Service"]["spec"]["ports"][0]
+
+
+def test_a_setting_that_is_given_wins_over_what_the_chart_makes_of_its_values() -> None:
+    given = {
+        "MODERATION_ENCODER__DEVICE": "tensorrt",
+        "MODERATION_TLS__CLIENT_CERTIFICATES": "off",
+        "MODERATION_TLS__CLIENT_CA_FILE": "",
+    }
+    values = {**VALUES["mutual tls"], "gpu": {"enabled": True}, "settings": given}
+
+    assert given.items() <= environment(rendered(values)).items()
 
 
 def test_a_gpu_is_asked_for_and_demanded() -> None:
