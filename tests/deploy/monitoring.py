@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
+RUNBOOK = ROOT / "docs" / "operating.md"
 PATIENCE_S = 90.0
 
 WINDOWS = {
@@ -50,6 +51,11 @@ def rules_of(path: Path) -> list[dict[str, Any]]:
     """Every rule of a rule file, as it stands there."""
     document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def named_in_the_runbook() -> list[str]:
+    """Metrics and queries of them, as somebody on call would copy them."""
+    return re.findall(r"`([^`\n]*\bmoderation_\w+[^`\n]*)`", RUNBOOK.read_text(encoding="utf-8"))
 
 
 def hastened(rules: str) -> str:

@@ -26,6 +26,7 @@ from tests.deploy.monitoring import (
     RULES,
     Prometheus,
     missing_tools,
+    named_in_the_runbook,
     rules_of,
     running_prometheus,
     until,
@@ -245,6 +246,23 @@ def a_server_that_hangs_beside_a_staging_that_is_well(site: Site) -> Iterator[Ca
         finally:
             os.kill(site.server.process.pid, signal.SIGCONT)
         site.prometheus.watch(site.server.metrics_url)
+
+
+def test_every_query_of_the_runbook_has_data(site: Site) -> None:
+    queries = [named for named in named_in_the_runbook() if "(" in named]
+
+    def empty() -> list[str]:
+        return [query for query in queries if not site.prometheus.query(query)]
+
+    with uploads_of_garbage(site), more_than_there_is_room_for(site) as burst:
+
+        def answered() -> bool:
+            burst()
+            return not empty()
+
+        until(answered, but=empty)
+
+    assert len(queries) >= 10
 
 
 Fault = Callable[[Site], AbstractContextManager[Callable[[], None]]]
