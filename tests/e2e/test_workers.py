@@ -305,7 +305,7 @@ def test_a_worker_takes_no_call_before_it_has_policies(tmp_path: Path) -> None:
                     )
                     outcomes.append((grpc.StatusCode.OK, ""))
                 except grpc.RpcError as error:
-                    outcomes.append((error.code(), error.details()))
+                    outcomes.append((error.code(), error.details() or ""))
 
     flags = ("--workers", str(WORKERS), "--port", str(port))
     env = {CACHE: str(tmp_path / "no-texts-kept")}
