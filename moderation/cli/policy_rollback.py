@@ -1,7 +1,7 @@
 """`moderation policy rollback`: put an older policy set back, until the policy files change."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Config, Policies, named_alone, nested
 from moderation.cli.output import say
 from moderation.settings import load_settings
+
+if TYPE_CHECKING:
+    from moderation.service.activation import Activation
 
 SHOWN_DIGITS = 12
 
@@ -29,7 +32,7 @@ def rollback(
     from moderation.adapters.policy_state import PolicyState, versions_of
     from moderation.core.errors import PolicySetRejected
     from moderation.packages import state_directory
-    from moderation.service.activation import Pin, SetOrigin
+    from moderation.service.activation import Pin
 
     state = PolicyState(state_directory(settings))
     try:
@@ -40,8 +43,7 @@ def rollback(
         history = state.history()
         wanted = _wanted(version, versions_of(history))
         state.kept(wanted)  # the service must not be asked for what cannot be had
-        by_files = (one.version for one in history if one.origin is SetOrigin.SOURCE)
-        state.put_pin(Pin(wanted, instead_of=next(by_files)))
+        state.put_pin(Pin(wanted, instead_of=_meant_by_files(history)))
     except PolicySetRejected as error:
         raise CommandError(str(error), Exit.NO_INPUT) from error
     except OSError as error:
@@ -50,6 +52,17 @@ def rollback(
     place = f" in place of {present[:SHOWN_DIGITS]}" if present != wanted else ""
     say(f"{wanted[:SHOWN_DIGITS]} is put back{place} until the policy files change")
     return Exit.ALLOW
+
+
+def _meant_by_files(history: Sequence["Activation"]) -> str:
+    """The version that the files had when a server last read them; raises CommandError."""
+    from moderation.service.activation import source_version
+
+    version = source_version(history)
+    if version is None:
+        problem = "the history does not say what the policy files mean"
+        raise CommandError(f"{problem}; a server that reads them writes it there", Exit.NO_INPUT)
+    return version
 
 
 def _wanted(digits: str, versions: Sequence[str]) -> str:

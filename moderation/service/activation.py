@@ -62,6 +62,11 @@ def activation_of(
     )
 
 
+def source_version(history: Sequence[Activation]) -> str | None:
+    """What the source was last found to mean, by activations with the newest first."""
+    return next((one.version for one in history if one.origin is SetOrigin.SOURCE), None)
+
+
 def _sentences(
     old: Mapping[str, Policy],
     new: Mapping[str, Policy],
@@ -71,6 +76,9 @@ def _sentences(
 ) -> Iterator[str]:
     if before is None:
         yield f"first activation, {len(new)} policies"
+        return
+    if before.version == after.version:
+        yield "nothing but where it comes from"
         return
     kinds = (("added", new.keys() - old), ("removed", old.keys() - new), ("changed", changed))
     for word, ids in kinds:

@@ -87,6 +87,32 @@ async def test_a_rollback_pins_the_set_that_was_meant(
     assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
 
 
+async def test_a_rollback_is_in_place_of_what_the_files_came_to_mean(
+    policies: Path, state: PolicyState
+) -> None:
+    """As after a rollback, and an edit by which the files mean the set that was put back."""
+    spoons = a_policy_set(a_policy("spoons"))
+    state.keep(spoons, activation_of(spoons, KNIVES, origin=SetOrigin.SOURCE, now=NOON))
+    for origin in (SetOrigin.ROLLBACK, SetOrigin.SOURCE):
+        state.keep(KNIVES, activation_of(KNIVES, spoons, origin=origin, now=NOON))
+
+    ended = await policy("rollback", GUNS.version, policies=policies)
+
+    assert ended.exit_code == 0, ended.err
+    assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
+
+
+async def test_without_a_word_on_what_the_files_mean_nothing_is_put_back(policies: Path) -> None:
+    kept = PolicyState(state_of(policies.parent / "state", policies))
+    kept.keep(GUNS, activation_of(GUNS, None, origin=SetOrigin.ROLLBACK, now=NOON))
+
+    ended = await policy("rollback", GUNS.version, policies=policies)
+
+    assert ended.exit_code == 66
+    assert "does not say what the policy files mean" in ended.err
+    assert kept.pin() is None
+
+
 async def test_a_rollback_can_be_taken_back(policies: Path, state: PolicyState) -> None:
     state.put_pin(Pin(GUNS.version, KNIVES.version))
 
