@@ -43,17 +43,10 @@ def policy_diff_page(comparison: Comparison, old: str, new: str) -> str:
 
 
 def _changes(comparison: Comparison) -> Iterator[Part]:
-    diff = comparison.diff
     rows = [
-        (kind, part.id, _fate(part) or str(change))
-        for kind, found in (
-            ("policy", diff.policies),
-            ("profile", diff.profiles),
-            ("category", diff.categories),
-            ("calibration", diff.calibrations),
-        )
-        for part in found
-        for change in (part.changes[:1] if _fate(part) else part.changes)
+        (kind, part.id, told)
+        for kind, part in comparison.diff.parts
+        for told in ([_fate(part)] if _fate(part) else map(str, part.changes))
     ]
     if rows:
         yield Rows(("kind", "id", "change"), tuple(rows))
