@@ -8,7 +8,7 @@ from rich.table import Table
 
 from moderation.cli.output import printable
 from moderation.core.policy import Action
-from moderation.core.policy_diff import PartDiff
+from moderation.core.policy_diff import Fate, PartDiff
 from moderation.core.policy_effect import CONTENT, Effect, Moves
 from moderation.core.proportions import Share
 from moderation.service.policy_diff import Comparison, PolicyEffects
@@ -60,8 +60,8 @@ def as_dict(comparison: Comparison, old: str, new: str) -> dict[str, Any]:
             {
                 "kind": kind,
                 "id": part.id,
-                "added": part.is_added,
-                "removed": part.is_removed,
+                "added": part.fate is Fate.ADDED,
+                "removed": part.fate is Fate.REMOVED,
                 "changes": [
                     {"path": one.path, "before": one.before, "after": one.after}
                     for one in part.changes
@@ -198,4 +198,4 @@ def _score_text(score: float | None) -> str:
 
 
 def _fate(part: PartDiff) -> str:
-    return " (added)" if part.is_added else " (removed)" if part.is_removed else ""
+    return "" if part.fate is Fate.CHANGED else f" ({part.fate})"

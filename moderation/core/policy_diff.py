@@ -8,7 +8,7 @@ line here, and an order that means nothing makes no difference.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 from moderation.core.calibration import PolicyCalibration, ThresholdTarget
@@ -41,6 +41,14 @@ class Change:
         return f"~ {self.path}: {_shown(self.before)} -> {_shown(self.after)}"
 
 
+class Fate(StrEnum):
+    """What became of a policy or a profile."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
 @dataclass(frozen=True, slots=True)
 class PartDiff:
     """What changed in one policy or profile; all of it, if it was added or removed.
@@ -49,8 +57,7 @@ class PartDiff:
     """
 
     id: str
-    is_added: bool
-    is_removed: bool
+    fate: Fate
     changes: tuple[Change, ...]
 
 
@@ -114,9 +121,16 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
             for path in dict.fromkeys([*before, *after])
             if before.get(path) != after.get(path)
         )
-        if changes or name not in old or name not in new:
-            parts.append(PartDiff(name, name not in old, name not in new, changes))
+        fate = _fate(name in old, name in new)
+        if changes or fate is not Fate.CHANGED:
+            parts.append(PartDiff(name, fate, changes))
     return tuple(parts)
+
+
+def _fate(was_there: bool, is_there: bool) -> Fate:
+    if not was_there:
+        return Fate.ADDED
+    return Fate.CHANGED if is_there else Fate.REMOVED
 
 
 def _values(part: Part | None, other: Part | None) -> dict[str, Value]:

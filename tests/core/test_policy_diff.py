@@ -19,7 +19,7 @@ from moderation.core.policy import (
     Thresholds,
     UnsolvedThresholds,
 )
-from moderation.core.policy_diff import diff_policy_sets
+from moderation.core.policy_diff import Fate, diff_policy_sets
 from tests.builders import a_calibration, a_policy, a_policy_set
 
 
@@ -70,8 +70,8 @@ def test_a_policy_that_came_and_one_that_went_are_told_whole() -> None:
 
     went, came = diff_policy_sets(old, new).policies
 
-    assert (went.id, went.is_removed, went.is_added) == ("a", True, False)
-    assert (came.id, came.is_removed, came.is_added) == ("c", False, True)
+    assert (went.id, went.fate) == ("a", Fate.REMOVED)
+    assert (came.id, came.fate) == ("c", Fate.ADDED)
     assert [str(change) for change in came.changes] == [
         "+ title: C",
         '+ phrases["a cat"]',
@@ -145,7 +145,7 @@ def test_a_profile_that_is_like_the_default_one_is_told_when_it_comes() -> None:
 
     (part,) = diff_policy_sets(old, new).profiles
 
-    assert (part.id, part.is_added, part.changes) == ("kids", True, ())
+    assert (part.id, part.fate, part.changes) == ("kids", Fate.ADDED, ())
     assert old.version != new.version
 
 

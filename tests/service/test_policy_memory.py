@@ -1,11 +1,12 @@
 """What outlives a source that is broken or gone, a restart, and somebody's second thoughts."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from moderation.core.errors import NotReady, PolicySetRejected, Problem
-from moderation.core.policy import Profile
+from moderation.core.policy import BoundEncoder, Profile
 from moderation.core.solving import OnStale
 from moderation.service.activation import Pin, SetOrigin, activation_of, source_version
 from moderation.service.calibrating import CalibratedPolicies
@@ -119,12 +120,28 @@ async def test_a_restart_goes_on_with_the_history() -> None:
 @pytest.mark.parametrize(
     ("after", "told"),
     [
-        (a_policy_set(a_policy("guns", phrases=["a gun"], review=0.4)), "changed guns"),
+        (
+            a_policy_set(replace(GUNS.policies[0], title="Arms")),
+            "changed guns (~ title: Guns -> Arms)",
+        ),
+        (
+            a_policy_set(a_policy("guns", phrases=["a gun", "a " + 40 * "long " + "rifle"])),
+            "changed guns (- owner: Trust and safety, "
+            '+ phrases["a long long long long long long long long long l…)',
+        ),
+        (
+            a_policy_set(a_policy("guns", review=0.4, block=0.7, title="Arms")),
+            "changed guns (~ title: Guns -> Arms, ~ thresholds.review: 0.5 -> 0.4 and 2 more)",
+        ),
         (
             a_policy_set(*(a_policy(f"p{number}") for number in range(7))),
             "added p0, p1, p2, p3, p4 and 2 more; removed guns",
         ),
-        (a_policy_set(*GUNS.policies, profiles=[Profile("kids")]), "profiles changed"),
+        (a_policy_set(*GUNS.policies, profiles=[Profile("kids")]), "added profile kids"),
+        (
+            replace(GUNS, encoder=BoundEncoder("a" * 64, "small", "encoder.lock")),
+            "added binding encoder.lock",
+        ),
     ],
 )
 async def test_a_change_is_told_on_one_line(after: object, told: str) -> None:
