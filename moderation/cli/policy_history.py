@@ -1,5 +1,6 @@
 """`moderation policy history`: the policy sets that were active on this machine."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ def history(
     for one in activations:
         table.add_row(
             one.version[:SHOWN_DIGITS],
-            f"{one.activated_at:%Y-%m-%d %H:%M:%S}Z",
+            shown_moment(one.activated_at),
             one.origin.value,
             str(one.policies),
             printable(", ".join(one.owners)),
@@ -42,3 +43,8 @@ def history(
     if (pin := state.pin()) is not None:
         say(f"{pin.version[:SHOWN_DIGITS]} was put back; see `moderation policy rollback --help`")
     return Exit.ALLOW
+
+
+def shown_moment(moment: datetime) -> str:
+    """To the second, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 
 from moderation.core.policy import PolicySet
 from moderation.core.policy_diff import Fate, PartDiff, PolicySetDiff, diff_policy_sets
@@ -73,6 +74,20 @@ def activation_of(
 def source_version(history: Sequence[Activation]) -> str | None:
     """What the source was last found to mean, by activations with the newest first."""
     return next((one.version for one in history if one.origin is SetOrigin.SOURCE), None)
+
+
+def version_before(history: Sequence[Activation]) -> str | None:
+    """What was active before the present set, by activations with the newest first.
+
+    A set that somebody went back from last time counts only once it was activated again: to go
+    back again must not put it back.
+    """
+    seen = {one.version for one in history[:1]}
+    for after, one in pairwise(history):
+        if one.version not in seen and after.origin is not SetOrigin.ROLLBACK:
+            return one.version
+        seen.add(one.version)
+    return None
 
 
 def _sentences(diff: PolicySetDiff) -> Iterator[str]:

@@ -94,7 +94,7 @@ def test_a_rollback_takes_effect_at_once_and_ends_with_the_next_edit(
         until(lambda: client.moderate(CAT).policy_set_version not in (cats, dogs))
 
     assert ended.exit_code == 0, ended.err
-    assert f"{cats[:12]} is put back in place of {dogs[:12]} until" in ended.out
+    assert f"{cats[:12]} is put back in place of {dogs[:12]}, active since" in ended.out
     assert status.origin == pb.POLICY_SET_ORIGIN_ROLLBACK
     assert status.instead_of == dogs
     assert cats[:12] in history.out
