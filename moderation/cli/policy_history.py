@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from moderation.cli.exits import Exit
-from moderation.cli.flags import Config, Policies, named_alone, nested
+from moderation.cli.flags import Config, Package, Policies, named_alone, nested
 from moderation.cli.output import printable, say, say_table
 from moderation.settings import load_settings
 
@@ -16,18 +16,19 @@ SHOWN_DIGITS = 12
 
 def history(
     policies: Policies = None,
+    package: Package = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most activations shown.")] = 20,
     config: Config = None,
 ) -> int:
     """Show which policy sets were active, the newest first."""
-    settings = load_settings(nested(named_alone(policies)), config)
+    settings = load_settings(nested(named_alone(policies, package)), config)
     from moderation.adapters.policy_state import PolicyState
-    from moderation.packages import state_directory
+    from moderation.packages import named_policies, state_directory
 
     state = PolicyState(state_directory(settings))
     activations = state.history()[:limit]
     if not activations:
-        say("no policy set has been active yet")
+        say(f"no policy set of {printable(named_policies(settings))} has been active yet")
         return Exit.ALLOW
     table = Table("version", "active since", "from", "policies", "owners", "what changed", box=None)
     for one in activations:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moderation.cli.exits import CommandError, Exit
-from moderation.cli.flags import Config, Policies, named_alone, nested
+from moderation.cli.flags import Config, Package, Policies, named_alone, nested
 from moderation.cli.output import say
 from moderation.cli.policy_history import SHOWN_DIGITS, shown_moment
 from moderation.settings import Settings, load_settings
@@ -22,23 +22,25 @@ def rollback(
     ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Back to what the files say.")] = False,
     policies: Policies = None,
+    package: Package = None,
     config: Config = None,
 ) -> int:
     """Put an older policy set back; the running service takes it within a second.
 
     It stays until the policy files change in their meaning.
     """
-    settings = load_settings(nested(named_alone(policies)), config)
+    settings = load_settings(nested(named_alone(policies, package)), config)
     from moderation.adapters.policy_state import PolicyState, versions_of
     from moderation.core.errors import PolicySetRejected
     from moderation.packages import state_directory
     from moderation.service.activation import Pin
 
     state = PolicyState(state_directory(settings))
+    source = "the package" if settings.package.source else "the policy files"
     try:
         if undo:
             state.unpin()
-            say("the service goes by the policy files again, as soon as they can be used")
+            say(f"the service goes by {source} again, as soon as it can")
             return Exit.ALLOW
         history = state.history()
         wanted = (
@@ -47,13 +49,13 @@ def rollback(
             else _one_before(state, history, settings)
         )
         state.kept(wanted)  # the service must not be asked for what cannot be had
-        state.put_pin(Pin(wanted, instead_of=_meant_by_files(history)))
+        state.put_pin(Pin(wanted, instead_of=_meant_by(source, history)))
     except PolicySetRejected as error:
         raise CommandError(str(error), Exit.NO_INPUT) from error
     except OSError as error:
         raise CommandError(f"cannot be written: {error.strerror}", Exit.NO_PERMISSION) from error
     place = f" in place of {_present(history)}," if wanted != history[0].version else ""
-    say(f"{wanted[:SHOWN_DIGITS]} is put back{place} until the policy files change")
+    say(f"{wanted[:SHOWN_DIGITS]} is put back{place} until a change of {source}")
     return Exit.ALLOW
 
 
@@ -63,14 +65,13 @@ def _present(history: Sequence["Activation"]) -> str:
     return f"{present.version[:SHOWN_DIGITS]}, active since {shown_moment(present.activated_at)}"
 
 
-def _meant_by_files(history: Sequence["Activation"]) -> str:
-    """The version that the files had when a server last read them; raises CommandError."""
+def _meant_by(source: str, history: Sequence["Activation"]) -> str:
+    """The version that the source had when a server last read it; raises CommandError."""
     from moderation.service.activation import source_version
 
     version = source_version(history)
     if version is None:
-        problem = "the history does not say what the policy files mean"
-        raise CommandError(f"{problem}; a server that reads them writes it there", Exit.NO_INPUT)
+        raise CommandError(f"the history does not say what {source} meant last", Exit.NO_INPUT)
     return version
 
 

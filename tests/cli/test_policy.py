@@ -77,7 +77,7 @@ async def test_the_history_says_what_was_put_back(policies: Path, state: PolicyS
 async def test_without_a_history_that_is_said(policies: Path) -> None:
     ended = await policy("history", policies=policies)
 
-    assert (ended.exit_code, ended.out) == (0, "no policy set has been active yet\n")
+    assert (ended.exit_code, ended.out) == (0, f"no policy set of {policies} has been active yet\n")
 
 
 @pytest.mark.parametrize("digits", [[], [GUNS.version[:6]], [GUNS.version]])
@@ -98,7 +98,7 @@ async def test_a_rollback_says_since_when_the_set_was_active_that_it_takes_back(
 
     assert ended.out == (
         f"{GUNS.version[:12]} is put back in place of {KNIVES.version[:12]}, "
-        "active since 2026-03-01 12:00:00Z, until the policy files change\n"
+        "active since 2026-03-01 12:00:00Z, until a change of the policy files\n"
     )
 
 
@@ -158,7 +158,7 @@ async def test_without_a_word_on_what_the_files_mean_nothing_is_put_back(policie
     ended = await policy("rollback", GUNS.version, policies=policies)
 
     assert ended.exit_code == 66
-    assert "does not say what the policy files mean" in ended.err
+    assert "does not say what the policy files meant last" in ended.err
     assert kept.pin() is None
 
 
