@@ -146,3 +146,31 @@ def test_a_package_in_a_folder_is_followed_and_its_key_rotated(
         assert asyncio.run(command).exit_code == 0
         until(lambda: action(client) is Action.ALLOW)
         assert client.status().policy_set.origin == pb.POLICY_SET_ORIGIN_ROLLBACK
+
+
+def test_a_package_reaches_every_worker(
+    publisher: Publisher, mirror: Mirror, tmp_path: Path
+) -> None:
+    source = flags(publisher, mirror.url)
+    with running_server(
+        None, "--workers", "2", *source, env=settings(mirror), state=tmp_path / "state"
+    ) as server:
+
+        def judged_by_each() -> set[tuple[int, Action]]:
+            answers = set()
+            for _ in range(16):  # the kernel deals out connections
+                with ModerationClient(server.address, timeout_s=30) as client:
+                    answers.add((client.status().worker.index, action(client)))
+            return answers
+
+        until(lambda: judged_by_each() == {(0, Action.ALLOW), (1, Action.ALLOW)})
+
+        publisher.write(no_cats=NO_CATS)
+        publisher.publish()
+        until(lambda: judged_by_each() == {(0, Action.BLOCK), (1, Action.BLOCK)})
+
+        # Whoever sits in between cannot make one of them go back.
+        publisher.write(no_cats=ALLOWED)
+        publisher.publish(serial=1)
+        server.wait_for("policies_rejected")
+        assert judged_by_each() == {(0, Action.BLOCK), (1, Action.BLOCK)}
