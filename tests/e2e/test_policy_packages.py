@@ -67,6 +67,7 @@ def test_packages_from_a_url_are_polled_verified_and_kept(
         ModerationClient(server.address, timeout_s=30) as client,
     ):
         assert server.first("listening")["policies"] == mirror.url
+        assert client.status().policy_set.package == mirror.url
         assert action(client) is Action.ALLOW
         assert server.first("policy_package_taken")["serial"] == 1
         until(lambda: mirror.count(SIGNATURE, 304) >= 2)
@@ -139,8 +140,10 @@ def test_a_package_in_a_folder_is_followed_and_its_key_rotated(
         until(lambda: action(client) is Action.BLOCK)
         assert server.wait_for("policy_package_taken")["key"] == next_key
 
-        named = {STATE: str(tmp_path / "state"), "MODERATION_PACKAGE__SOURCE": str(publisher.home)}
-        assert asyncio.run(moderation("policy", "rollback", env=named)).exit_code == 0
+        command = moderation(
+            "policy", "rollback", *source[:2], env={STATE: str(tmp_path / "state")}
+        )
+        assert asyncio.run(command).exit_code == 0
         until(lambda: action(client) is Action.ALLOW)
         assert client.status().policy_set.origin == pb.POLICY_SET_ORIGIN_ROLLBACK
 
