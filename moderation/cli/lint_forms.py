@@ -51,8 +51,9 @@ class Told:
         """With the file's path as one can open it from here."""
         directory = settings.policies.directory
         name = Path(file).name
-        path = directory / name if (directory / name).exists() else directory.parent / file
-        return cls(file=str(path), **rest)
+        # Told from the directory on, as calibrations and tests are, or from what is above it.
+        inside = (path for path in (directory / file, directory / name) if path.exists())
+        return cls(file=str(next(inside, directory.parent / file)), **rest)
 
     @classmethod
     def of_problem(cls, code: str, problem: Problem, settings: Settings) -> "Told":

@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
-from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
-from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.adapters.policy_yaml.files import misnamed_files
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
@@ -18,12 +16,12 @@ from moderation.cli.lint_forms import ERROR, FORMS, WARNING, Told
 from moderation.cli.output import say
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import PolicySetRejected
-from moderation.core.lint import Finding, Lint, lint
+from moderation.core.lint import STALE, Finding, Lint, lint
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
 from moderation.loading import kept_texts
-from moderation.service.calibrating import CalibratedPolicies
+from moderation.policies import calibrated_policies
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store
@@ -65,13 +63,8 @@ def _uncollected() -> Iterator[None]:
 
 
 def _load(settings: Settings, encoder: EncoderInfo) -> PolicySet:
-    directory = settings.policies.directory
-    return CalibratedPolicies(
-        YamlPolicySource(directory),
-        CalibrationFiles(directory, encoder.scale),
-        encoder.encoder_id,
-        OnStale.MARK,
-    ).load()
+    # Even where a stale one is refused, so that it hides nothing else that there is to find.
+    return calibrated_policies(settings.policies.directory, encoder, OnStale.MARK).load()
 
 
 def _mend(settings: Settings, encoder: EncoderInfo) -> list[Told]:
@@ -105,10 +98,8 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
                 file=file,
                 line=place.line,
                 column=place.column,
-                code=one.code,
-                level=WARNING,
-                message=_message(one),
                 cure=one.cure,
+                **_judged(one, settings),
             )
         )
     told += [
@@ -151,5 +142,11 @@ def _findings(
     return lint(Lint(compiled, encoder, limit.count_cut, datetime.now(UTC).date()))
 
 
-def _message(finding: Finding) -> str:
-    return f"{finding.key} {finding.text!r}: {finding.message}" if finding.text else finding.message
+def _judged(finding: Finding, settings: Settings) -> dict[str, str]:
+    message = finding.message
+    if finding.text:
+        message = f"{finding.key} {finding.text!r}: {message}"
+    if finding.code == STALE and OnStale(settings.policies.stale_calibration) is OnStale.REFUSE:
+        message = f"{message}, which policies.stale_calibration refuses"
+        return {"code": REFUSED, "level": ERROR, "message": message}
+    return {"code": finding.code, "level": WARNING, "message": message}

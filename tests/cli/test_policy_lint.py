@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoders.registry import describe_encoder
 from moderation.cli.lint_forms import MEANING
+from tests.builders import a_calibration
 from tests.cli.command import Ended, moderation
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +32,11 @@ def policies(tmp_path: Path, text: str = GOOD) -> Path:
     return directory
 
 
-async def lint(directory: Path, *arguments: str, tmp_path: Path) -> Ended:
-    cache = {"MODERATION_POLICIES__CACHE_DIRECTORY": str(tmp_path / "cache")}
-    return await moderation("policy", "lint", "--policies", directory, *arguments, env=cache)
+async def lint(directory: Path, *arguments: str, tmp_path: Path, **settings: str) -> Ended:
+    """`settings` are those of policies."""
+    settings["cache_directory"] = str(tmp_path / "cache")
+    env = {f"MODERATION_POLICIES__{name.upper()}": value for name, value in settings.items()}
+    return await moderation("policy", "lint", "--policies", directory, *arguments, env=env)
 
 
 async def test_good_policies_end_with_0(tmp_path: Path) -> None:
@@ -100,6 +105,48 @@ async def test_what_has_one_cure_is_mended(tmp_path: Path) -> None:
     assert ended.exit_code == 0
     assert ended.out.count(": mended: ") == 2
     assert (directory / "fire.yaml").read_text() == GOOD
+
+
+def calibrate(directory: Path, policy_id: str = "fire") -> Path:
+    """As if for an earlier wording."""
+    encoder, _ = describe_encoder("starter")
+    calibration = a_calibration(policy_id=policy_id, encoder_id=encoder.encoder_id)
+    return CalibrationFiles(directory, encoder.scale).save(calibration)
+
+
+@pytest.mark.parametrize(
+    ("setting", "exit_code", "told"),
+    [
+        (
+            "refuse",
+            1,
+            "error E001: its calibration was made for an earlier wording, which "
+            "policies.stale_calibration refuses; run",
+        ),
+        ("mark", 0, "warning W108: its calibration was made for an earlier wording; run"),
+    ],
+)
+async def test_a_stale_calibration_is_what_the_settings_make_of_it(
+    tmp_path: Path, setting: str, exit_code: int, told: str
+) -> None:
+    directory = policies(tmp_path, GOOD.replace("a sunset", "лесной пожар"))
+    calibrate(directory)
+
+    ended = await lint(directory, tmp_path=tmp_path, stale_calibration=setting)
+
+    assert ended.exit_code == exit_code
+    assert f"{directory}/fire.yaml:3:1: {told}" in ended.out
+    assert " warning W106: " in ended.out
+
+
+async def test_a_calibration_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    path = calibrate(directory)
+    path.write_text("{")
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    assert ended.out.startswith(f"{path}: error E001: is not valid JSON")
 
 
 async def test_programs_get_json_and_sarif(tmp_path: Path) -> None:
