@@ -5,8 +5,10 @@ from pathlib import Path
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.encoder import EncoderInfo
-from moderation.core.policy import PolicySet
+from moderation.core.errors import PolicySetRejected
+from moderation.core.policy import BindingRule, PolicySet
 from moderation.core.solving import OnStale, require_solved
+from moderation.service.binding import misfit
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.settings import Settings
 
@@ -30,4 +32,8 @@ def servable_policies(settings: Settings, encoder: EncoderInfo) -> PolicySet:
         policies.directory, encoder, OnStale(policies.stale_calibration)
     ).load()
     require_solved(policy_set)
+    rule = BindingRule(policies.encoder_binding)
+    problem = misfit(policy_set, encoder, rule)
+    if problem and rule is BindingRule.REFUSE:
+        raise PolicySetRejected((problem,))
     return policy_set

@@ -28,6 +28,7 @@ MEANING: Mapping[str, str] = {
     "W112": "a text denies something",
     "W113": "a text has a mark at its end that was hardly meant as part of it",
     "W114": "a file is not read, because of its name",
+    "W115": "the thresholds were set for another encoder",
 }
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_ESCAPES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -56,15 +57,17 @@ class Told:
         return cls(file=str(next(inside, directory.parent / file)), **rest)
 
     @classmethod
-    def of_problem(cls, code: str, problem: Problem, settings: Settings) -> "Told":
-        """A problem for which policies are refused; its message says what would be right."""
+    def of_problem(
+        cls, code: str, problem: Problem, settings: Settings, *, level: str = ERROR
+    ) -> "Told":
+        """A problem whose message says what would be right; policies are refused for an error."""
         return cls.at(
             settings,
             file=problem.file,
             line=problem.line,
             column=problem.column,
             code=code,
-            level=ERROR,
+            level=level,
             message=problem.message,
         )
 

@@ -17,11 +17,12 @@ from moderation.cli.output import say
 from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import PolicySetRejected
 from moderation.core.lint import STALE, Finding, Lint, lint
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BindingRule, PolicySet
 from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
 from moderation.loading import kept_texts
 from moderation.policies import calibrated_policies
+from moderation.service.binding import misfit
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store
@@ -89,7 +90,7 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
     except PolicySetRejected as rejected:
         return [Told.of_problem(REFUSED, problem, settings) for problem in rejected.problems]
     places = PolicyPlaces(settings.policies.directory)
-    told = []
+    told = list(_binding(policy_set, settings, encoder))
     for one in found:
         file, place = places.find(one.policy_id, one.key, one.text)
         told.append(
@@ -116,6 +117,15 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
         for name in misnamed_files(settings.policies.directory)
     ]
     return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def _binding(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:
+    rule = BindingRule(settings.policies.encoder_binding)
+    problem = misfit(policy_set, encoder, rule)
+    if problem and rule is BindingRule.REFUSE:
+        yield Told.of_problem(REFUSED, problem, settings)
+    elif problem:
+        yield Told.of_problem("W115", problem, settings, level=WARNING)
 
 
 def _findings(

@@ -7,6 +7,7 @@ import pytest
 
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.registry import describe_encoder
+from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.lint_forms import MEANING
 from tests.builders import a_calibration
 from tests.cli.command import Ended, moderation
@@ -137,6 +138,31 @@ async def test_a_stale_calibration_is_what_the_settings_make_of_it(
     assert ended.exit_code == exit_code
     assert f"{directory}/fire.yaml:3:1: {told}" in ended.out
     assert " warning W106: " in ended.out
+
+
+@pytest.mark.parametrize(
+    ("rule", "exit_code", "told"), [("refuse", 1, "error E001"), ("warn", 0, "warning W115")]
+)
+async def test_thresholds_of_another_encoder_are_what_the_settings_make_of_them(
+    tmp_path: Path, rule: str, exit_code: int, told: str
+) -> None:
+    directory = policies(tmp_path, GOOD.replace("a sunset", "лесной пожар"))
+    lock = write_binding(directory, encoder_id="a" * 64, name="vit-l14")
+
+    ended = await lint(directory, tmp_path=tmp_path, encoder_binding=rule)
+
+    assert ended.exit_code == exit_code
+    assert f"{lock}: {told}: these thresholds were set for encoder vit-l14 (aaaaaaaa" in ended.out
+    assert " warning W106: " in ended.out
+
+
+async def test_thresholds_of_another_encoder_may_be_ignored(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    write_binding(directory, encoder_id="a" * 64, name="vit-l14")
+
+    ended = await lint(directory, "--strict", tmp_path=tmp_path, encoder_binding="ignore")
+
+    assert (ended.exit_code, ended.out) == (0, "0 errors, 0 warnings\n")
 
 
 async def test_a_calibration_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:

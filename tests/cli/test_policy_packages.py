@@ -9,6 +9,7 @@ import pytest
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.registry import describe_encoder
 from moderation.adapters.policy_state import PolicyState, state_of
+from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.examination.directories import look as look_at_directories
 from moderation.cli.examination.findings import Level
 from moderation.cli.examination.judging import look
@@ -98,6 +99,20 @@ def test_policies_whose_calibration_is_stale_are_not_packed(
 
     assert caught.value.exit_code is Exit.CONFIG
     monkeypatch.setenv("MODERATION_POLICIES__STALE_CALIBRATION", "mark")
+    packed(publisher)
+    assert publisher.archive.exists()
+
+
+def test_policies_that_are_bound_to_another_encoder_are_not_packed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_binding(publisher.policies, encoder_id="a" * 64, name="vit-l14")
+
+    with pytest.raises(CommandError, match="set for encoder vit-l14") as caught:
+        packed(publisher)
+
+    assert caught.value.exit_code is Exit.CONFIG
+    monkeypatch.setenv("MODERATION_POLICIES__ENCODER_BINDING", "warn")
     packed(publisher)
     assert publisher.archive.exists()
 
