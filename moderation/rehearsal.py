@@ -16,6 +16,7 @@ from moderation.core.scoring import CompiledPolicies
 from moderation.service.policy_tests import (
     ActivationTests,
     See,
+    StoredEmbeddings,
     SubjectEmbeddings,
     accept,
     as_mapping,
@@ -73,12 +74,18 @@ def activation_tests(
     )
 
 
-def embeddings_of_tests(folder: Path, encoder_id: str) -> dict[str, Embeddings]:
+def embeddings_of_tests(folder: Path, encoder_id: str) -> StoredEmbeddings:
     """What `moderation policy test --update` stored there for this encoder."""
+    path = stored_path(folder, encoder_id)
     try:
-        return as_mapping(load_corpus(stored_path(folder, encoder_id), encoder_id=encoder_id))
-    except (OSError, CorpusUnusable):
-        return {}  # they save time, and serve where there are no pictures
+        corpus = load_corpus(path, encoder_id=encoder_id)
+    except FileNotFoundError:
+        return StoredEmbeddings(folder, {})
+    except CorpusUnusable as error:
+        return StoredEmbeddings(folder, {}, str(error))
+    except OSError as error:
+        return StoredEmbeddings(folder, {}, f"{path}: cannot be read: {error.strerror}")
+    return StoredEmbeddings(folder, as_mapping(corpus))
 
 
 def stored_path(folder: Path, encoder_id: str) -> Path:

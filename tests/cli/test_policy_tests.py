@@ -81,6 +81,42 @@ async def test_stored_embeddings_stand_in_for_pictures_that_are_not_there(polici
     assert len(list((policies / "tests").glob("*.npz"))) == 1
 
 
+async def test_an_update_of_one_file_keeps_what_the_others_need(policies: Path) -> None:
+    second = policies / "tests" / "second.yaml"
+    second.write_text("texts: {a photo of a dog: {not_flagged_by: [weapons]}}")
+    await run(policies, "--update")
+    (policies.parent / "pictures" / "green-snake.jpg").unlink()
+
+    updated = await run(policies, second, "--update")
+    ended = await run(policies)
+
+    assert updated.exit_code == 0
+    assert "3 passed in" in ended.out
+
+
+async def test_a_file_of_embeddings_that_is_broken_is_told(policies: Path) -> None:
+    await run(policies, "--update")
+    (stored,) = (policies / "tests").glob("*.npz")
+    stored.write_bytes(b"PK broken")
+    (policies.parent / "pictures" / "green-snake.jpg").unlink()
+
+    ended = await run(policies)
+
+    assert ended.exit_code == 1
+    assert f"{stored}: is no file of embeddings" in ended.err
+    assert "--update makes it anew" in ended.err
+    assert "nor an embedding of it;" in ended.out
+
+
+async def test_a_broken_picture_is_told_with_the_reason(policies: Path) -> None:
+    (policies.parent / "pictures" / "green-snake.jpg").write_bytes(b"no picture")
+
+    ended = await run(policies)
+
+    assert ended.exit_code == 1
+    assert "this picture cannot be judged: " in ended.out
+
+
 async def test_without_picture_and_embedding_a_test_fails(policies: Path) -> None:
     (policies.parent / "pictures" / "green-snake.jpg").unlink()
 
