@@ -17,10 +17,11 @@ from moderation.adapters.policy_yaml.tree import (
     MappingNode,
     Node,
     ScalarNode,
+    entry_at,
     node_at,
     printable,
 )
-from moderation.adapters.policy_yaml.wording import check
+from moderation.adapters.policy_yaml.wording import check, join
 from moderation.adapters.policy_yaml.words import Cut, Id
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action
@@ -66,6 +67,10 @@ class ExpectationSchema(_Part):
     not_flagged_by: Annotated[list[Id], BeforeValidator(_listed)] = []
     scores: dict[Id, RangeSchema] = {}
     needs_clip: bool = False
+
+
+EXPECTED = tuple(name for name in ExpectationSchema.model_fields if name != "needs_clip")
+"""The keys of which each test needs one."""
 
 
 class TestsSchema(_Part):
@@ -114,6 +119,8 @@ def _read(path: Path) -> Iterator[PolicyTest]:
         raise _rejected(shown, document.flaws or (Flaw(None, "the file is empty"),))
     written, flaws = check(TestsSchema, document.root)
     flaws += _empty_ranges(document.root)
+    if written is not None:
+        flaws += _expecting_nothing(written, document.root)
     if written is None or flaws:
         raise _rejected(shown, flaws)
     folder = path.parent / written.folder
@@ -155,6 +162,17 @@ def _empty_ranges(root: Node) -> Iterator[Flaw]:
                 if low is not None and high is not None and low > high:
                     message = f"{key}.{name[:60]!r}.scores.{policy_id}: min is above max"
                     yield Flaw(bounds.place, message)
+
+
+def _expecting_nothing(written: TestsSchema, root: Node) -> Iterator[Flaw]:
+    """Such a test could not fail, whatever the policies say."""
+    for key in KINDS:
+        for name, one in getattr(written, key).items():
+            if not any(getattr(one, expected) for expected in EXPECTED):
+                path = join(key, name[:60])
+                message = f"{path}: nothing is expected of it; write one of {', '.join(EXPECTED)}"
+                entry = entry_at(root, key, name)
+                yield Flaw(entry.place if entry else None, message)
 
 
 def _entries(node: Node | None) -> Iterator[tuple[str, Node]]:
