@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from moderation.adapters.policy_yaml.document import read_document
@@ -22,7 +22,7 @@ from moderation.adapters.policy_yaml.tree import (
     printable,
 )
 from moderation.adapters.policy_yaml.wording import check, join
-from moderation.adapters.policy_yaml.words import Cut, Id
+from moderation.adapters.policy_yaml.words import ID_SCHEMA, Cut, Id
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action
 from moderation.core.policy_tests import Expectation, PolicyTest, ScoreRange, Subject, SubjectKind
@@ -36,6 +36,10 @@ KINDS: Mapping[str, SubjectKind] = {
 }
 
 
+EXPECTED = ("action", "policy", "flagged_by", "not_flagged_by", "scores")
+"""The keys of which each test needs one."""
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -47,6 +51,15 @@ def _actions(value: object) -> object:
     return written
 
 
+def _one_or_more(item: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+PolicyIds = Annotated[
+    list[Id], BeforeValidator(_listed), WithJsonSchema(_one_or_more({**ID_SCHEMA}))
+]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -54,23 +67,38 @@ class _Part(BaseModel):
 class RangeSchema(_Part):
     """Bounds of a score, both included."""
 
-    min: Cut = 0.0
-    max: Cut = 1.0
+    min: Cut = Field(0.0, description="the lowest score")
+    max: Cut = Field(1.0, description="the highest score")
 
 
 class ExpectationSchema(_Part):
     """What has to hold of one content; what is left out is not looked at."""
 
-    action: Annotated[list[str], BeforeValidator(_actions)] = []
-    policy: Id | None = None
-    flagged_by: Annotated[list[Id], BeforeValidator(_listed)] = []
-    not_flagged_by: Annotated[list[Id], BeforeValidator(_listed)] = []
-    scores: dict[Id, RangeSchema] = {}
-    needs_clip: bool = False
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [one]} for one in EXPECTED]}
+    )
 
-
-EXPECTED = tuple(name for name in ExpectationSchema.model_fields if name != "needs_clip")
-"""The keys of which each test needs one."""
+    action: Annotated[
+        list[str],
+        BeforeValidator(_actions),
+        WithJsonSchema(_one_or_more({"type": "string", "enum": list(ACTIONS)})),
+    ] = Field(
+        [], description="the decision is `allow`, `review` or `block`, or one of a list of them"
+    )
+    policy: Id | None = Field(
+        None, description="this policy decides, whenever the decision is not `allow`"
+    )
+    flagged_by: PolicyIds = Field(
+        [],
+        description="these policies reach `review`, whether they act or are in the shadow",
+    )
+    not_flagged_by: PolicyIds = Field([], description="these do not")
+    scores: dict[Id, RangeSchema] = Field(
+        {}, description="scores lie within bounds: `{big-cats: {min: 0.6, max: 0.95}}`"
+    )
+    needs_clip: bool = Field(
+        False, description="`true`: not to be expected of the starter encoder, which skips the test"
+    )
 
 
 class TestsSchema(_Part):
@@ -78,11 +106,19 @@ class TestsSchema(_Part):
 
     __test__ = False  # pytest would take it for a class of tests
 
-    profile: Id | None = None
-    folder: str = Field("", max_length=1000)
-    pictures: dict[str, ExpectationSchema] = {}
-    texts: dict[str, ExpectationSchema] = {}
-    embeddings: dict[str, ExpectationSchema] = {}
+    profile: Id | None = Field(None, description="the profile, if it is not `default`")
+    folder: str = Field(
+        "", max_length=1000, description="where the pictures are, seen from this file"
+    )
+    pictures: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of pictures, by path"
+    )
+    texts: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of texts, which are judged as the pictures they describe"
+    )
+    embeddings: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of contents whose embeddings are stored, by content id"
+    )
 
 
 def read_policy_tests(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:

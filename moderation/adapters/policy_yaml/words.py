@@ -141,6 +141,12 @@ def _filled(max_length: int) -> Any:  # noqa: ANN401 - pydantic's name for a fie
 
 
 Id = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=f"^{ID_PATTERN}$")]
+ID_SCHEMA: Final = {
+    "type": "string",
+    "maxLength": MAX_ID_CHARACTERS,
+    "pattern": f"^{ID_PATTERN}$",
+}
+"""Where a field is checked by hand."""
 Title = Annotated[str, _filled(120), AfterValidator(_readable)]
 Description = Annotated[str, _filled(2000), AfterValidator(_readable)]
 LegalGround = Annotated[str, _filled(300), AfterValidator(_readable)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from moderation.adapters.policy_yaml.expectations import ExpectationSchema
 from moderation.adapters.policy_yaml.schema import (
     CategorySchema,
     ListsSchema,
@@ -17,7 +18,9 @@ from moderation.core.aggregation import AGGREGATIONS
 from moderation.core.templates import TEMPLATE_SETS
 from tests.adapters.policy_yaml.writing import another, load, problems, write
 
-PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "policies.md").read_text(encoding="utf-8")
+PAGE_OF_TESTS = DOCS / "editing-policies.md"
 EXAMPLE_BY_STEM = {
     stem: text
     for text, stem in re.findall(r"```yaml\n(# policies/(\w+)\.yaml\n.*?)```", PAGE, re.S)
@@ -57,6 +60,15 @@ def test_the_tables_say_of_every_key_what_the_language_says(model: type[BaseMode
     assert list(rows) == list(model.model_fields)
     for key, field in model.model_fields.items():
         assert f"| {field.description} |" in f"|{rows[key]}".replace("| yes |", "| |")
+
+
+def test_the_page_says_of_every_key_of_a_test_what_an_editor_shows() -> None:
+    page = PAGE_OF_TESTS.read_text(encoding="utf-8")
+    table = page.partition("| key | what has to hold |")[2].partition("\n\n")[0]
+
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.M)) == {
+        key: field.description for key, field in ExpectationSchema.model_fields.items()
+    }
 
 
 def table_of(model: type[BaseModel]) -> str:
