@@ -14,6 +14,7 @@ from moderation.settings import Settings
 ERROR, WARNING = "error", "warning"
 MEANING: Mapping[str, str] = {
     "E001": "the policies would be refused",
+    "E002": "a file of tests would be refused",
     "W101": "a text is longer than the encoder reads",
     "W102": "a phrase stands in more than one policy",
     "W103": "a phrase is nearer to what another policy takes for harmless",

@@ -1,13 +1,15 @@
 """Lints the policies' directory, and tells what was found in several forms."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
+from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
 from moderation.adapters.policy_yaml.files import misnamed_files
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
@@ -15,9 +17,10 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.lint_forms import ERROR, FORMS, WARNING, Told
 from moderation.cli.output import say
 from moderation.core.encoder import EncoderInfo
-from moderation.core.errors import PolicySetRejected
+from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.lint import STALE, Finding, Lint, lint
 from moderation.core.policy import BindingRule, PolicySet
+from moderation.core.policy_tests import PolicyTest
 from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
 from moderation.loading import kept_texts
@@ -27,7 +30,7 @@ from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store
 
-REFUSED = "E001"
+REFUSED, TESTS_REFUSED = "E001", "E002"
 CLEAN, FOUND = 0, 1
 
 
@@ -69,21 +72,46 @@ def _load(settings: Settings, encoder: EncoderInfo) -> PolicySet:
 
 
 def _mend(settings: Settings, encoder: EncoderInfo) -> list[Told]:
-    mended: list[Told] = []
+    directory = settings.policies.directory
+    policies = _mended(directory, lambda: _load(settings, encoder))
+    tests = _mended(directory / FOLDER, lambda: _tests(settings))
+    return [
+        *(Told.of_problem(REFUSED, problem, settings) for problem in policies),
+        *(Told.of_problem(TESTS_REFUSED, problem, settings) for problem in tests),
+    ]
+
+
+def _mended(directory: Path, load: Callable[[], object]) -> list[Problem]:
+    mended: list[Problem] = []
     while True:
         try:
-            _load(settings, encoder)
+            load()
         except PolicySetRejected as rejected:
             # What was hidden by a mistake may have a cure too; each round mends at least one.
-            now = repair(settings.policies.directory, rejected.problems)
-            mended += [Told.of_problem(REFUSED, problem, settings) for problem in now]
+            now = repair(directory, rejected.problems)
+            mended += now
             if now:
                 continue
         return mended
 
 
+def _tests(settings: Settings) -> tuple[PolicyTest, ...]:
+    folder = settings.policies.directory / FOLDER
+    return read_policy_tests([folder]) if folder.is_dir() else ()
+
+
 def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
-    """Everything found, in the files' order; writes nothing into them."""
+    """Everything found in policies and tests, in the files' order; writes nothing into them."""
+    told = look_at_policies(settings, encoder, limit)
+    try:
+        _tests(settings)
+    except PolicySetRejected as rejected:
+        told += [Told.of_problem(TESTS_REFUSED, problem, settings) for problem in rejected.problems]
+    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def look_at_policies(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
+    """Everything found in the policies alone, in no order."""
     try:
         policy_set = _load(settings, encoder)
         found = _findings(policy_set, settings, encoder, limit)
@@ -116,7 +144,7 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
         )
         for name in misnamed_files(settings.policies.directory)
     ]
-    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+    return told
 
 
 def _binding(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:

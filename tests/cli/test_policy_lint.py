@@ -203,6 +203,23 @@ async def test_github_gets_annotations_on_one_line_each(tmp_path: Path) -> None:
     assert ",title=W106,line=8,col=5::contrast '100 %25 огонь': is not in English" in line
 
 
+async def test_mistakes_in_the_tests_are_told_and_mended_too(tmp_path: Path) -> None:
+    directory = policies(tmp_path, GOOD.replace("title", "titel"))
+    (directory / "tests").mkdir()
+    test = directory / "tests" / "fire.yaml"  # as the policy that it is for
+    test.write_text("texts:\n  a candle: {acton: allow}\n")
+
+    told = await lint(directory, tmp_path=tmp_path)
+    mended = await lint(directory, "--fix", tmp_path=tmp_path)
+
+    assert told.exit_code == 1
+    assert f"{directory}/fire.yaml:2:1: error E001: unknown key 'titel'" in told.out
+    assert f"{test}:2:14: error E002: texts.'a candle': unknown key 'acton'" in told.out
+    assert f"{test}:2:14: mended: " in mended.out
+    assert mended.exit_code == 0
+    assert test.read_text() == "texts:\n  a candle: {action: allow}\n"
+
+
 async def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     ended = await lint(tmp_path / "nowhere", tmp_path=tmp_path)
 

@@ -84,6 +84,20 @@ def test_thresholds_of_another_encoder_are_told(
 
 
 @pytest.mark.parametrize(("required", "level"), [(True, Level.FAIL), (False, Level.WARN)])
+def test_a_mistake_in_a_test_is_told_once(
+    tmp_path: Path, bundle: Path, required: bool, level: Level
+) -> None:
+    settings = patient(tmp_path, bundle, policies__require_tests=required)
+    (tmp_path / "policies" / "tests").mkdir()
+    (tmp_path / "policies" / "tests" / "fire.yaml").write_text("text: {}")
+
+    (finding,) = (one for one in look(settings) if "unknown key" in one.what)
+
+    assert finding.level is level
+    assert finding.where.startswith("tests/fire.yaml:")
+
+
+@pytest.mark.parametrize(("required", "level"), [(True, Level.FAIL), (False, Level.WARN)])
 def test_a_test_that_fails_is_told(
     tmp_path: Path, bundle: Path, required: bool, level: Level
 ) -> None:
