@@ -22,7 +22,7 @@ from moderation.adapters.policy_yaml.tree import (
     printable,
 )
 from moderation.adapters.policy_yaml.wording import check, join
-from moderation.adapters.policy_yaml.words import ID_SCHEMA, Cut, Id
+from moderation.adapters.policy_yaml.words import BY_ID, ID_SCHEMA, Cut, Id
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action
 from moderation.core.policy_tests import Expectation, PolicyTest, ScoreRange, Subject, SubjectKind
@@ -94,7 +94,9 @@ class ExpectationSchema(_Part):
     )
     not_flagged_by: PolicyIds = Field([], description="these do not")
     scores: dict[Id, RangeSchema] = Field(
-        {}, description="scores lie within bounds: `{big-cats: {min: 0.6, max: 0.95}}`"
+        {},
+        description="scores lie within bounds: `{big-cats: {min: 0.6, max: 0.95}}`",
+        json_schema_extra=BY_ID,
     )
     needs_clip: bool = Field(
         False, description="`true`: not to be expected of the starter encoder, which skips the test"

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from moderation.adapters.policy_yaml.json_schema import MODELS, json_schema
 from moderation.adapters.policy_yaml.source import SHARED
 from tests.adapters.policy_yaml.test_messages import VALUES
-from tests.adapters.policy_yaml.writing import GOOD
+from tests.adapters.policy_yaml.writing import GOOD, edited, problems, write
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "policies"
@@ -86,6 +86,31 @@ def test_an_editor_underlines_what_the_service_refuses(name: str) -> None:
     text, *_ = VALUES[name]
 
     assert not is_valid(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("policy", edited(("- a gun", "- '  '"))),
+        ("policy", edited(("- a gun", "- {text: '  '}"))),
+        ("policy", edited(("- a gun", "- include: A B"))),
+        ("policy", edited(("title: X", "title: X\neffective: '2020-13-01'"))),
+        ("policy", edited(("title: X", "title: X\nclause_url: http://"))),
+        ("policy", edited(("title: X", "title: X\ntemplates: ['{} {}']"))),
+        ("policy", "{}"),
+        ("lists", "lists: {a: [' ']}"),
+        ("lists", "lists: {A B: [x]}"),
+        ("profiles", "profiles: {kids: {}}"),
+        ("profiles", "profiles: {default: {}, A B: {}}"),
+        ("profiles", "profiles: {default: {thresholds: {A B: {review: 0.5}}}}"),
+        ("categories", "categories: {A B: {title: X}}"),
+    ],
+)
+def test_what_no_file_may_hold_is_underlined_too(tmp_path: Path, kind: str, text: str) -> None:
+    shared = {} if kind == "policy" else {kind: text}
+
+    assert not is_valid(text, kind)
+    assert problems(write(tmp_path, x=GOOD if shared else text, **shared))
 
 
 @pytest.mark.parametrize(
