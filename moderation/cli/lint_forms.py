@@ -30,6 +30,7 @@ MEANING: Mapping[str, str] = {
     "W113": "a text has a mark at its end that was hardly meant as part of it",
     "W114": "a file is not read, because of its name",
     "W115": "the thresholds were set for another encoder",
+    "W116": "a calibration belongs to no policy",
 }
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_ESCAPES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
 from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
@@ -144,7 +145,24 @@ def look_at_policies(settings: Settings, encoder: EncoderInfo, limit: TokenLimit
         )
         for name in misnamed_files(settings.policies.directory)
     ]
-    return told
+    return [*told, *_orphans(policy_set, settings, encoder)]
+
+
+def _orphans(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:
+    files = CalibrationFiles(settings.policies.directory, encoder.scale)
+    policy_ids = {policy.id for policy in policy_set.policies}
+    for policy_id in sorted(files.load(encoder.encoder_id).keys() - policy_ids):
+        path = files.path_of(policy_id, encoder.encoder_id)
+        yield Told.at(
+            settings,
+            file=str(path.relative_to(settings.policies.directory)),
+            line=0,
+            column=0,
+            code="W116",
+            level=WARNING,
+            message=f"there is no policy {policy_id!r} for this calibration",
+            cure="remove the file, or put the policy back",
+        )
 
 
 def _binding(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:

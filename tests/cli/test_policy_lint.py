@@ -165,6 +165,17 @@ async def test_thresholds_of_another_encoder_may_be_ignored(tmp_path: Path) -> N
     assert (ended.exit_code, ended.out) == (0, "0 errors, 0 warnings\n")
 
 
+async def test_a_calibration_of_a_policy_that_is_gone_is_told(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    path = calibrate(directory, "smoke")
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    told = f"{path}: warning W116: there is no policy 'smoke' for this calibration; remove the file"
+    assert ended.exit_code == 0
+    assert ended.out == f"{told}, or put the policy back\n0 errors, 1 warning\n"
+
+
 async def test_a_calibration_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
     directory = policies(tmp_path)
     path = calibrate(directory)
