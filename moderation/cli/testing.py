@@ -80,7 +80,7 @@ def _read(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:
         if not path.exists():
             raise CommandError(f"{path}: there is no such file or folder", Exit.NO_INPUT)
     try:
-        tests = read_policy_tests(paths)
+        tests = read_policy_tests(paths, shown=str)  # as one can open it from here
     except PolicySetRejected as rejected:
         raise CommandError(str(rejected), Exit.CONFIG) from rejected
     if not tests:

@@ -48,7 +48,7 @@ async def test_tests_that_pass_end_with_0(policies: Path) -> None:
     ended = await run(policies, "--all")
 
     assert (ended.exit_code, ended.err) == (0, "")
-    assert "tests/first.yaml:3:3" in ended.out
+    assert f"{policies}/tests/first.yaml:3:3 " in ended.out
     assert "2 passed in" in ended.out
 
 
@@ -159,7 +159,7 @@ async def test_a_mistake_in_a_test_is_told_with_its_place(policies: Path) -> Non
     ended = await run(policies)
 
     assert ended.exit_code == 78
-    assert "tests/first.yaml:5:25" in ended.err
+    assert f"{policies}/tests/first.yaml:5:25: " in ended.err
     assert "did you mean flagged_by?" in ended.err
 
 

@@ -1,6 +1,6 @@
 """Files of policy tests: what is expected of pictures, texts and stored embeddings."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -123,16 +123,23 @@ class TestsSchema(_Part):
     )
 
 
-def read_policy_tests(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def read_policy_tests(
+    paths: Sequence[Path], *, shown: Callable[[Path], str] = _short
+) -> tuple[PolicyTest, ...]:
     """Every test of files, and of the files in directories, in a stable order.
 
-    Raises PolicySetRejected with every problem found.
+    `shown` says how a file is named in tests and problems. Raises PolicySetRejected with every
+    problem found.
     """
     tests: list[PolicyTest] = []
     problems: list[Problem] = []
     for path in (file for one in paths for file in _files(one)):
         try:
-            tests += _read(path)
+            tests += _read(path, printable(shown(path)))
         except PolicySetRejected as rejected:
             problems += rejected.problems
     if problems:
@@ -147,8 +154,7 @@ def _files(path: Path) -> list[Path]:
     return [one for one in inside if stem_of(one.name) != one.name]
 
 
-def _read(path: Path) -> Iterator[PolicyTest]:
-    shown = f"{printable(path.parent.name)}/{printable(path.name)}"
+def _read(path: Path, shown: str) -> Iterator[PolicyTest]:
     try:
         document = read_document(decode(read_policy_file(path.parent, path.name)))
     except Flawed as error:
