@@ -61,7 +61,6 @@ def activation_tests(
 ) -> ActivationTests:
     """The tests beside the policies, read anew whenever they are run."""
     folder = settings.policies.directory / FOLDER
-    stored = embeddings_of_tests(folder, encoder.encoder_id)
 
     def read(path: str) -> bytes:
         with Path(path).open("rb") as file:
@@ -69,7 +68,8 @@ def activation_tests(
 
     return ActivationTests(
         lambda: read_policy_tests([folder]) if folder.is_dir() else (),
-        SubjectEmbeddings(see, texts, read, stored),
+        lambda: embeddings_of_tests(folder, encoder.encoder_id),
+        SubjectEmbeddings(see, texts, read, StoredEmbeddings(folder, {})),
         is_starter=encoder.is_starter,
     )
 

@@ -148,9 +148,13 @@ class SubjectEmbeddings:
 
 @dataclass(frozen=True, slots=True)
 class ActivationTests:
-    """Refuses a policy set that fails a test; `load` reads the tests anew each time."""
+    """Refuses a policy set that fails a test; tests and what is stored are read anew each time.
+
+    Both come with the policies: a package brings its own.
+    """
 
     load: Callable[[], Sequence[PolicyTest]]
+    stored: Callable[[], StoredEmbeddings]
     embeddings: SubjectEmbeddings
     is_starter: bool = False
 
@@ -160,6 +164,7 @@ class ActivationTests:
         if not tests:
             problem = Problem("tests", 0, 0, "there is no policy test, and one is required")
             raise PolicySetRejected((problem,))
+        self.embeddings.stored = self.stored()
         seen = self.embeddings.of({test.subject for test in tests})
         failures = failed(run_tests(tests, seen, compiled, is_starter=self.is_starter))
         if failures:

@@ -171,6 +171,25 @@ async def test_the_shipped_policies_pass_the_shipped_tests() -> None:
 
 
 @pytest.mark.e2e
+async def test_a_server_that_requires_tests_finds_embeddings_that_come_later(
+    policies: Path, tmp_path: Path
+) -> None:
+    await run(policies, "--update")
+    (stored,) = (policies / "tests").glob("*.npz")
+    away = stored.rename(tmp_path / stored.name)
+    (tmp_path / "pictures" / "green-snake.jpg").rename(tmp_path / "green-snake.jpg")
+    state = {"MODERATION_POLICIES__STATE_DIRECTORY": str(tmp_path / "state")}
+
+    with running_server(policies, "--require-policy-tests", env=state, ready=False) as server:
+        rejected = server.wait_for_seen("policies_rejected")
+        away.rename(stored)
+        (policies / "fire.yaml").touch()
+        server.wait_for("serving")
+
+    assert "this picture is not there, nor an embedding of it" in rejected["problem"]
+
+
+@pytest.mark.e2e
 def test_a_server_that_requires_tests_activates_only_what_passes_them(
     policies: Path, tmp_path: Path
 ) -> None:

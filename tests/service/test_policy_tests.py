@@ -216,11 +216,26 @@ def a_test(*allowed: Action, needs_clip: bool = False) -> PolicyTest:
 
 
 def activation(*tests: PolicyTest, is_starter: bool = False) -> ActivationTests:
-    return ActivationTests(lambda: tests, looking(Pictures(gun=b"a gun")), is_starter)
+    embeddings = looking(Pictures(gun=b"a gun"))
+    return ActivationTests(lambda: tests, lambda: embeddings.stored, embeddings, is_starter)
 
 
 def test_a_set_that_passes_its_tests_is_let_pass() -> None:
     activation(a_test(Action.BLOCK))(compiled())
+
+
+def test_what_is_stored_beside_the_tests_is_read_anew_each_time() -> None:
+    stored = {name_of(GUN, b"a gun"): embedding_of("a gun")[None]}
+    there: list[Mapping[str, Embeddings]] = [{}, stored]
+    check = ActivationTests(
+        lambda: [a_test(Action.BLOCK)],
+        lambda: StoredEmbeddings(TESTS, there.pop(0)),
+        looking(Pictures()),
+    )
+
+    with pytest.raises(PolicySetRejected, match="this picture is not there"):
+        check(compiled())
+    check(compiled())
 
 
 def test_a_failing_test_is_told_with_its_place() -> None:
