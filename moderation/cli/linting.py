@@ -1,7 +1,7 @@
 """Lints the policies' directory, and tells what was found in several forms."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -108,32 +108,48 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
         _tests(settings)
     except PolicySetRejected as rejected:
         told += [Told.of_problem(TESTS_REFUSED, problem, settings) for problem in rejected.problems]
-    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+    return _in_order(told)
 
 
 def look_at_policies(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
-    """Everything found in the policies alone, in no order."""
+    """Everything found in the policies alone, in the files' order."""
     try:
         policy_set = _load(settings, encoder)
         found = _findings(policy_set, settings, encoder, limit)
+        orphans = list(_orphans(policy_set, settings, encoder))
     except PolicySetRejected as rejected:
         return [Told.of_problem(REFUSED, problem, settings) for problem in rejected.problems]
+    return _in_order(
+        [
+            *_at_their_places(found, settings),
+            *_binding(policy_set, settings, encoder),
+            *_misnamed(settings),
+            *orphans,
+        ]
+    )
+
+
+def _in_order(told: Iterable[Told]) -> list[Told]:
+    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def _at_their_places(found: Iterable[Finding], settings: Settings) -> Iterator[Told]:
     places = PolicyPlaces(settings.policies.directory)
-    told = list(_binding(policy_set, settings, encoder))
     for one in found:
         file, place = places.find(one.policy_id, one.key, one.text)
-        told.append(
-            Told.at(
-                settings,
-                file=file,
-                line=place.line,
-                column=place.column,
-                cure=one.cure,
-                **_judged(one, settings),
-            )
+        yield Told.at(
+            settings,
+            file=file,
+            line=place.line,
+            column=place.column,
+            cure=one.cure,
+            **_judged(one, settings),
         )
-    told += [
-        Told.at(
+
+
+def _misnamed(settings: Settings) -> Iterator[Told]:
+    for name in misnamed_files(settings.policies.directory):
+        yield Told.at(
             settings,
             file=name,
             line=0,
@@ -143,9 +159,6 @@ def look_at_policies(settings: Settings, encoder: EncoderInfo, limit: TokenLimit
             message="is not read: its name must end in .yaml or .yml",
             cure=f"rename it to {name.rsplit('.', 1)[0]}, or remove it",
         )
-        for name in misnamed_files(settings.policies.directory)
-    ]
-    return [*told, *_orphans(policy_set, settings, encoder)]
 
 
 def _orphans(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:
