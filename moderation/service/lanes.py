@@ -1,7 +1,8 @@
 """Who goes first: callers that wait before work that nobody waits for, which is never starved."""
 
+import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from math import inf
 from typing import Generic, Protocol, TypeVar
@@ -21,11 +22,19 @@ class Urgency:
     priority: Priority = Priority.INTERACTIVE
     deadline: float = inf
     """On the event loop's clock; a result after it is of no use to anyone."""
+    _joined: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def join(self, other: "Urgency") -> None:
         """Serve another caller as well: as soon as the sooner, as long as the more patient."""
         self.priority = min(self.priority, other.priority)
         self.deadline = max(self.deadline, other.deadline)
+        self._joined.set()
+
+    async def is_interactive(self) -> None:
+        """Return as soon as a caller waits for the result; of bulk that may be never."""
+        while self.priority is not Priority.INTERACTIVE:
+            self._joined.clear()
+            await self._joined.wait()
 
 
 class Waiting(Protocol):
