@@ -91,21 +91,24 @@ class AdaptiveLimit:
 
     def answered(self, waited_s: float, allowed_s: float = inf) -> None:
         """One left after it had waited so long, of the time that it had in all."""
-        self._answers += 1
         target_s = min(self._target_wait_s, WAITING_SHARE * allowed_s)
         self._least_wait = min(self._least_wait, waited_s / target_s)
-        if self._answers >= self._limit:
-            self._end_round()
+        self._count()
 
     def expired(self) -> None:
         """One left without an answer, since its time was over."""
         self._expired += 1
-        self.answered(sys.float_info.max)
+        self._count()
+
+    def _count(self) -> None:
+        self._answers += 1
+        if self._answers >= self._limit:
+            self._end_round()
 
     def _end_round(self) -> None:
-        fits = 1.0 / max(1.0, self._least_wait)
         expired = self._expired / self._answers
-        if expired > TOLERATED_EXPIRED:  # the encoder took the fresh ones, which waited for little
+        fits = 1.0 / max(1.0, self._least_wait)
+        if expired > TOLERATED_EXPIRED:  # the encoder takes fresh ones too, which waited for little
             fits = min(fits, 1.0 - expired)
         if fits < 1.0:
             self._limit = max(self._least, self._limit * max(MOST_SHRINKAGE, fits))
