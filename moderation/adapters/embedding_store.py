@@ -258,12 +258,9 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _opened(path: Path, patience_s: float) -> sqlite3.Connection:
-    """The file, as soon as no other process begins or ends its use; some locks are not waited for.
-
-    Waits for other processes' transactions for so long.
-    """
+    """The file, of whose transactions each waits for so long for those of others."""
     until = time.monotonic() + PATIENCE_S
-    while True:
+    while True:  # SQLite does not wait where another process begins or ends to use the file
         try:
             return _opened_once(path, patience_s)
         except sqlite3.OperationalError as error:
