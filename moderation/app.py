@@ -99,7 +99,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
             reports = replace(reports, history=kept.history, worker=worker.place)
         else:
-            metrics_url = _show_metrics(settings, metrics, stack)
+            metrics_url = stack.enter_context(_metrics_server(settings, metrics, engine, stops)).url
         edge = _Edge(telemetry, log, tracer, identity)
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
@@ -155,7 +155,7 @@ def _watch(
         policy_age_s=engine.policies.age_s,
         policies_stale=engine.policies.is_stale,
         review_budgets=engine.policies.review_budgets,
-        ready=lambda: _is_well(engine) and not stops.asked.is_set(),
+        ready=partial(_is_ready, engine, stops),
         in_flight=lambda: engine.moderator.in_flight,
         active=lambda: engine.policies.status.active,
     )
@@ -166,10 +166,11 @@ def _watch(
         metrics.tenants.usage = identity.tenants.usage
 
 
-def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
-    where = settings.metrics
-    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
-    return stack.enter_context(shown).url
+def _metrics_server(
+    settings: Settings, metrics: PrometheusTelemetry, engine: Engine, stops: Stops
+) -> MetricsServer:
+    where, is_ready = settings.metrics, partial(_is_ready, engine, stops)
+    return MetricsServer(metrics.registry, host=where.host, port=where.port, is_ready=is_ready)
 
 
 def _tell_what_runs_beside(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -272,6 +273,10 @@ async def _follow(
         await _tell_health(engine, server, log)
 
 
+def _is_ready(engine: Engine, stops: Stops) -> bool:
+    return _is_well(engine) and not stops.asked.is_set()
+
+
 def _is_well(engine: Engine) -> bool:
     return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
@@ -286,9 +291,8 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         if is_announced and not is_ready:
             log.too_old()
         is_well = _is_well(engine)
-        if is_well and not is_announced:
-            log.serving()
         if is_well != is_announced:
+            (log.serving if is_well else log.not_serving)()
             await (server.announce_serving if is_well else server.announce_not_serving)()
         is_announced = is_well
         await asyncio.sleep(READINESS_CHECK_S)

@@ -270,6 +270,9 @@ class LogTelemetry:
         """Say that requests are answered from now on."""
         self._log.info("serving")
 
+    def not_serving(self) -> None:
+        """Requests are not answered for now; the policies or the encoder have told why."""
+
     def too_old(self) -> None:
         """Say that the policies were not confirmed for longer than is allowed."""
         self._log.error("policies_too_old", cure="make the policy files readable again")

@@ -45,7 +45,7 @@ def telemetry() -> PrometheusTelemetry:
 
 @pytest.fixture
 def server(telemetry: PrometheusTelemetry) -> Iterator[MetricsServer]:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as running:
+    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0, is_ready=bool) as running:
         yield running
 
 

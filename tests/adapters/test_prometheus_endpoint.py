@@ -4,7 +4,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -12,21 +12,44 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry, endpoint
+from moderation.adapters.prometheus import MetricsServer, endpoint
 from moderation.adapters.prometheus.endpoint import MAX_CONNECTIONS
 from tests.e2e.server import until
 
 PATIENCE_S = 10.0
+LARGE = "L" * 2**24
+"""More than the buffers of two sockets hold."""
+
+
+class Family(Collector):
+    """One gauge, shown with whatever help."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("shown", self._text, 1.0)
+
+
+class Broken(Collector):
+    """Fails as a bug would."""
+
+    def collect(self) -> Iterator[Metric]:
+        raise ValueError("a bug of ours")
+
+
+def a_server(
+    *shown: Collector, port: int = 0, is_ready: Callable[[], bool] = bool
+) -> MetricsServer:
+    registry = CollectorRegistry()
+    for one in shown:
+        registry.register(one)
+    return MetricsServer(registry, host="127.0.0.1", port=port, is_ready=is_ready)
 
 
 @pytest.fixture
-def telemetry() -> PrometheusTelemetry:
-    return PrometheusTelemetry()
-
-
-@pytest.fixture
-def server(telemetry: PrometheusTelemetry) -> Iterator[MetricsServer]:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as running:
+def server() -> Iterator[MetricsServer]:
+    with a_server(Family("one")) as running:
         yield running
 
 
@@ -73,13 +96,12 @@ def test_connections_beyond_a_bound_are_hung_up_on_and_take_no_thread(
 
 
 def test_one_that_sends_no_whole_request_is_hung_up_on(
-    telemetry: PrometheusTelemetry,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(endpoint._Handler, "timeout", 0.1)
     with (
-        MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as server,
+        a_server(Family("one")) as server,
         silent_connections(server, MAX_CONNECTIONS) as opened,
     ):
         opened[0].sendall(b"GET /metrics HTTP/1.1\r\nAccept: a")
@@ -89,22 +111,11 @@ def test_one_that_sends_no_whole_request_is_hung_up_on(
     assert capfd.readouterr().err == ""
 
 
-class Large(Collector):
-    """More than the buffers of two sockets hold."""
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("large", "L" * 2**24)
-        family.add_metric([], 1.0)
-        yield family
-
-
 def test_one_that_does_not_read_its_answer_is_hung_up_on_without_a_word(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(endpoint._Handler, "timeout", 0.1)
-    registry = CollectorRegistry()
-    registry.register(Large())
-    with MetricsServer(registry, host="127.0.0.1", port=0) as server:
+    with a_server(Family(LARGE)) as server:
         before = threading.active_count()
         with silent_connections(server, 2) as (slow, gone):
             for asks in (slow, gone):
@@ -116,23 +127,14 @@ def test_one_that_does_not_read_its_answer_is_hung_up_on_without_a_word(
     assert capfd.readouterr().err == ""
 
 
-class Broken(Collector):
-    """Fails as a bug would."""
-
-    def collect(self) -> Iterator[Metric]:
-        raise ValueError("a bug of ours")
-
-
 def test_a_bug_is_told_where_the_log_is(capfd: pytest.CaptureFixture[str]) -> None:
-    registry = CollectorRegistry()
-    registry.register(Broken())
-    with MetricsServer(registry, host="127.0.0.1", port=0) as server:
+    with a_server(Broken()) as server:
         assert not is_shown(server)
 
     assert "a bug of ours" in capfd.readouterr().err
 
 
-def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTelemetry) -> None:
+def test_a_port_that_is_taken_is_an_error_at_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -140,7 +142,7 @@ def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTele
             pytest.raises(
                 OSError, match=f"127.0.0.1:{port}, metrics.host and metrics.port: .*in use"
             ),
-            MetricsServer(telemetry.registry, host="127.0.0.1", port=port),
+            a_server(port=port),
         ):
             pytest.fail("the port was bound twice")
 
@@ -152,37 +154,39 @@ def test_there_is_nothing_beside_the_metrics(server: MetricsServer) -> None:
     refused.value.close()
 
 
-def test_a_probe_is_told_whether_the_service_is_ready(
-    telemetry: PrometheusTelemetry, server: MetricsServer
-) -> None:
-    url = f"http://127.0.0.1:{server.port}/ready"
-    with pytest.raises(urllib.error.HTTPError, match="503") as early:
-        urllib.request.urlopen(url, timeout=10)
-    early.value.close()
+def test_a_probe_is_told_whether_the_service_is_ready() -> None:
+    ready = threading.Event()
+    with a_server(is_ready=ready.is_set) as server:
+        url = f"http://127.0.0.1:{server.port}/ready"
+        with pytest.raises(urllib.error.HTTPError, match="503") as early:
+            urllib.request.urlopen(url, timeout=PATIENCE_S)
+        early.value.close()
 
-    telemetry.watch(
-        policy_age_s=lambda: 0.0,
-        policies_stale=lambda: False,
-        review_budgets=dict,
-        ready=lambda: True,
-        in_flight=lambda: 0,
-        active=lambda: None,
-    )
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        assert (answer.status, answer.read()) == (200, b"ready\n")
+        ready.set()
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            assert (answer.status, answer.read()) == (200, b"ready\n")
 
 
-def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as first:
+def test_a_probe_is_answered_without_the_metrics(capfd: pytest.CaptureFixture[str]) -> None:
+    with a_server(Broken(), is_ready=lambda: True) as server:
+        url = f"http://127.0.0.1:{server.port}/ready"
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            assert answer.status == 200
+
+    assert capfd.readouterr().err == ""
+
+
+def test_the_port_is_free_again_after_the_end() -> None:
+    with a_server() as first:
         port = first.port
 
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=port) as second:
+    with a_server(Family("one"), port=port) as second:
         assert second.port == port
         assert is_shown(second)
 
 
-def test_a_server_that_never_started_closes_quietly(telemetry: PrometheusTelemetry) -> None:
-    server = MetricsServer(telemetry.registry, host="127.0.0.1", port=9464)
+def test_a_server_that_never_started_closes_quietly() -> None:
+    server = a_server(port=9464)
 
     server.__exit__(None, None, None)
 

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from threading import BoundedSemaphore, Thread
 from typing import Any, Self
@@ -19,12 +20,16 @@ LISTED = "there is only /metrics and /ready\n"
 class MetricsServer:
     """Shows a registry at http://host:port/metrics, from threads of its own.
 
-    `/ready` is 200 while the registry's `moderation_ready` is not 0, and 503 otherwise: for probes
-    that cannot speak gRPC or have no certificate.
+    `/ready` is 200 while `is_ready` says so, and 503 otherwise: for probes that cannot speak gRPC
+    or have no certificate. It is asked from those threads; the registry is left alone, which with
+    thousands of policies takes long.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, host: str, port: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, *, host: str, port: int, is_ready: Callable[[], bool]
+    ) -> None:
         self._registry = registry
+        self._is_ready = is_ready
         self._host = host
         self._port = port
         self._server: _Server | None = None
@@ -33,7 +38,7 @@ class MetricsServer:
     def __enter__(self) -> Self:
         """Bind the port; raises OSError if it is taken."""
         try:
-            self._server = _Server(self._host, self._port, self._registry)
+            self._server = _Server(self._host, self._port, self._registry, self._is_ready)
         except OSError as error:
             where = f"{self._host}:{self._port}, metrics.host and metrics.port"
             raise OSError(f"cannot listen on {where}: {error.strerror}") from error
@@ -75,7 +80,7 @@ class _Handler(MetricsHandler):
         match urlsplit(self.path).path.rstrip("/"):
             case "/metrics":
                 super().do_GET()
-            case "/ready" if self.server.registry.get_sample_value("moderation_ready"):
+            case "/ready" if self.server.is_ready():
                 self._say(200, "ready\n")
             case "/ready":
                 self._say(503, "not ready\n")
@@ -98,8 +103,11 @@ class _Server(ThreadingHTTPServer):
 
     request_queue_size = socket.SOMAXCONN  # with 5, a burst has a probe wait for its second try
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]
+    ) -> None:
         self.registry = registry
+        self.is_ready = is_ready
         self._places = BoundedSemaphore(MAX_CONNECTIONS)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, address = found[0][0], str(found[0][4][0])
