@@ -21,7 +21,13 @@ from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import (
+    METHODS,
+    Endpoint,
+    GrpcServer,
+    ServerLimits,
+    StopTimes,
+)
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
@@ -87,6 +93,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             )
         )
         build = _build_info()
+        metrics.show_methods(METHODS)
         metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         _watch(metrics, engine, recorder, identity, stops)
         if identity is not None:

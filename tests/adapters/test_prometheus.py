@@ -14,6 +14,7 @@ from prometheus_client.samples import Sample
 
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.adapters.prometheus.access import MAX_TENANTS, OTHERS
+from moderation.adapters.prometheus.families import CODES
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthenticated
 from moderation.core.policy import Action, BoundEncoder, Mode
@@ -95,6 +96,21 @@ def test_closed_label_sets_are_there_before_anything_happens(server: MetricsServ
         assert seen[series("moderation_policy_reloads_total", result=result)] == 0
     for action in ("allow", "review", "block"):
         assert seen[series("moderation_decisions_total", action=action, profile="default")] == 0
+
+
+def test_methods_have_their_failures_counted_from_zero_on(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.show_methods(["/a.Service/Ask", "/a.Service/Tell"])
+    before = scraped(server)
+    telemetry.rpc_finished("/a.Service/Ask", "INTERNAL", 0.1)
+
+    bugs = series("moderation_rpcs_total", method="/a.Service/Ask", code="INTERNAL")
+    assert (before[bugs], scraped(server)[bugs]) == (0, 1)
+    assert {
+        code: before[series("moderation_rpcs_total", method="/a.Service/Tell", code=code)]
+        for code in CODES
+    } == dict.fromkeys(CODES, 0)
 
 
 def test_decisions_are_counted_by_action_and_profile_with_their_verdicts(

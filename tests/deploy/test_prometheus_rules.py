@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moderation.adapters.prometheus import PrometheusTelemetry
+from moderation.adapters.prometheus.families import CODES
 from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from tests.deploy.monitoring import ALERTS, ROOT, RULES, missing_tools, rules_of
 
@@ -70,6 +71,14 @@ def test_rules_use_only_metrics_that_the_service_exposes() -> None:
 
     assert used
     assert not unknown
+
+
+def test_what_is_counted_by_status_code_is_counted_from_zero_on() -> None:
+    expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
+    named = re.findall(r'\bcode=~"([A-Z_|]+)"', expressions)
+
+    assert named
+    assert {code for codes in named for code in codes.split("|")} <= set(CODES)
 
 
 def test_alerts_and_rules_use_only_rules_that_are_recorded() -> None:

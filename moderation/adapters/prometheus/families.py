@@ -5,6 +5,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 RELOAD_RESULTS = ("loaded", "unchanged", "rejected")
+CODES = (
+    "OK",
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "ABORTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+)
+"""The gRPC status codes that alerts and objectives count."""
 STAGES = ("decode", "queue", "encode", "score")
 
 

@@ -6,6 +6,7 @@ label has a small closed set of values; none carries an id or a text of a caller
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,7 @@ from prometheus_client import (
 from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
 from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
+    CODES,
     RELOAD_RESULTS,
     STAGES,
     EncodingMetrics,
@@ -120,6 +122,11 @@ class PrometheusTelemetry:
         for family, values in closed:
             for value in values:
                 family.labels(value)
+
+    def show_methods(self, methods: Iterable[str]) -> None:
+        """Have these counted from 0 on: the first failure of one would be no increase otherwise."""
+        for method, code in product(methods, CODES):
+            self._requests.rpcs.labels(method, code)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         """See Telemetry; a request whose spans are kept is an exemplar of its duration."""
