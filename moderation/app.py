@@ -167,6 +167,7 @@ def _watch(
         active=lambda: engine.policies.status.active,
     )
     metrics.gpus.use = Gpus().use
+    metrics.pools.use = engine.pool_use
     if recorder is not None:
         metrics.watch_records(lambda: recorder.waiting)
     if identity is not None:

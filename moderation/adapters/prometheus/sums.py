@@ -32,6 +32,12 @@ COUNTED = ("counter", "histogram", "summary")
 RULE_BY_GAUGE: Mapping[str, Rule] = {
     # Amounts, of which each process has its own.
     "moderation_in_flight": added,
+    "moderation_in_flight_bytes": added,
+    "moderation_image_fetches_in_flight": added,
+    "moderation_decoders": added,
+    "moderation_decoders_busy": added,
+    "moderation_decode_waiting": added,
+    "moderation_decoder_resident_memory_bytes": added,
     "moderation_admission_limit": added,
     "moderation_queue_depth": added,
     "moderation_embedding_cache_bytes": added,

@@ -35,6 +35,7 @@ from moderation.adapters.prometheus.families import (
 )
 from moderation.adapters.prometheus.gpus import GpuMetrics
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
+from moderation.adapters.prometheus.pools import PoolMetrics
 from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision, PolicyScores
 from moderation.core.encoder import EncoderInfo
@@ -79,6 +80,8 @@ class PrometheusTelemetry:
         self.registry.register(self.tenants)
         self.gpus = GpuMetrics()
         self.registry.register(self.gpus)
+        self.pools = PoolMetrics()
+        self.registry.register(self.pools)
         self.certificates = CertificateMetrics(self.registry)
         self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
         self.registry.register(self._counts)
