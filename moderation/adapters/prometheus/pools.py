@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from moderation.adapters.prometheus import catalog
 from moderation.service.pools import PoolUse
 
 
@@ -19,32 +19,12 @@ class PoolMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
         use = self.use()
-        yield GaugeMetricFamily(
-            "moderation_decoders", "Images that can be decoded at once.", use.decoders
+        yield catalog.gauge_family("moderation_decoders", use.decoders)
+        yield catalog.gauge_family("moderation_decoders_busy", use.decoders_busy)
+        yield catalog.gauge_family("moderation_decode_waiting", use.decode_waiting)
+        yield catalog.counter_family("moderation_decoder_cpu_seconds", use.decoder_processes.cpu_s)
+        yield catalog.gauge_family(
+            "moderation_decoder_resident_memory_bytes", use.decoder_processes.memory_bytes
         )
-        yield GaugeMetricFamily(
-            "moderation_decoders_busy", "Decoders that are at work.", use.decoders_busy
-        )
-        yield GaugeMetricFamily(
-            "moderation_decode_waiting", "Images that wait for a decoder.", use.decode_waiting
-        )
-        yield CounterMetricFamily(
-            "moderation_decoder_cpu_seconds",
-            "CPU time of the decoding processes, which process_cpu_seconds_total leaves out.",
-            use.decoder_processes.cpu_s,
-        )
-        yield GaugeMetricFamily(
-            "moderation_decoder_resident_memory_bytes",
-            "Memory of the decoding processes, which process_resident_memory_bytes leaves out.",
-            use.decoder_processes.memory_bytes,
-        )
-        yield GaugeMetricFamily(
-            "moderation_in_flight_bytes",
-            "Bytes of the images of requests under way.",
-            use.in_flight_bytes,
-        )
-        yield GaugeMetricFamily(
-            "moderation_image_fetches_in_flight",
-            "Images that are being fetched.",
-            use.fetches_in_flight,
-        )
+        yield catalog.gauge_family("moderation_in_flight_bytes", use.in_flight_bytes)
+        yield catalog.gauge_family("moderation_image_fetches_in_flight", use.fetches_in_flight)

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from moderation.adapters.prometheus.catalog import METRICS
+
 Snapshot: TypeAlias = Sequence[Sequence[Any]]
 """Of each family its name, type, help, and samples: each its name, labels and value."""
 Rule: TypeAlias = Callable[[float, float], float]
@@ -153,7 +155,7 @@ class SummedMetrics(Collector):
                 family.add(key, value)
         _gather(families, snapshot_of(self._own))
         if not self._living:
-            nobody = _Family(READY, "gauge", "1 while the service answers requests.")
+            nobody = _Family(READY, "gauge", METRICS[READY].text)
             nobody.add((READY, ()), 0.0)
             families[READY] = nobody
         return families

@@ -11,15 +11,14 @@ from itertools import product
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     GCCollector,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus import catalog
 from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
 from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
@@ -89,16 +88,10 @@ class PrometheusTelemetry:
         self._drift = ScoreDrift()
         self.registry.register(self._drift)
         self._count_drift: Callable[[PolicyScores], None] | None = None
-        self._ready = Gauge(
-            "moderation_ready", "1 while the service answers requests.", registry=self.registry
-        )
-        self._build = Info("moderation_build", "What is running.", registry=self.registry)
-        self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
-        self._shadow_encoder = Info(
-            "moderation_shadow_encoder",
-            "The encoder that sees a share of the content, where there is one.",
-            registry=self.registry,
-        )
+        self._ready = catalog.gauge("moderation_ready", self.registry)
+        self._build = catalog.LateInfo("moderation_build", self.registry)
+        self._encoder = catalog.LateInfo("moderation_encoder", self.registry)
+        self._shadow_encoder = catalog.LateInfo("moderation_shadow_encoder", self.registry)
         # Looking a series up by its labels takes longer than counting, and every request counts.
         self._rpcs = cache(self._requests.rpcs.labels)
         self._rpc_seconds = cache(self._requests.rpc_seconds.labels)
