@@ -236,10 +236,15 @@ async def _shadow(
 ) -> EncoderShadow:
     chosen = settings.shadow_encoder
     executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    pairs = PairStore(chosen.directory, max_pairs=chosen.max_pairs)
+    try:
+        pairs.prepare()
+    except OSError as error:
+        raise OSError(f"shadow_encoder.directory cannot be used: {error}") from error
     shadow = EncoderShadow(
         SecondEncoder(second.info, second, second, decoder),
         limits=ShadowLimits(chosen.share, chosen.max_waiting),
-        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        sink=pairs,
         telemetry=telemetry,
         clock=utc_now,
         executor=executor,
