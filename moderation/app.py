@@ -100,7 +100,14 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             engine.moderator.share_among(identity.tenants)
         drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
         metrics.watch_drift(drift)
-        reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        reports = Reports(
+            engine.policies,
+            engine.encoder,
+            build,
+            utc_now(),
+            status_of(recorder),
+            package=settings.package.shown_source,
+        )
         metrics_url = ""
         if isinstance(log, WorkerLog) and worker is not None:
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)

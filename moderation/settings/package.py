@@ -48,7 +48,9 @@ class PackageSettings(Section):
 
     @property
     def shown_source(self) -> str:
-        """The URL as it may stand in a log: without its query."""
+        """The path, or the URL as it may stand in a log: without its query."""
+        if not self.is_remote:
+            return self.source
         return urlsplit(self.source)._replace(query="", fragment="").geturl()
 
     @property

@@ -56,6 +56,10 @@ VALUES: Mapping[str, dict[str, Any]] = {
             "minSerial": 1795999348904,
         }
     },
+    "decision log": {
+        "decisionLog": {"size": "20Gi", "storageClass": "ssd", "keySecret": "decisions-key"},
+        "autoscaling": {"enabled": True},
+    },
     "own config map": {
         "policiesConfigMap": "policies-of-trust",
         "networkPolicy": {"enabled": False},
@@ -68,6 +72,8 @@ WRONG: Mapping[str, dict[str, Any]] = {
     "/replicas": {"replicas": 0},
     "/tracing/endpoint": {"tracing": {"endpoint": "http://user:word@collector:4318"}},
     "/tls": {"tls": {"clientCaSecret": "uploads-ca"}},
+    "/decisionLog": {"decisionLog": {"keySecret": "decisions-key"}},
+    "/decisionLog/size": {"decisionLog": {"size": "plenty"}},
     "/policyPackage": {"policyPackage": {"url": "https://policies.example/policies.tar.gz"}},
     "/policyPackage/url": {"policyPackage": {"url": "http://policies.example/p.tar.gz"}},
     "secrets": {"identity": {"secrets": "uploads-keys"}},
@@ -86,8 +92,15 @@ def rendered(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["kind"]: one for one in objects if one}
 
 
+def servers(objects: Mapping[str, Any]) -> dict[str, Any]:
+    """The object that keeps the servers running, of whatever kind."""
+    (one,) = (one for one in objects.values() if one["apiVersion"] == "apps/v1")
+    found: dict[str, Any] = one
+    return found
+
+
 def pod(objects: Mapping[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = objects["Deployment"]["spec"]["template"]["spec"]
+    spec: dict[str, Any] = servers(objects)["spec"]["template"]["spec"]
     return spec
 
 
@@ -107,7 +120,7 @@ def test_helm_finds_nothing_to_complain_of() -> None:
 def test_every_object_is_valid(name: str, version: str) -> None:
     objects = rendered(VALUES[name])
 
-    assert {"Deployment", "Service", "PodDisruptionBudget"} <= objects.keys()
+    assert {servers(objects)["kind"], "Service", "PodDisruptionBudget"} <= objects.keys()
     for kind, one in objects.items():
         if kind != "ServiceMonitor":  # not of Kubernetes' own
             kubernetes_validate.validate(one, version, strict=True)
@@ -135,11 +148,11 @@ def test_what_is_optional_is_absent_by_default() -> None:
 @pytest.mark.parametrize("name", VALUES)
 def test_everything_selects_the_servers_and_only_those(name: str) -> None:
     objects = rendered(VALUES[name])
-    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    labels = servers(objects)["spec"]["template"]["metadata"]["labels"]
 
     selectors = [
         objects["Service"]["spec"]["selector"],
-        objects["Deployment"]["spec"]["selector"]["matchLabels"],
+        servers(objects)["spec"]["selector"]["matchLabels"],
         objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
     ]
 
@@ -219,6 +232,12 @@ def test_certificates_are_mounted_where_the_service_looks_for_them() -> None:
 @pytest.mark.parametrize(
     ("values", "name", "variable", "secret"),
     [
+        (
+            "decision log",
+            "decisions-key",
+            "MODERATION_DECISION_LOG__ENCRYPTION_KEY_FILE",
+            "decisions-key",
+        ),
         ("keys", "identity", "MODERATION_IDENTITY__KEYS_FILE", "uploads-keys"),
         ("buckets", "aws", "AWS_SHARED_CREDENTIALS_FILE", "uploads-aws"),
         ("buckets", "gs", "MODERATION_FETCH__GS_CREDENTIALS_FILE", "uploads-gs"),
@@ -306,3 +325,31 @@ def test_a_package_is_fetched_by_the_keys_and_the_token_that_are_mounted() -> No
         "MIN_SERIAL": "1795999348904",
     }
     assert objects["ConfigMap"]["data"] == {"keys.pub": chosen["publicKeys"]}
+
+
+def test_each_server_keeps_its_decisions_on_a_volume_that_outlives_it() -> None:
+    objects = rendered(VALUES["decision log"])
+    spec = servers(objects)["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    (mount,) = (
+        one for one in pod(objects)["containers"][0]["volumeMounts"] if one["name"] == "decisions"
+    )
+
+    kept_at = environment(objects)["MODERATION_DECISION_LOG__DIRECTORY"]
+    assert kept_at.startswith(f"{mount['mountPath']}/")
+    assert claim["metadata"]["name"] == mount["name"]
+    assert claim["spec"]["storageClassName"] == "ssd"
+    assert claim["spec"]["resources"] == {"requests": {"storage": "20Gi"}}
+    assert spec["serviceName"] == objects["Service"]["metadata"]["name"]
+    assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "name": servers(objects)["metadata"]["name"],
+    }
+
+
+def test_without_a_decision_log_there_is_no_volume_and_a_roll_out_starts_one_more_first() -> None:
+    spec = rendered({})["Deployment"]["spec"]
+
+    assert "volumeClaimTemplates" not in spec
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}

@@ -8,7 +8,7 @@ import numpy as np
 
 from moderation.adapters.pages.page import Heading, Paragraph, Part, Plot, Rows, page
 from moderation.core.policy import Action
-from moderation.core.policy_diff import PartDiff
+from moderation.core.policy_diff import Fate
 from moderation.core.policy_effect import BINS, Effect, Moves
 from moderation.core.proportions import Share
 from moderation.service.policy_diff import Comparison, PolicyEffects
@@ -43,26 +43,15 @@ def policy_diff_page(comparison: Comparison, old: str, new: str) -> str:
 
 
 def _changes(comparison: Comparison) -> Iterator[Part]:
-    diff = comparison.diff
     rows = [
-        (kind, part.id, _fate(part) or str(change))
-        for kind, found in (
-            ("policy", diff.policies),
-            ("profile", diff.profiles),
-            ("category", diff.categories),
-            ("calibration", diff.calibrations),
-        )
-        for part in found
-        for change in (part.changes[:1] if _fate(part) else part.changes)
+        (kind, part.id, told)
+        for kind, part in comparison.diff.parts
+        for told in (map(str, part.changes) if part.fate is Fate.CHANGED else [part.fate])
     ]
     if rows:
         yield Rows(("kind", "id", "change"), tuple(rows))
     else:
         yield Paragraph("Both mean the same.")
-
-
-def _fate(part: PartDiff) -> str:
-    return "added" if part.is_added else "removed" if part.is_removed else ""
 
 
 def _effects(found: PolicyEffects, profile: str) -> Iterator[Part]:
