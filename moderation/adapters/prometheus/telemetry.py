@@ -75,18 +75,12 @@ class PrometheusTelemetry:
         self._records = RecordMetrics(self.registry)
         self._traces = TraceMetrics(self.registry)
         self.access = AccessMetrics(self.registry)
-        self.tenants = TenantMetrics()
-        self.registry.register(self.tenants)
-        self.gpus = GpuMetrics()
-        self.registry.register(self.gpus)
-        self.pools = PoolMetrics()
-        self.registry.register(self.pools)
         self.certificates = CertificateMetrics(self.registry)
-        self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
-        self.registry.register(self._counts)
-        self.registry.register(self._budgets)
-        self._drift = ScoreDrift()
-        self.registry.register(self._drift)
+        self.tenants, self.gpus, self.pools = TenantMetrics(), GpuMetrics(), PoolMetrics()
+        self._counts, self._budgets, self._drift = PolicyCounts(), ReviewBudgets(), ScoreDrift()
+        asked = self.tenants, self.gpus, self.pools, self._counts, self._budgets, self._drift
+        for collector in asked:
+            self.registry.register(collector)
         self._count_drift: Callable[[PolicyScores], None] | None = None
         self._ready = catalog.gauge("moderation_ready", self.registry)
         self._build = catalog.LateInfo("moderation_build", self.registry)
