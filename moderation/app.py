@@ -94,7 +94,12 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         )
         build = _build_info()
         metrics.show_methods(METHODS)
-        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
+        metrics.describe(
+            build=asdict(build),
+            encoder=engine.encoder,
+            demanded_device=settings.encoder.device.partition(":")[0],
+            shadow=engine.shadow,
+        )
         _watch(metrics, engine, recorder, identity, stops)
         if identity is not None:
             engine.moderator.share_among(identity.tenants)

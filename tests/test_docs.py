@@ -13,6 +13,7 @@ from moderation.adapters.log_form import LIBRARY
 from moderation.adapters.prometheus.catalog import METRICS
 from moderation.cli.config import markdown
 from moderation.settings import Settings
+from tests.e2e.test_load_balancing import BEFORE_THE_END, REQUESTS
 from website.api_reference import reference
 from website.metrics_page import page as metrics_page
 
@@ -47,6 +48,14 @@ def test_the_metrics_page_is_what_is_said_of_the_metrics() -> None:
 
     assert page == metrics_page(), "run `make pages`"
     assert page.count("\n| `moderation_") == len(METRICS)
+
+
+def test_the_page_of_load_balancing_tells_of_what_is_tried() -> None:
+    page = (DOCS / "load-balancing.md").read_text(encoding="utf-8")
+    told = page.partition("## What was tried")[2].partition("\n\n`pytest -s")[0]
+
+    assert [int(number) for number in re.findall(r"\b\d{3}\b", told)] == [REQUESTS, REQUESTS]
+    assert f"after {BEFORE_THE_END} answers" in " ".join(told.split())
 
 
 def test_the_page_of_log_events_lists_the_events_as_they_are() -> None:

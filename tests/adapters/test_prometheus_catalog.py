@@ -27,6 +27,7 @@ def everything() -> list[Metric]:
     telemetry.describe(
         build={"version": "1", "python_version": "3", "onnxruntime_version": "1"},
         encoder=an_encoder_info(),
+        demanded_device="auto",
         shadow=an_encoder_info(),
     )
     telemetry.policies_loaded(
@@ -89,7 +90,7 @@ def test_the_help_is_one_plain_sentence() -> None:
 def test_what_is_not_known_yet_or_not_there_is_not_shown() -> None:
     telemetry = PrometheusTelemetry()
     before = {family.name for family in telemetry.registry.collect() if family.type == "info"}
-    telemetry.describe(build={"version": "1"}, encoder=an_encoder_info())
+    telemetry.describe(build={"version": "1"}, encoder=an_encoder_info(), demanded_device="cpu")
     after = {family.name for family in telemetry.registry.collect() if family.type == "info"}
 
     assert before == set()
