@@ -1,9 +1,9 @@
 """From the bytes of an upload to its embeddings: remembered, or decoded, batched and encoded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -148,11 +148,25 @@ class ContentEncoder:
             with task.working():
                 return loop.time(), context.run(self._decoder.decode, image)
 
-        turn = self._bulk_decoding if urgency.priority is Priority.BULK else nullcontext()
+        turn = self._turn_of_bulk(urgency) if urgency.priority is Priority.BULK else nullcontext()
         with self.decoders.asked() as task:
             async with turn:
                 started, frames = await loop.run_in_executor(self._executor, decode, task)
         return frames, started - asked, loop.time() - started
+
+    @asynccontextmanager
+    async def _turn_of_bulk(self, urgency: Urgency) -> AsyncIterator[None]:
+        """Wait until a thread is left for bulk, or until it is bulk no longer: a caller joined."""
+        turn = asyncio.create_task(self._bulk_decoding.acquire())
+        joined = asyncio.create_task(urgency.is_interactive())
+        try:
+            await asyncio.wait([turn, joined], return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            joined.cancel()
+            if not turn.cancel():  # it had its turn
+                self._bulk_decoding.release()
+            await asyncio.wait([turn, joined])
 
 
 def encode_batch(encoder: ImageEncoder, frames: Sequence[Pixels]) -> list[Embedding]:
