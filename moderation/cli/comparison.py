@@ -80,6 +80,7 @@ def _effect_dict(found: PolicyEffects) -> dict[str, Any]:
     for position, (policy_id, effect) in enumerate(found.by_policy.items()):
         moved = found.tally.moved
         by_policy[policy_id] = {
+            "shadow": policy_id in found.plan.shadow_ids,
             **_counts(effect),
             "histogram_before": found.tally.before[position].tolist(),
             "histogram_after": found.tally.after[position].tolist(),
@@ -146,7 +147,8 @@ def _flip_table(found: PolicyEffects) -> Table:
     table.add_row(*_flip_cells(ON_CONTENTS, found.contents))
     ordered = sorted(found.by_policy.items(), key=lambda one: (-one[1].flips.count, one[0]))
     for policy_id, effect in ordered:
-        table.add_row(*_flip_cells(policy_id, effect))
+        mark = " (shadow)" if policy_id in found.plan.shadow_ids else ""
+        table.add_row(*_flip_cells(f"{policy_id}{mark}", effect))
     return table
 
 

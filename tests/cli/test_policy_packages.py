@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoders.registry import describe_encoder
 from moderation.adapters.policy_state import PolicyState, state_of
+from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.examination.directories import look as look_at_directories
 from moderation.cli.examination.findings import Level
 from moderation.cli.examination.judging import look
@@ -21,7 +24,7 @@ from moderation.cli.serve import serve
 from moderation.service.activation import Pin, SetOrigin, activation_of
 from moderation.settings import Settings
 from moderation.settings.package import PackageSettings
-from tests.builders import NOON, a_policy_set
+from tests.builders import NOON, a_calibration, a_policy_set
 from tests.builders import a_policy as a_built_policy
 from tests.cli.command import moderation
 from tests.policy_packages import Mirror, Publisher, a_policy, running_mirror
@@ -85,6 +88,36 @@ def test_policies_that_would_be_refused_are_not_packed(publisher: Publisher) -> 
 
     assert caught.value.exit_code is Exit.CONFIG
     assert not publisher.archive.exists()
+
+
+def test_policies_whose_calibration_is_stale_are_not_packed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, _ = describe_encoder("starter")
+    files = CalibrationFiles(publisher.policies, encoder.scale)
+    files.save(a_calibration(policy_id="no-cats", encoder_id=encoder.encoder_id))
+
+    with pytest.raises(CommandError, match=r"no-cats\.json: is stale: ") as caught:
+        packed(publisher)
+
+    assert caught.value.exit_code is Exit.CONFIG
+    monkeypatch.setenv("MODERATION_POLICIES__STALE_CALIBRATION", "mark")
+    packed(publisher)
+    assert publisher.archive.exists()
+
+
+def test_policies_that_are_bound_to_another_encoder_are_not_packed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_binding(publisher.policies, encoder_id="a" * 64, name="vit-l14")
+
+    with pytest.raises(CommandError, match="set for encoder vit-l14") as caught:
+        packed(publisher)
+
+    assert caught.value.exit_code is Exit.CONFIG
+    monkeypatch.setenv("MODERATION_POLICIES__ENCODER_BINDING", "warn")
+    packed(publisher)
+    assert publisher.archive.exists()
 
 
 def test_a_link_out_of_the_directory_is_not_packed(publisher: Publisher) -> None:

@@ -59,7 +59,11 @@ def _effects(found: PolicyEffects, profile: str) -> Iterator[Part]:
     yield Paragraph(f"Tried on {len(found.corpus):,} contents, by profile {profile}.")
     ordered = sorted(found.by_policy.items(), key=lambda one: (-one[1].flips.count, one[0]))
     rows = [_effect_row("decision as a whole", found.contents)]
-    rows += [_effect_row(policy_id, effect) for policy_id, effect in ordered]
+    shadows = found.plan.shadow_ids
+    rows += [
+        _effect_row(f"{policy_id} (shadow)" if policy_id in shadows else policy_id, effect)
+        for policy_id, effect in ordered
+    ]
     yield Rows(_EFFECT_HEADER, tuple(rows))
     if ordered:
         yield _flips_plot(dict(ordered[:MOST_SECTIONS]))
