@@ -57,6 +57,7 @@ endef
 pages: $(VENV)/.development
 	$(BIN)/moderation config --markdown > docs/settings.md
 	$(BIN)/python -m website.api_reference > docs/api-reference.md
+	$(BIN)/python -m website.metrics_page > docs/metrics.md
 
 # The documentation as a site, in var/site.
 site: $(VENV)/.development

@@ -22,7 +22,13 @@ from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import (
+    METHODS,
+    Endpoint,
+    GrpcServer,
+    ServerLimits,
+    StopTimes,
+)
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
@@ -88,6 +94,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             )
         )
         build = _build_info()
+        metrics.show_methods(METHODS)
         metrics.describe(
             build=asdict(build),
             encoder=engine.encoder,
@@ -112,7 +119,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
             reports = replace(reports, history=kept.history, worker=worker.place)
         else:
-            metrics_url = _show_metrics(settings, metrics, stack)
+            metrics_url = stack.enter_context(_metrics_server(settings, metrics, engine, stops)).url
         edge = _Edge(telemetry, log, tracer, identity)
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
@@ -171,11 +178,12 @@ def _watch(
         policy_age_s=engine.policies.age_s,
         policies_stale=engine.policies.is_stale,
         review_budgets=engine.policies.review_budgets,
-        ready=lambda: _is_well(engine) and not stops.asked.is_set(),
+        ready=partial(_is_ready, engine, stops),
         in_flight=lambda: engine.moderator.in_flight,
         active=lambda: engine.policies.status.active,
     )
     metrics.gpus.use = Gpus().use
+    metrics.pools.use = engine.pool_use
     if recorder is not None:
         metrics.watch_records(lambda: recorder.waiting)
     if identity is not None:
@@ -190,10 +198,11 @@ def _watch_connections(
     return partial(tell_when_full, lambda: server.port, most, log.connections_full)
 
 
-def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
-    where = settings.metrics
-    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
-    return stack.enter_context(shown).url
+def _metrics_server(
+    settings: Settings, metrics: PrometheusTelemetry, engine: Engine, stops: Stops
+) -> MetricsServer:
+    where, is_ready = settings.metrics, partial(_is_ready, engine, stops)
+    return MetricsServer(metrics.registry, host=where.host, port=where.port, is_ready=is_ready)
 
 
 def _tell_what_runs_beside(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -299,6 +308,10 @@ async def _follow(
         await _tell_health(engine, server, log)
 
 
+def _is_ready(engine: Engine, stops: Stops) -> bool:
+    return _is_well(engine) and not stops.asked.is_set()
+
+
 def _is_well(engine: Engine) -> bool:
     return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
@@ -313,9 +326,8 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         if is_announced and not is_ready:
             log.too_old()
         is_well = _is_well(engine)
-        if is_well and not is_announced:
-            log.serving()
         if is_well != is_announced:
+            (log.serving if is_well else log.not_serving)()
             (server.announce_serving if is_well else server.announce_not_serving)()
         is_announced = is_well
         await asyncio.sleep(READINESS_CHECK_S)

@@ -61,6 +61,16 @@ class Moderator:
         """Requests that were let in and are not answered yet."""
         return self._admission.in_flight
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """Of the images of those requests, those to be fetched included."""
+        return self._admission.n_bytes
+
+    @property
+    def fetches_in_flight(self) -> int:
+        """Images that are being fetched."""
+        return self._admission.fetching
+
     async def moderate(
         self,
         content: Content | NamedContent,

@@ -11,12 +11,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import psutil
 import pytest
 from hyperframe.frame import SettingsFrame
 
+from moderation.adapters.prometheus.endpoint import MAX_CONNECTIONS as METRICS_CONNECTIONS
 from moderation.client import ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -253,6 +255,31 @@ def is_closed(connection: socket.socket) -> bool:
     except ConnectionResetError:
         pass
     return True
+
+
+def test_connections_to_the_metrics_that_say_nothing_take_no_descriptor_from_requests(
+    server: Server,
+) -> None:
+    port = int(urlsplit(server.metrics_url).port or 0)
+    before = psutil.Process(server.process.pid).num_fds()
+
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        time.sleep(0.2)
+        held = psutil.Process(server.process.pid).num_fds() - before
+        until(lambda: is_ready(server))
+
+    assert held <= METRICS_CONNECTIONS + OWN_DESCRIPTORS
+
+
+def is_ready(server: Server) -> bool:
+    url = server.metrics_url.removesuffix("/metrics") + "/ready"
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @pytest.mark.case(40)

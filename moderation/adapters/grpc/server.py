@@ -8,13 +8,20 @@ from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from moderation.adapters.grpc.access import SERVICE
 from moderation.adapters.grpc.health import HealthServicer, Status
 from moderation.adapters.grpc.messages import MessageInterceptor
-from moderation.v1 import moderation_pb2_grpc
+from moderation.v1 import moderation_pb2, moderation_pb2_grpc
 
+METHODS = tuple(
+    f"/{service.full_name}/{method.name}"
+    for file in (moderation_pb2, health_pb2, reflection_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+)
+"""Every method that a server can have, as `/package.Service/Method`."""
 READINESS_NAMES = ("", SERVICE)
 """Under which it is asked whether to send requests: the whole server, and the one service."""
 LIVENESS_NAME = "liveness"
