@@ -28,6 +28,23 @@ CAPACITY = Board(
                 "stack",
             ),
         ],
+        "Decoding": [
+            Panel(
+                "Decoding places in use",
+                "All of them busy for long means that decoding is the limit.",
+                [
+                    (f"moderation_decoders_busy{{{JOB}}}", "{{instance}}, busy"),
+                    (f"moderation_decoders{{{JOB}}}", "{{instance}}, in all"),
+                ],
+                span=12,
+            ),
+            Panel(
+                "Pictures that wait to be decoded",
+                "Of whatever size; a large animation keeps a place for seconds.",
+                [(f"moderation_decode_waiting{{{JOB}}}", "{{instance}}")],
+                span=12,
+            ),
+        ],
         "Encoder": [
             Panel(
                 "Frames encoded",
@@ -106,14 +123,25 @@ CAPACITY = Board(
         "Process": [
             Panel(
                 "CPU",
-                "Cores in use.",
-                [rate_by("instance", "process_cpu_seconds_total")],
+                "Cores in use, by the service and by the processes that decode for it.",
+                [
+                    rate_by("instance", "process_cpu_seconds_total", of="service"),
+                    rate_by("instance", "moderation_decoder_cpu_seconds_total", of="decoding"),
+                ],
+                span=12,
             ),
             Panel(
                 "Memory",
-                "Resident.",
-                [(f"process_resident_memory_bytes{{{JOB}}}", "{{instance}}")],
+                "Resident, of the service and of the processes that decode for it.",
+                [
+                    (f"process_resident_memory_bytes{{{JOB}}}", "{{instance}}, service"),
+                    (
+                        f"moderation_decoder_resident_memory_bytes{{{JOB}}}",
+                        "{{instance}}, decoding",
+                    ),
+                ],
                 "bytes",
+                span=12,
             ),
             Panel(
                 "Open files",

@@ -31,9 +31,10 @@ class Board:
     picks_policy: bool = False
 
 
-def rate_by(label: str, metric: str, matchers: str = JOB) -> tuple[str, str]:
-    """The rate of a counter, summed over servers, by one label."""
-    return f"sum by ({label}) (rate({metric}{{{matchers}}}[{RATE}]))", f"{{{{{label}}}}}"
+def rate_by(label: str, metric: str, matchers: str = JOB, *, of: str = "") -> tuple[str, str]:
+    """The rate of a counter, summed over servers, by one label; `of` is added to the legend."""
+    legend = f"{{{{{label}}}}}, {of}" if of else f"{{{{{label}}}}}"
+    return f"sum by ({label}) (rate({metric}{{{matchers}}}[{RATE}]))", legend
 
 
 def quantiles(metric: str, matchers: str = JOB) -> list[tuple[str, str]]:
