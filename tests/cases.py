@@ -14,6 +14,7 @@ import pytest
 IA = "INVALID_ARGUMENT"
 UJ = "unjudgeable: the profile's posture"
 RE = "RESOURCE_EXHAUSTED with a time to wait"
+TOO_MUCH = "RESOURCE_EXHAUSTED, by gRPC itself; to come again would be in vain"
 DE = "DEADLINE_EXCEEDED"
 UA = "UNAVAILABLE"
 PD = "PERMISSION_DENIED"
@@ -21,6 +22,7 @@ UN = "UNAUTHENTICATED"
 UI = "UNIMPLEMENTED"
 OK = "judged"
 NS = "NOT_SERVING, and why"
+REFUSES = "does not start, and says why"
 LKG = "refused at its place; the last good set stays"
 
 GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
@@ -56,12 +58,12 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
     },
     "gRPC wire": {
         29: ("bytes that are no message", IA),
-        30: ("a message over the limit", RE),
-        31: ("a bomb of gzip", RE),
-        32: ("a length of 4 GiB", RE),
+        30: ("a message over the limit", TOO_MUCH),
+        31: ("a bomb of gzip", TOO_MUCH),
+        32: ("a length of 4 GiB", TOO_MUCH),
         33: ("an unknown method", UI),
-        34: ("20 KB of metadata", RE),
-        35: ("an unknown compression", UI),
+        34: ("20 KB of metadata", TOO_MUCH),
+        35: ("an unknown compression", "INTERNAL, by gRPC itself"),
         36: ("a flood of pings", "the connection ends"),
         37: ("rapid resets", "others see nothing"),
         38: ("more streams than allowed", "not opened"),
@@ -89,11 +91,11 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
         58: ("a killed worker", "replaced"),
     },
     "Model and GPU": {
-        59: ("a file of the bundle missing", NS),
-        60: ("one bit flipped", NS),
-        61: ("a pickle", "refused"),
-        62: ("a graph of a wrong shape", "refused"),
-        63: ("a demanded GPU that is not there", "refuses to start"),
+        59: ("a file of the bundle missing", REFUSES),
+        60: ("one bit flipped", REFUSES),
+        61: ("a pickle", REFUSES),
+        62: ("a graph of a wrong shape", REFUSES),
+        63: ("a demanded GPU that is not there", REFUSES),
         64: ("a batch that does not fit the memory", "in parts, then RESOURCE_EXHAUSTED"),
         65: ("an encoder that hangs", f"{DE}, NOT_SERVING, then a restart"),
         66: ("an exchange of what judges under load", "no error, one version an answer"),

@@ -107,9 +107,11 @@ def code_of(
     method: str = "Moderate",
     metadata: tuple[tuple[str, str | bytes], ...] = (),
 ) -> tuple[grpc.StatusCode, str]:
+    """The status, which must not ask anybody to come again: the same would be refused again."""
     path = f"/moderation.v1.ModerationService/{method}"
     ask = channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
     call = ask.future(request, timeout=20, metadata=metadata)
+    assert "grpc-retry-pushback-ms" not in dict(call.trailing_metadata() or ())
     return call.code(), call.details()
 
 
