@@ -1,7 +1,6 @@
 """The decision log of a real server: complete, private, and no reason not to answer."""
 
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,12 +25,6 @@ MANDATORY = "MODERATION_DECISION_LOG__MANDATORY"
 SMALL_DISK_BYTES = 16 * 1024
 
 
-def metric(server: Server, name: str) -> float:
-    with urllib.request.urlopen(server.metrics_url) as page:
-        lines = page.read().decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
 def test_every_answer_of_every_call_is_recorded_and_nothing_of_an_image(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
@@ -46,9 +39,9 @@ def test_every_answer_of_every_call_is_recorded_and_nothing_of_an_image(tmp_path
             with pytest.raises(InvalidRequest):
                 client.moderate(CAT, content_id=bad)
         status = client.status().decision_log
-        assert metric(server, "moderation_decision_log_records_total") == 6
-        assert metric(server, "moderation_decision_log_bytes_total") > 1000
-        assert metric(server, "moderation_decision_log_waiting") == 0
+        assert server.metrics()["moderation_decision_log_records_total"] == 6
+        assert server.metrics()["moderation_decision_log_bytes_total"] > 1000
+        assert server.metrics()["moderation_decision_log_waiting"] == 0
 
     recorded = {one.decision_id: one for one in read(log)}
     assert (status.records, status.lost, status.problem) == (6, 0, "")
@@ -98,8 +91,8 @@ def test_a_full_disk_costs_no_answer_and_raises_an_alarm(small_disk: Path) -> No
         shown = dict(status_rows(client.status()))
         status = client.status().decision_log
         told = server.wait_for("decision_log_failed")
-        assert metric(server, "moderation_decision_log_failing") == 1
-        assert metric(server, "moderation_decision_log_lost_total") == 2
+        assert server.metrics()["moderation_decision_log_failing"] == 1
+        assert server.metrics()["moderation_decision_log_lost_total"] == 2
         assert "No space left" in told["reason"]
         assert shown["decision log"] == f"{answers - 1} records since the start"
         assert "answers are given without: OSError: [Errno 28]" in shown[""]
@@ -108,7 +101,7 @@ def test_a_full_disk_costs_no_answer_and_raises_an_alarm(small_disk: Path) -> No
         subprocess.run(["mount", "-o", "remount,size=1M", str(small_disk)], check=True)
         assert client.moderate(SNAKE, content_id="with room").verdicts
         server.wait_for("decision_log_recovered")
-        assert metric(server, "moderation_decision_log_failing") == 0
+        assert server.metrics()["moderation_decision_log_failing"] == 0
 
     verified = verify(log)
     assert (verified.problems, verified.lost_answers) == ([], 2)
@@ -178,7 +171,7 @@ async def test_a_content_is_erased_from_everything_while_the_server_runs(tmp_pat
 
 
 def metric_of_pairs(server: Server) -> float:
-    return metric(server, 'moderation_shadow_encodings_total{outcome="recorded"}')
+    return server.metrics()['moderation_shadow_encodings_total{outcome="recorded"}']
 
 
 def test_a_directory_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import gzip
 import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -353,7 +352,4 @@ def test_callers_who_leave_free_their_places(server: Server) -> None:
 
 
 def in_flight(server: Server) -> float:
-    with urllib.request.urlopen(server.metrics_url, timeout=20) as answer:
-        lines = answer.read().decode().splitlines()
-    (value,) = (line for line in lines if line.startswith("moderation_in_flight "))
-    return float(value.split()[1])
+    return server.metrics()["moderation_in_flight"]

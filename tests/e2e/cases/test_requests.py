@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,8 +18,9 @@ from moderation.client import InvalidRequest, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 from tests.e2e.cases.conftest import ROOT
-from tests.e2e.server import Server, running_server
-from tests.picture_builders import blotches
+from tests.e2e.http2 import MODERATE, RawConnection, data, message
+from tests.e2e.server import Server, running_server, until
+from tests.picture_builders import blotches, slow_jpeg
 
 pytestmark = pytest.mark.e2e
 
@@ -28,6 +28,13 @@ CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 PATIENCE_S = 20.0
 FEW = 2
 DESCRIPTORS = 120
+
+
+ENCODED = "moderation_batch_size_sum"
+LATE = 'moderation_rpcs_total{code="DEADLINE_EXCEEDED",method="' + MODERATE + '"}'
+SLOW = 6
+"""Pictures, which take the two decoders a second each."""
+HURRIED_S = 0.3
 
 
 def request(image: bytes = CAT, content_id: str = "") -> pb.ModerateRequest:
@@ -77,24 +84,39 @@ def test_what_there_is_no_room_for_is_told_when_to_come_back(policies: Path) -> 
         assert info.retry_delay.ToTimedelta().total_seconds() > 0
 
 
-@pytest.mark.case(49, 50)
-def test_what_cannot_be_ready_in_time_is_never_encoded(
+@pytest.mark.case(49)
+def test_what_is_late_before_its_turn_is_never_encoded(
     stub: moderation_pb2_grpc.ModerationServiceStub, server: Server
 ) -> None:
-    def encoded() -> float:
-        with urllib.request.urlopen(server.metrics_url, timeout=PATIENCE_S) as answer:
-            lines = answer.read().decode().splitlines()
-        (line,) = (line for line in lines if line.startswith("moderation_batch_size_sum"))
-        return float(line.split()[1])
+    encoded, late = server.metrics()[ENCODED], server.metrics().get(LATE, 0)
+    slow = [stub.Moderate.future(request(slow_jpeg() + b"%d" % n)) for n in range(SLOW)]
+    until(lambda: server.metrics()["moderation_in_flight"] == SLOW)
 
-    before = encoded()
-    outcomes = [outcome_of(stub, 4711 + seed, 0.001) for seed in range(5)]
+    outcome = outcome_of(stub, 4711, HURRIED_S)
 
-    for outcome in outcomes:
-        assert isinstance(outcome, grpc.RpcError)
-        assert outcome.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert not isinstance(outcome_of(stub, 4711, PATIENCE_S), grpc.RpcError)
-    assert encoded() == before + 1
+    assert not any(one.done() for one in slow[2:]), "it was its turn already"
+    assert isinstance(outcome, grpc.RpcError)
+    assert outcome.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert all(one.result().decision.verdicts for one in slow)
+    assert server.metrics()[LATE] == late + 1, "it never came to the server"
+    assert server.metrics()[ENCODED] == encoded + SLOW
+
+
+@pytest.mark.case(50)
+@pytest.mark.parametrize("timeout", ["1n", "1u"])
+def test_a_deadline_that_has_passed_is_answered_by_the_server_and_never_encoded(
+    server: Server, timeout: str
+) -> None:
+    before = server.metrics()[ENCODED]
+    whole = message(request(blotches(50)).SerializeToString())
+
+    with RawConnection(server.address) as connection:
+        connection.send(connection.request(1, extra=[("grpc-timeout", timeout)]))
+        connection.send(data(1, whole, end=True))
+        status = connection.status()
+
+    assert status == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    assert server.metrics()[ENCODED] == before
 
 
 @pytest.mark.case(51)
@@ -157,21 +179,17 @@ def test_an_id_that_would_spoil_a_log_is_refused(client: ModerationClient, conte
 def test_names_that_callers_make_up_make_no_series(
     client: ModerationClient, server: Server
 ) -> None:
-    def series() -> int:
-        with urllib.request.urlopen(server.metrics_url, timeout=PATIENCE_S) as answer:
-            return len(answer.read().splitlines())
-
     def ask(number: int) -> None:
         client.moderate(CAT, content_id=f"made-up-{number}")
         with pytest.raises(InvalidRequest):
             client.moderate(CAT, profile=f"made-up-{number}")
 
     ask(0)
-    before = series()
+    before = server.metrics().keys()
     for number in range(1, 50):
         ask(number)
 
-    assert series() == before
+    assert server.metrics().keys() == before
 
 
 @pytest.mark.case(94)
