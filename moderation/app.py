@@ -43,7 +43,7 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
-from moderation.stopping import EXIT_LOST, Stops, stop_signals
+from moderation.stopping import EXIT_LOST, Stops, end_overdue, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of
 from moderation.watching import drift_watch, follow_references, policy_feeds
@@ -86,6 +86,8 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 images=images,
             )
         )
+        # Whatever the engine waits for at its end, nobody else waits for any more.
+        stack.callback(end_overdue(log.stop_overdue).start)
         build = _build_info()
         metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
         _watch(metrics, engine, recorder, identity, stops)
