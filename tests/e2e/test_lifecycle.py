@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2
 from PIL import Image
@@ -47,6 +48,9 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVING = health_pb2.HealthCheckResponse.SERVING
 AT_ONCE_S = 0.5
 """NOT_SERVING is asked for within 100 ms; a loaded machine needs some time to ask."""
+MEMORY_BYTES, STEPS = 2**30, 16
+MOST_MEMORY, SLACK = 0.95, 0.01
+"""The share beyond which nothing is let in, and what requests take between two looks at it."""
 
 COLOURS = """\
 id: reds
@@ -163,18 +167,39 @@ def is_leaving(server: Server) -> bool:
 
 
 @pytest.mark.case(54)
-def test_nothing_is_let_in_while_memory_is_nearly_full() -> None:
-    full = {"MODERATION_LIMITS__MAX_MEMORY_BYTES": "1"}
-    with running_server(POLICIES, env=full) as server:
-        with grpc.insecure_channel(server.address) as channel:
-            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
-            request = pb.ModerateRequest(content=pb.Content(image=CAT))
-            call = stub.Moderate.future(request, timeout=10)
-            code, metadata = call.code(), dict(call.trailing_metadata() or ())
-        health = health_of(server.address)
+def test_nothing_is_let_in_while_memory_is_nearly_full_and_all_is_when_it_is_not() -> None:
+    env = {
+        "MODERATION_LIMITS__MAX_MEMORY_BYTES": str(MEMORY_BYTES),
+        "TEST_BALLAST_BYTES": str(MEMORY_BYTES // STEPS),
+    }
+    with (
+        running_server(POLICIES, env=env, program="tests.e2e.swelling") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        process = psutil.Process(server.process.pid)
 
-    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "grpc-retry-pushback-ms" in metadata
+        def refusal() -> grpc.Call | None:
+            call = stub.Moderate.future(pb.ModerateRequest(content=pb.Content(image=CAT)))
+            return call if call.code() is not grpc.StatusCode.OK else None
+
+        shares = []
+        while (refused := refusal()) is None and len(shares) <= STEPS:
+            shares.append(process.memory_info().rss / MEMORY_BYTES)
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(0.3)
+        shares.append(process.memory_info().rss / MEMORY_BYTES)
+        health = health_of(server.address)
+        for _ in shares[1:]:
+            process.send_signal(signal.SIGUSR2)
+            time.sleep(0.02)
+        until(lambda: refusal() is None)
+
+    assert refused
+    assert shares[-2] < MOST_MEMORY + SLACK
+    assert shares[-1] > MOST_MEMORY - SLACK
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "grpc-retry-pushback-ms" in dict(refused.trailing_metadata() or ())
     assert health == SERVING  # others may still have answers that are on their way
 
 
