@@ -150,6 +150,8 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
 }
 
 COUNT = 107
+SERVER_TESTS = "tests/e2e/"
+"""Where a server runs in a process of its own; the other tests are of parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +197,15 @@ class CaseTable:
 
 
 def table_of(shown: Mapping[int, Iterable[Shown]]) -> str:
-    """The table in Markdown: number, case, answer, how many tests showed it, and one of them."""
+    """The table in Markdown: number, case, answer, how many tests showed it, and one of them.
+
+    One to a real server, if there is any.
+    """
     lines = ["# Cases of bad input and failure", ""]
     for group, cases in GROUPS.items():
         lines += [f"## {group}", ""]
-        lines += ["| case | | answer | tests | outcome | where |", "|--:|---|---|--:|---|---|"]
+        lines += ["| case | | answer | tests | outcome | shown by | where |"]
+        lines += ["|--:|---|---|--:|---|---|---|"]
         lines += [_row(number, *cases[number], list(shown.get(number, ()))) for number in cases]
         lines.append("")
     return "\n".join(lines)
@@ -208,8 +214,11 @@ def table_of(shown: Mapping[int, Iterable[Shown]]) -> str:
 def _row(number: int, what: str, answer: str, tests: list[Shown]) -> str:
     outcomes = {one.outcome for one in tests}
     worst = next((word for word in ("failed", "skipped", "passed") if word in outcomes), "not run")
-    where = f"`{tests[0].test.partition('[')[0]}`" if tests else ""
-    return f"| {number} | {what} | {answer} | {len(tests)} | {worst} | {where} |"
+    to_a_server = [one for one in tests if one.test.startswith(SERVER_TESTS)]
+    shown_by = "server" if to_a_server else "unit" if tests else ""
+    first = next(iter(to_a_server or tests), None)
+    where = f"`{first.test.partition('[')[0]}`" if first else ""
+    return f"| {number} | {what} | {answer} | {len(tests)} | {worst} | {shown_by} | {where} |"
 
 
 def mark_reports(items: Iterable[pytest.Item]) -> None:

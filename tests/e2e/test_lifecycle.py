@@ -183,7 +183,7 @@ def test_nothing_is_let_in_while_memory_is_nearly_full_and_all_is_when_it_is_not
             call = stub.Moderate.future(pb.ModerateRequest(content=pb.Content(image=CAT)))
             return call if call.code() is not grpc.StatusCode.OK else None
 
-        shares = []
+        shares: list[float] = []
         while (refused := refusal()) is None and len(shares) <= STEPS:
             shares.append(process.memory_info().rss / MEMORY_BYTES)
             process.send_signal(signal.SIGUSR1)

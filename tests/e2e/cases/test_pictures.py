@@ -155,7 +155,7 @@ def decided(client: ModerationClient, images: Mapping[str, bytes]) -> dict[str, 
     return decisions
 
 
-@pytest.mark.case(25)
+@pytest.mark.case(25, 26)
 @pytest.mark.timeout(1200)
 def test_pictures_that_could_crash_a_decoder_are_answered(client: ModerationClient) -> None:
     images = crash_corpus()
