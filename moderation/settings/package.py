@@ -1,7 +1,6 @@
 """Policies that come as a signed package, from somewhere else."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -45,11 +44,6 @@ class PackageSettings(Section):
     def is_remote(self) -> bool:
         """Whether the package is at a URL."""
         return "://" in self.source
-
-    @property
-    def shown_source(self) -> str:
-        """The URL as it may stand in a log: without its query."""
-        return urlsplit(self.source)._replace(query="", fragment="").geturl()
 
     @property
     def key_files(self) -> tuple[Path, ...]:
