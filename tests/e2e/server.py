@@ -35,6 +35,8 @@ STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
 CACHE = "MODERATION_POLICIES__CACHE_DIRECTORY"
 DRAIN = "MODERATION_SERVER__DRAIN_S"
 GRACE = "MODERATION_SERVER__GRACE_S"
+RETURN_WHAT_IS_FREED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""For glibc, which otherwise keeps freed memory by the thread, so that leaks drown in the noise."""
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from moderation.client import Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
-from tests.e2e.server import Server, running_server
+from tests.e2e.server import RETURN_WHAT_IS_FREED, Server, running_server
 from tests.picture_builders import a_picture, encoded
 from tests.pictures import UNJUDGEABLE
 
@@ -25,8 +25,6 @@ MB = 2**20
 ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "8"))
 """Of about 500 requests each; 200 make 100,000."""
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600 + 20 * ROUNDS)]
-RETURN_WHAT_IS_FREED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
-"""For glibc, which otherwise keeps freed memory by the thread, so that leaks drown in the noise."""
 
 POLICY = """\
 id: {id}
