@@ -25,6 +25,8 @@ MB = 2**20
 ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "8"))
 """Of about 500 requests each; 200 make 100,000."""
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600 + 20 * ROUNDS)]
+FORGETFUL = {"MODERATION_CACHE__MAX_BYTES": "16384"}
+"""Room for fewer pictures than a round has, so that each of them is decoded each time."""
 
 POLICY = """\
 id: {id}
@@ -119,6 +121,8 @@ class Resources(NamedTuple):
 
     rss_mb: float
     descriptors: int
+    decoders_rss_mb: float
+    """Of all decoding processes together."""
 
 
 def held_after(client: ModerationClient, server: Server, pictures: Sequence[bytes]) -> Resources:
@@ -128,7 +132,8 @@ def held_after(client: ModerationClient, server: Server, pictures: Sequence[byte
     assert sum(codes.values()) == len(pictures)
     assert codes[pb.FAILURE_CODE_SERVICE_UNAVAILABLE] == 0
     process = psutil.Process(server.process.pid)
-    return Resources(process.memory_info().rss / MB, process.num_fds())
+    decoders = sum(one.memory_info().rss for one in process.children())
+    return Resources(process.memory_info().rss / MB, process.num_fds(), decoders / MB)
 
 
 def held_over(program: str, *, rounds: int) -> tuple[Resources, list[Resources]]:
@@ -136,7 +141,7 @@ def held_over(program: str, *, rounds: int) -> tuple[Resources, list[Resources]]
     pictures = pictures_of_all_kinds() * 8
     with (
         running_server(
-            SAMPLES.parent / "policies", env=RETURN_WHAT_IS_FREED, program=program
+            SAMPLES.parent / "policies", env={**RETURN_WHAT_IS_FREED, **FORGETFUL}, program=program
         ) as server,
         ModerationClient(server.address, timeout_s=60) as client,
     ):
@@ -145,11 +150,10 @@ def held_over(program: str, *, rounds: int) -> tuple[Resources, list[Resources]]
         return first, [held_after(client, server, pictures) for _ in range(rounds)]
 
 
-def growth_mb(readings: Sequence[Resources]) -> float:
+def growth_mb(rss_mb: Sequence[float]) -> float:
     """How much higher the floor of the second half is: what decoding needs comes and goes."""
-    middle = len(readings) // 2
-    earlier, later = readings[:middle], readings[middle:]
-    return min(one.rss_mb for one in later) - min(one.rss_mb for one in earlier)
+    middle = len(rss_mb) // 2
+    return min(rss_mb[middle:]) - min(rss_mb[:middle])
 
 
 def test_memory_and_descriptors_are_flat() -> None:
@@ -157,11 +161,17 @@ def test_memory_and_descriptors_are_flat() -> None:
 
     print(first, *readings, sep="\n")  # noqa: T201 - the figures are the result
     assert first.rss_mb < 600
-    assert growth_mb(readings) < 10
+    assert growth_mb([one.rss_mb for one in readings]) < 10
+    assert growth_mb([one.decoders_rss_mb for one in readings]) < 10
     assert readings[-1].descriptors <= first.descriptors + 2
 
 
-def test_the_same_check_catches_a_planted_leak() -> None:
+@pytest.mark.parametrize("place", ["service", "decoders"])
+def test_the_same_check_catches_a_planted_leak(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_LEAK", place)
+
     _, readings = held_over("tests.e2e.leaky", rounds=8)
 
-    assert growth_mb(readings) > 10
+    in_service = growth_mb([one.rss_mb for one in readings]) > 10
+    in_decoders = growth_mb([one.decoders_rss_mb for one in readings]) > 10
+    assert (in_service, in_decoders) == (place == "service", place == "decoders")
