@@ -1,8 +1,9 @@
 # syntax=docker/dockerfile:1
 # The service as an image: `docker build --target cpu .`, or `--target cuda` for NVIDIA cards.
 #
-# It runs as a user without rights, and with a read-only root: nothing is written but the policy sets
-# that were in force and embeddings of their texts, to a volume, and the log, to standard error. For a build that can be repeated, give the base by its digest:
+# It runs as a user without rights, and with a read-only root: nothing is written but the log, to
+# standard error, and to a volume the policy sets that were in force, embeddings of their texts, and
+# what settings ask for. For a build that can be repeated, give the base by its digest:
 # --build-arg BASE=python:3.11-slim-bookworm@sha256:...
 ARG BASE=python:3.11-slim-bookworm
 
@@ -33,6 +34,10 @@ ENV PATH=/app/bin:$PATH \
     MODERATION_POLICIES__DIRECTORY=/etc/moderation/policies \
     MODERATION_POLICIES__STATE_DIRECTORY=/var/lib/moderation \
     MODERATION_POLICIES__CACHE_DIRECTORY=/var/lib/moderation/cache \
+    MODERATION_ENCODER__STORE=/var/lib/moderation/bundles \
+    MODERATION_ENCODER__ENGINE_CACHE=/var/lib/moderation/engines \
+    MODERATION_SHADOW_ENCODER__DIRECTORY=/var/lib/moderation/encoder-pairs \
+    MODERATION_RECENT__DIRECTORY=/var/lib/moderation/recent \
     MODERATION_LOG__FORMAT=json
 VOLUME /var/lib/moderation
 USER 10001:10001

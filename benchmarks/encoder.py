@@ -26,6 +26,7 @@ from benchmarks.vit_graphs import write_int8_product
 from moderation.adapters.encoders.devices import Tuning
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.encoders.registry import find_bundle, load_encoder
+from moderation.core.errors import ModerationError
 
 GEMM = 1024
 GFLOP = 1e9
@@ -47,7 +48,10 @@ def main() -> None:
     flags.add_argument("--openvino-graph", type=Path, help="by benchmarks.openvino_int8")
     flags.add_argument("--torch", action="store_true", help=f"measure {EAGER} too")
     arguments = flags.parse_args()
-    variants = variants_of(arguments)
+    try:
+        variants = variants_of(arguments)
+    except (ImportError, ModerationError) as error:
+        flags.error(str(error))
     names = list(variants)
     variants[FP32_LIMIT] = partial(product_gflops, arguments.seconds)
     variants[INT8_LIMIT] = int8_product(arguments.seconds)

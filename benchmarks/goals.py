@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.encoder import EAGER, FP32_LIMIT, INT8_LIMIT, OPENVINO_INT8
 from benchmarks.preprocess import OURS as OUR_DECODER
 from benchmarks.preprocess import PROCESSOR
-from benchmarks.rounds import HISTORY, append, machine
+from benchmarks.rounds import HISTORY, append, machine, writable
 from benchmarks.scoring import ENCODER
 from benchmarks.serve import BARE, NAIVE, OURS
 
@@ -112,7 +112,9 @@ def main() -> None:
     flags.add_argument("--environments", type=Path, default=Path("var/peers"))
     flags.add_argument("--rounds", type=int, default=5)
     flags.add_argument("--only", nargs="*", default=[], help="benchmarks, by their names")
-    flags.add_argument("--record", type=Path, nargs="?", const=HISTORY, help="append to a history")
+    flags.add_argument(
+        "--record", type=writable, nargs="?", const=HISTORY, help="append to a history"
+    )
     flags.add_argument("--out", type=Path, help="where the benchmarks' JSON files are to stay")
     arguments = flags.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -32,7 +32,6 @@ from moderation.client.throttle import NO_THROTTLE, Throttle
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
-TIMEOUT_S = 30.0
 PICTURES = 8
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PATIENCE_S = 120.0
@@ -58,6 +57,8 @@ class Load:
     """That the callers share; a server of several workers deals them out."""
     throttled: bool = False
     """Whether the callers send less to a server that turns them away, as our clients do."""
+    timeout_s: float = 30.0
+    """The deadline of each request."""
     protocol: str = GRPC
     """Ours, or a name in `http_asking.REQUESTS`."""
 
@@ -149,7 +150,7 @@ async def put_load(load: Load) -> Outcome:
 
     recorder = Recorder(load)
     if load.protocol != GRPC:
-        async with http_asker(load.protocol, load.address, timeout_s=TIMEOUT_S) as ask_one:
+        async with http_asker(load.protocol, load.address, timeout_s=load.timeout_s) as ask_one:
 
             async def ask_http(began: float) -> float:
                 recorder.record(await ask_one(next_image()), began)
@@ -175,7 +176,8 @@ async def put_load(load: Load) -> Outcome:
                 except ServiceUnavailable:
                     recorder.record(NOT_SENT, began)
                     return 0.0
-                return await _ask(next(in_turn), recorder, throttle, next_image(), began)
+                stub = next(in_turn)
+                return await _ask(stub, recorder, throttle, next_image(), began, load.timeout_s)
 
             await _put(ask_grpc, recorder, load)
     return recorder.outcome(load.seconds)
@@ -194,10 +196,11 @@ async def _ask(
     throttle: Throttle,
     image: bytes,
     began: float,
+    timeout_s: float,
 ) -> float:
     request = pb.ModerateRequest(content=pb.Content(image=image))
     try:
-        response = await stub.Moderate(request, timeout=TIMEOUT_S)
+        response = await stub.Moderate(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         recorder.record(error.code().name, began)
         throttle.answered(error_from_rpc(error))

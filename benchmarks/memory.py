@@ -36,7 +36,7 @@ MIB = 2**20
 
 def main() -> None:
     """Measure every number of workers one after the other; memory does not wobble as time does."""
-    flags = parser(__doc__, rounds=1)
+    flags = parser(__doc__, rounds=3)
     flags.add_argument("--workers", default="1,2", help="numbers of them, with commas between")
     flags.add_argument("--waiting", default="64,512", help="callers at once, few and many")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
@@ -49,7 +49,7 @@ def main() -> None:
         with running_server(arguments.policies, encoder=arguments.encoder, env=env) as server:
             rows += _at_rest(server, count)
             if count == 1:
-                rows += _of_requests(server, few, many)
+                rows += _of_requests(server, few, many, arguments.rounds)
     report(f"memory, {arguments.encoder}", rows, arguments)
 
 
@@ -64,15 +64,17 @@ def _at_rest(server: Running, workers: int) -> Iterator[Row]:
             yield Row(name, "MiB", sizes, more_is_better=False)
 
 
-def _of_requests(server: Running, few: int, many: int) -> Iterator[Row]:
+def _of_requests(server: Running, few: int, many: int, rounds: int) -> Iterator[Row]:
     """From the difference between few and many, which cancels what does not grow with them."""
-    peaks = []
-    for callers in (few, many):
-        with _watching(psutil.Process(server.pid)) as sizes:
-            _ask(server, callers=callers)
-        peaks.append(max(sizes))
-    each = (peaks[1] - peaks[0]) / (many - few) / 1024
-    yield Row("a request that waits, VGA", "KiB", (each,), more_is_better=False)
+    each = []
+    for _ in range(rounds):
+        peaks = []
+        for callers in (few, many):
+            with _watching(psutil.Process(server.pid)) as sizes:
+                _ask(server, callers=callers)
+            peaks.append(max(sizes))
+        each.append((peaks[1] - peaks[0]) / (many - few) / 1024)
+    yield Row("a request that waits, VGA", "KiB", tuple(each), more_is_better=False)
     per_picture = server.metric(CACHE) / server.metric(LOOKUPS, MISS)
     yield Row("a picture in the cache", "bytes", (per_picture,), more_is_better=False)
 

@@ -12,13 +12,15 @@ The clock tells little on a machine that others use too. Processor time tells mo
 answers a second of it gave, under overload against at the peak, and what a refusal takes of it by a
 server that refuses everything.
 
-    python -m benchmarks.overload [--rounds 3] [--seconds 10] [--factor 10] [--generator-cores 1]
+    python -m benchmarks.overload [--rounds 3] [--seconds 10] [--factor 10] [--deadline 0.5]
+        [--generator-cores 1]
 """
 
 import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +70,8 @@ class Round:
     over: Run
     throttled: Run
     """Many times the peak too, of clients that send less to a server which turns them away."""
+    hurried: Run
+    """Many times the peak too, of clients that have little time."""
     full: Run
 
 
@@ -94,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     flags = parser(__doc__, rounds=3)
     flags.add_argument("--seconds", type=float, default=10.0, help="of each load")
     flags.add_argument("--factor", type=float, default=10.0, help="how many times the peak")
+    flags.add_argument("--deadline", type=float, default=0.5, help="of hurried clients, in seconds")
     flags.add_argument("--kind", default="VGA")
     flags.add_argument("--encoder", default="starter", help="name or directory of a bundle")
     flags.add_argument("--policies", type=Path, default=Path("policies"))
@@ -102,7 +107,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _round(server: Running, full: Running, arguments: argparse.Namespace) -> Round:
-    def ask(rate: float, *, throttled: bool = False) -> Run:
+    def ask(rate: float, **changes: Any) -> Run:
         load = Load(
             server.address,
             arguments.kind,
@@ -110,7 +115,7 @@ def _round(server: Running, full: Running, arguments: argparse.Namespace) -> Rou
             warm_up_s=SETTLING_S,
             concurrency=BUSY_CALLERS,
             rate=rate,
-            throttled=throttled,
+            **changes,
         )
         return _watched(server, load)
 
@@ -118,8 +123,9 @@ def _round(server: Running, full: Running, arguments: argparse.Namespace) -> Rou
     rate = max(peak.outcome.per_s, 1.0)
     once, over = ask(rate), ask(arguments.factor * rate)
     throttled = ask(arguments.factor * rate, throttled=True)
+    hurried = ask(arguments.factor * rate, timeout_s=arguments.deadline)
     little = replace(LITTLE, address=full.address, kind=arguments.kind)
-    return Round(peak, once, over, throttled, _watched(full, little))
+    return Round(peak, once, over, throttled, hurried, _watched(full, little))
 
 
 def _watched(server: Running, load: Load) -> Run:
@@ -146,12 +152,13 @@ def _answered(rounds: list[Round]) -> list[Row]:
         return Row(name, "images/s", values, baseline, note=note)
 
     once, over = [one.once for one in rounds], [one.over for one in rounds]
-    throttled = [one.throttled for one in rounds]
+    throttled, hurried = [one.throttled for one in rounds], [one.hurried for one in rounds]
     return [
         row("peak", [one.peak for one in rounds]),
         row("1x: answered", once, "peak", summary(last.once.outcome)),
         row("overload: answered", over, "peak", summary(last.over.outcome)),
         row("throttled: answered", throttled, "peak", summary(last.throttled.outcome)),
+        row("hurried: answered", hurried, "peak", summary(last.hurried.outcome)),
     ]
 
 
@@ -170,6 +177,7 @@ def _latencies(rounds: list[Round]) -> list[Row]:
         row("overload: p99 of refusals", over, code=SHED),
         row("throttled: p99 of answers", throttled, "1x: p99 of answers"),
         row("throttled: p99 of refusals", throttled, code=SHED),
+        row("hurried: p99 of refusals", [one.hurried.outcome for one in rounds], code=SHED),
         Row("overload: sent late, p99", "ms", late, more_is_better=False, note="within the above"),
     ]
 

@@ -8,6 +8,7 @@ of each round's ratio, and the numbers themselves for orientation.
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -94,16 +95,26 @@ def parser(description: str | None, *, rounds: int = 5) -> argparse.ArgumentPars
     """A parser with the flags that every benchmark has."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--rounds", type=int, default=rounds, help="interleaved rounds")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    made.add_argument(
+        "--json", type=writable, metavar="FILE", help="write everything measured to FILE"
+    )
     made.add_argument(
         "--record",
-        type=Path,
+        type=writable,
         metavar="FILE",
         nargs="?",
         const=HISTORY,
         help=f"append the ratios to FILE, by default {HISTORY}",
     )
     return made
+
+
+def writable(path: str) -> Path:
+    """A file that results can go to: better refused now than after twenty minutes."""
+    file = Path(path)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path} cannot be written")
+    return file
 
 
 def report(
@@ -139,6 +150,16 @@ def report(
     where = machine()
     console.print(", ".join(f"{key} {value}" for key, value in where.items()), highlight=False)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    if arguments.json is not None:
+        document = {
+            "title": title,
+            "measured_at": measured_at,
+            "machine": where,
+            "arguments": {key: str(value) for key, value in vars(arguments).items()},
+            "facts": facts,
+            "rows": [_as_json(row, by_name.get(row.baseline)) for row in rows],
+        }
+        arguments.json.write_text(as_text(document, indent=2), encoding="utf-8")
     if arguments.record is not None:
         held_against = {row.name: row.baseline for row in rows if row.baseline in by_name}
         ratios = {
@@ -153,22 +174,25 @@ def report(
             arguments.record,
             {"title": title, "measured_at": measured_at, "machine": where, "ratios": ratios},
         )
-    if arguments.json is not None:
-        document = {
-            "title": title,
-            "measured_at": measured_at,
-            "machine": where,
-            "arguments": {key: str(value) for key, value in vars(arguments).items()},
-            "facts": facts,
-            "rows": [_as_json(row, by_name.get(row.baseline)) for row in rows],
-        }
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def append(history: Path, line: Mapping[str, Any]) -> None:
     """Add a run to a file of JSON lines."""
     with history.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(as_text(line))
+
+
+def as_text(document: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """JSON that any reader takes: what is no number, such as a ratio to nothing, is null."""
+    return json.dumps(_without_nan(document), indent=indent, allow_nan=False) + "\n"
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def machine() -> dict[str, str]:

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 STOP_S = 30.0
 SCRAPE_S = 30.0
@@ -46,7 +48,7 @@ def running_server(
     """The real server once it serves."""
     command = [sys.executable, "-m", "moderation", "serve", "--port", "0", "--metrics-port", "0"]
     command += ["--policies", str(policies), "--encoder", encoder, "--log-format", "json"]
-    with running(command, env or {}, subprocess.PIPE) as server:
+    with running(command, env or {}, subprocess.PIPE, subprocess.DEVNULL) as server:
         listening: dict[str, str] = {}
         assert server.stderr is not None
         for line in server.stderr:
@@ -54,6 +56,8 @@ def running_server(
             if event["event"] == "listening":
                 listening = event
             if event["event"] == "serving":
+                # A pipe that nobody reads fills up, and then the server waits to write its log.
+                Thread(target=deque, args=(server.stderr, 0), daemon=True).start()
                 yield Running(server.pid, listening["address"], listening["metrics"])
                 return
         raise RuntimeError(f"the server did not start: exit code {server.wait()}")
@@ -92,7 +96,7 @@ def running(
     finally:
         server.terminate()
         try:
-            server.communicate(timeout=STOP_S)
+            server.wait(STOP_S)
         except subprocess.TimeoutExpired:
             server.kill()
-            server.communicate()
+            server.wait()

@@ -2,10 +2,11 @@
 
 Each stage gets a copy of a plain Debian root, made anew by debootstrap; COPY
 copies, RUN and at last the command of the image run in a chroot, the latter as
-the image's user until the image's own health check succeeds.
+the image's user until the image's own health check succeeds. At last it says how
+many bytes of files the image has beside its base, and what the largest parts are.
 
-What it cannot show: the base image itself (Debian's Python stands in for it),
-layers and their sizes, .dockerignore, a read-only root, and anything on a GPU.
+What it cannot show: the base image itself (Debian's Python stands in for it) and
+its size, layers, .dockerignore, a read-only root, and anything on a GPU.
 """
 
 import json
@@ -30,6 +31,10 @@ HOST_VARIABLES = re.compile(
     r"(PIP_(INDEX_URL|DEFAULT_TIMEOUT|CERT)|(HTTPS?|NO)_PROXY)", re.IGNORECASE
 )
 HEALTHY_WITHIN_S = 60.0
+ADDED = ("app", "etc/moderation")
+"""What the Dockerfile adds to its base."""
+PACKAGES_OF = "app/lib/python3.*/site-packages/*"
+LARGEST = 8
 
 
 @dataclass
@@ -179,8 +184,24 @@ def prove(stage: Stage) -> None:
             server.terminate()
 
 
+def size_bytes(path: Path) -> int:
+    """Of all files below it; 0 if it is not there."""
+    below = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sum(file.lstat().st_size for file in below)
+
+
+def sizes(root: Path) -> Iterator[str]:
+    """How large the image is beside its base, and its largest packages."""
+    added = {name: size_bytes(root / name) for name in ADDED}
+    yield f"{sum(added.values()) / 1e6:.0f} MB beside the base"
+    packages = {path.name: size_bytes(path) for path in root.glob(PACKAGES_OF)}
+    largest = sorted(packages, key=lambda name: -packages[name])[:LARGEST]
+    for name, taken in [*added.items(), *((name, packages[name]) for name in largest)]:
+        yield f"{taken / 1e6:8.1f} MB {name}"
+
+
 def main(scratch: Path, target: str = "cpu") -> None:
-    """Execute the stages that the target needs, and prove the image."""
+    """Execute the stages that the target needs, prove the image, and say how large it is."""
     wanted = {"cpu": {"build", "base", "cpu"}, "cuda": {"build", "build-cuda", "base", "cuda"}}[
         target
     ]
@@ -194,7 +215,8 @@ def main(scratch: Path, target: str = "cpu") -> None:
             build.execute(name, arguments)
     if target == "cpu":
         prove(build.stages[target])
-    sys.stderr.write(f"{target}: every step ran\n")
+    told = [f"{target}: every step ran", *sizes(build.stages[target].root)]
+    sys.stderr.write("\n".join(told) + "\n")
 
 
 if __name__ == "__main__":

@@ -89,13 +89,25 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         # Whatever the engine waits for at its end, nobody else waits for any more.
         stack.callback(end_overdue(log.stop_overdue).start)
         build = _build_info()
-        metrics.describe(build=asdict(build), encoder=engine.encoder, shadow=engine.shadow)
+        metrics.describe(
+            build=asdict(build),
+            encoder=engine.encoder,
+            demanded_device=settings.encoder.device.partition(":")[0],
+            shadow=engine.shadow,
+        )
         _watch(metrics, engine, recorder, identity, stops)
         if identity is not None:
             engine.moderator.share_among(identity.tenants)
         drift = drift_watch(settings, engine.encoder, lambda: engine.policies.status.active)
         metrics.watch_drift(drift)
-        reports = Reports(engine.policies, engine.encoder, build, utc_now(), status_of(recorder))
+        reports = Reports(
+            engine.policies,
+            engine.encoder,
+            build,
+            utc_now(),
+            status_of(recorder),
+            package=settings.package.shown_source,
+        )
         metrics_url = ""
         if isinstance(log, WorkerLog) and worker is not None:
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)

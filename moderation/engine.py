@@ -14,11 +14,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoder_pairs import PairStore
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.memory import MemoryGauge
-from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.content import Embedding, Embeddings, Pixels
 from moderation.core.encoder import EncoderInfo
 from moderation.core.policy import BindingRule
@@ -30,11 +28,11 @@ from moderation.loading import (
     load_first_encoder,
     load_second_encoder,
 )
+from moderation.policies import calibrated_policies
 from moderation.rehearsal import activation_check, recent_keeper
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
 from moderation.service.binding import BindingGuard, BoundPolicyKeeper, BoundPolicySource
-from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.decision_log import RECORDS_NOTHING
 from moderation.service.embedding_cache import EmbeddingCache
 from moderation.service.embedding_memory import NO_MEMORY
@@ -149,8 +147,13 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
         )
         rule = BindingRule(settings.policies.encoder_binding)
         guard = BindingGuard(encoder.info, rule, telemetry)
+        files = calibrated_policies(
+            settings.policies.directory,
+            encoder.info,
+            OnStale(settings.policies.stale_calibration),
+        )
         policies = PolicyStore(
-            source=BoundPolicySource(around(_calibrated_policies(settings, encoder.info)), guard),
+            source=BoundPolicySource(around(files), guard),
             text_encoder=texts,
             text_memory=texts,
             encoder=encoder.info,
@@ -193,16 +196,6 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             shadow,
             encoder.misfit,
         )
-
-
-def _calibrated_policies(settings: Settings, encoder: EncoderInfo) -> CalibratedPolicies:
-    directory = settings.policies.directory
-    return CalibratedPolicies(
-        YamlPolicySource(directory),
-        CalibrationFiles(directory, encoder.scale),
-        encoder.encoder_id,
-        OnStale(settings.policies.stale_calibration),
-    )
 
 
 def _see(decoder: ImageDecoder, encoder: OnnxDualEncoder, image: bytes) -> Embeddings:

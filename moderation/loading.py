@@ -104,10 +104,10 @@ async def embedding_memory(
     except OSError as error:
         raise OSError(f"cache.directory cannot be used: {error}") from error
     stack.enter_context(store)
-    thread = stack.enter_context(ThreadPoolExecutor(1, "embeddings"))
-    memory = StoredEmbeddings(store, thread)
-    stack.push_async_callback(memory.close)
-    return memory
+    reading = stack.enter_context(ThreadPoolExecutor(1, "embeddings-read"))
+    writing = stack.enter_context(ThreadPoolExecutor(1, "embeddings-write"))
+    memory = StoredEmbeddings(store, reading=reading, writing=writing)
+    return await stack.enter_async_context(memory)
 
 
 def _engine_cache(settings: Settings) -> Path | None:

@@ -12,7 +12,7 @@ from moderation.adapters.authorities import trusting
 from moderation.adapters.policy_state import state_of
 from moderation.adapters.policy_watcher import PolicyWatcher
 from moderation.service.ports import ChangeFeed, PolicySource
-from moderation.settings import Settings, SettingsError, shown_url
+from moderation.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from moderation.adapters.policy_package import Carrier, PackageIntake
@@ -44,7 +44,7 @@ def named_policies(settings: Settings) -> str:
     """Where policies come from, for people; without what may be secret in a URL."""
     package = settings.package
     if package.is_remote:
-        return shown_url(package.source)
+        return package.shown_source
     return str(Path(package.source or settings.policies.directory).absolute())
 
 

@@ -16,6 +16,7 @@ from moderation.core.scoring import CompiledPolicies
 from moderation.service.policy_tests import (
     ActivationTests,
     See,
+    StoredEmbeddings,
     SubjectEmbeddings,
     accept,
     as_mapping,
@@ -60,7 +61,6 @@ def activation_tests(
 ) -> ActivationTests:
     """The tests beside the policies, read anew whenever they are run."""
     folder = settings.policies.directory / FOLDER
-    stored = embeddings_of_tests(folder, encoder.encoder_id)
 
     def read(path: str) -> bytes:
         with Path(path).open("rb") as file:
@@ -68,17 +68,24 @@ def activation_tests(
 
     return ActivationTests(
         lambda: read_policy_tests([folder]) if folder.is_dir() else (),
-        SubjectEmbeddings(see, texts, read, stored),
+        lambda: embeddings_of_tests(folder, encoder.encoder_id),
+        SubjectEmbeddings(see, texts, read, StoredEmbeddings(folder, {})),
         is_starter=encoder.is_starter,
     )
 
 
-def embeddings_of_tests(folder: Path, encoder_id: str) -> dict[str, Embeddings]:
+def embeddings_of_tests(folder: Path, encoder_id: str) -> StoredEmbeddings:
     """What `moderation policy test --update` stored there for this encoder."""
+    path = stored_path(folder, encoder_id)
     try:
-        return as_mapping(load_corpus(stored_path(folder, encoder_id), encoder_id=encoder_id))
-    except (OSError, CorpusUnusable):
-        return {}  # they save time, and serve where there are no pictures
+        corpus = load_corpus(path, encoder_id=encoder_id)
+    except FileNotFoundError:
+        return StoredEmbeddings(folder, {})
+    except CorpusUnusable as error:
+        return StoredEmbeddings(folder, {}, str(error))
+    except OSError as error:
+        return StoredEmbeddings(folder, {}, f"{path}: cannot be read: {error.strerror}")
+    return StoredEmbeddings(folder, as_mapping(corpus))
 
 
 def stored_path(folder: Path, encoder_id: str) -> Path:

@@ -41,8 +41,9 @@ COUNT_EVERY_S = 2.0
 LEAST_REST = 50.0
 """In times what counting took: with thousands of policies it is done less often."""
 LONGEST_REST_S = 10.0
-MAX_SILENCES = 6
-"""Of METRICS_S each: an event loop that hangs for so long is not waited for."""
+MAX_SILENCES = 4
+"""Of METRICS_S each, and COUNT_EVERY_S apart: an event loop that hangs for half a minute is not
+waited for."""
 SPARE_S = 5.0
 """Beyond what a worker may take to stop; it is killed then."""
 
@@ -88,6 +89,8 @@ class _Supervisor:
         self._stop_s = settings.server.drain_s + settings.server.grace_s + SPARE_S
         self._log = log
         self._running: dict[int, WorkerProcess] = {}
+        self._silences: dict[int, int] = {}
+        """How often in a row each that does not answer has not."""
         self._starting = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._leader_listens = asyncio.Event()
@@ -169,6 +172,7 @@ class _Supervisor:
 
     def _forget(self, worker: int) -> None:
         del self._running[worker]
+        self._silences.pop(worker, None)
         self._sums.ended(worker)
         self._metrics.lost.inc()
 
@@ -197,39 +201,40 @@ class _Supervisor:
 
     async def _count(self) -> None:
         """Learn what the workers count, and see that they answer, every few seconds."""
-        silences: dict[WorkerProcess, int] = {}
         while True:
             began = time.perf_counter()
-            answered = await self._ask_all()
+            await self._ask_all()
             took_s = time.perf_counter() - began
-            silences = {
-                process: 0 if is_well else silences.get(process, 0) + 1
-                for process, is_well in answered.items()
-            }
-            for process, times in silences.items():
-                if times >= MAX_SILENCES:
-                    self._log.silent(process.pid)
-                    process.kill()
             if not self._starting:  # what is being started is ours, and not known by its id yet
                 bury_adopted([process.pid for process in self._running.values()])
-            await asyncio.sleep(max(COUNT_EVERY_S, min(LONGEST_REST_S, LEAST_REST * took_s)))
+            # Who is silent is asked again soon: to wait for it is not what takes long to count.
+            rest_s = 0.0 if self._silences else min(LONGEST_REST_S, LEAST_REST * took_s)
+            await asyncio.sleep(max(COUNT_EVERY_S, rest_s))
 
-    async def _ask_all(self) -> dict[WorkerProcess, bool]:
-        """Whether each that listens has answered."""
-        listening = self._listening()
-        asked = (self._ask(worker, process) for worker, process in listening.items())
-        return dict(zip(listening.values(), await asyncio.gather(*asked), strict=True))
+    async def _ask_all(self) -> None:
+        asked = (self._ask(worker, process) for worker, process in self._listening().items())
+        await asyncio.gather(*asked)
 
-    async def _ask(self, worker: int, process: WorkerProcess) -> bool:
+    async def _ask(self, worker: int, process: WorkerProcess) -> None:
+        """Learn what one counts, for a scrape or not; end it if it is silent too often in a row."""
         try:
             snapshot = await process.metrics()
         except TimeoutError:
-            return False
+            self._silent(worker, process)
         except OSError:
-            return True  # it has ended, which is seen elsewhere
-        if self._running.get(worker) is process:
-            self._sums.report(worker, snapshot)
-        return True
+            pass  # it has ended, which is seen elsewhere
+        else:
+            if self._running.get(worker) is process:
+                self._silences.pop(worker, None)
+                self._sums.report(worker, snapshot)
+
+    def _silent(self, worker: int, process: WorkerProcess) -> None:
+        if self._running.get(worker) is not process:
+            return
+        self._silences[worker] = self._silences.get(worker, 0) + 1
+        if self._silences[worker] == MAX_SILENCES:
+            self._log.silent(process.pid)
+            process.kill()
 
     def _refresh(self) -> None:
         """Called for a scrape, from another thread; what cannot be learnt now was learnt before."""

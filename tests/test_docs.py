@@ -15,6 +15,7 @@ from moderation.adapters.prometheus import PrometheusTelemetry
 from moderation.adapters.prometheus.supervisor import SupervisorMetrics
 from moderation.cli.config import markdown
 from moderation.settings import Settings
+from tests.e2e.test_load_balancing import BEFORE_THE_END, REQUESTS
 from website.api_reference import reference
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,14 @@ def test_the_metrics_page_lists_the_metrics_as_they_are() -> None:
     exposed = {described(family) for registry in registries for family in registry.collect()}
 
     assert listed == {one for one in exposed if one[0].startswith("moderation_")}
+
+
+def test_the_page_of_load_balancing_tells_of_what_is_tried() -> None:
+    page = (DOCS / "load-balancing.md").read_text(encoding="utf-8")
+    told = page.partition("## What was tried")[2].partition("\n\n`pytest -s")[0]
+
+    assert [int(number) for number in re.findall(r"\b\d{3}\b", told)] == [REQUESTS, REQUESTS]
+    assert f"after {BEFORE_THE_END} answers" in " ".join(told.split())
 
 
 def test_the_page_of_log_events_lists_the_events_as_they_are() -> None:

@@ -12,11 +12,12 @@ import pytest
 import structlog
 
 from moderation import supervising
+from moderation.adapters.workers import process
 from moderation.service import supervision
 from moderation.service.supervision import WorkersLost
 from moderation.settings import Settings
 from moderation.settings.edge import MetricsSettings, ServerSettings
-from moderation.supervising import supervise
+from moderation.supervising import LONGEST_REST_S, supervise
 
 PATIENCE_S = 60.0
 
@@ -114,14 +115,22 @@ async def test_a_second_signal_is_passed_on_to_hurry(
 async def test_one_that_hangs_is_killed_and_replaced(
     events: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervising, "MAX_SILENCES", 2)
     monkeypatch.setattr(supervising, "COUNT_EVERY_S", 0.1)
-    monkeypatch.setattr(supervising, "LONGEST_REST_S", 0.1)
-    monkeypatch.setattr("moderation.adapters.workers.process.METRICS_S", 0.2)
+    monkeypatch.setattr(process, "METRICS_S", 0.3)
     serving = asyncio.create_task(supervise(a_service(1), workers_that("hang")))
+    await until_logged(events, "serving")
+    hung = time.monotonic()
     await until_logged(events, "worker_silent")
+    took_s = time.monotonic() - hung
     await until_logged(events, "worker_lost")
     os.kill(os.getpid(), signal.SIGTERM)
     await serving
 
     assert named(events, "worker_lost")[0]["reason"] == "signal 9"
+    assert took_s < LONGEST_REST_S, "nobody rested because of what was waited for in vain"
+
+
+def test_half_a_minute_is_the_most_that_a_worker_may_hang() -> None:
+    each_s = process.METRICS_S + supervising.COUNT_EVERY_S
+
+    assert 20 <= supervising.MAX_SILENCES * each_s <= 30

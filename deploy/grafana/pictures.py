@@ -6,6 +6,7 @@ pictures show what the panels ask and how they are arranged; Grafana's own look 
 """
 
 import argparse
+import http.client
 import json
 import math
 import re
@@ -41,6 +42,12 @@ TIME = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", tickCount=4,
 MOST_NAMES = 9
 Row = dict[str, Any]
 Plot = alt.Chart | alt.LayerChart
+UNAVAILABLE = 69
+"""The exit code of this name in sysexits.h, as the commands of `moderation` have it."""
+
+
+class NoAnswer(Exception):
+    """Prometheus cannot be reached or refuses, or something else answers in its place."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,11 @@ class Source:
         for name, value in self.variables.items():
             query = query.replace(f"${name}", value)
         asked = urllib.parse.urlencode({"query": query, **span})
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{asked}", timeout=30) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{asked}", timeout=30) as answer:
+                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
+            raise NoAnswer(f"{self.url} does not answer as a Prometheus: {error}") from error
         return found
 
 
@@ -253,7 +263,10 @@ def main() -> None:
     variables = {"__rate_interval": given.rate, "__range": f"{round(60 * given.minutes)}s"}
     variables |= {"job": ".*", "policy": given.policy}
     source = Source(given.prometheus, now - 60 * given.minutes, now, variables)
-    draw_boards(given.directory, source)
+    try:
+        draw_boards(given.directory, source)
+    except NoAnswer as error:
+        parser.exit(UNAVAILABLE, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -128,13 +128,16 @@ class CalibrationFiles:
 
     def save(self, calibration: PolicyCalibration) -> Path:
         """Write a calibration in place of the policy's former one; raises OSError."""
-        directory = directory_of(self._policies, calibration.encoder_id)
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{calibration.policy_id}{SUFFIX}"
-        unfinished = directory / f".{path.name}.new"
+        path = self.path_of(calibration.policy_id, calibration.encoder_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.new")
         unfinished.write_text(_written(calibration, self._scale), encoding="utf-8")
         unfinished.replace(path)
         return path
+
+    def path_of(self, policy_id: str, encoder_id: str) -> Path:
+        """Where a policy's calibration lies, if there is one."""
+        return directory_of(self._policies, encoder_id) / f"{policy_id}{SUFFIX}"
 
     def encoder_ids(self) -> list[str]:
         """Every encoder that there are calibrations for."""

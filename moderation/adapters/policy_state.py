@@ -37,11 +37,15 @@ _PIN = TypeAdapter(Pin)
 
 
 def state_of(root: Path, policies: Path | str) -> Path:
-    """The directory below `root` for the policies of one directory, wherever that is, or URL."""
+    """The directory below `root` for the policies of one directory, wherever that is, or URL.
+
+    However its path is spelt; where links lead to may change, and they are not followed.
+    """
     if isinstance(policies, str):
         key, name = policies.encode(), PurePosixPath(urlsplit(policies).path).name
     else:
-        key, name = os.fsencode(policies.absolute()), policies.absolute().name
+        path = os.path.normpath(policies.absolute())
+        key, name = os.fsencode(path), Path(path).name
     return root / f"{name or 'policies'}-{hashlib.sha256(key).hexdigest()[:12]}"
 
 

@@ -23,10 +23,12 @@ from moderation.core.labels import Label, LabelledScores
 from moderation.engine import Engine, running_engine
 from moderation.service.calibrate import (
     CalibratedPolicy,
+    Copies,
     CurveFitter,
     Method,
     Scorer,
     calibrate,
+    copies_among,
     misfits,
     require_policies,
 )
@@ -115,7 +117,24 @@ async def _scores(
         in_flight=2 * settings.batching.max_batch_size,
         file=str(wanted.labels),
     )
-    return scorer.scores_of(labels, seen)
+    copies = copies_among(labels, seen, file=str(wanted.labels))
+    _tell_copies(copies)
+    again = {(one.subject, one.policy_id) for same in copies for one in same.others}
+    return scorer.scores_of(
+        [label for label in labels if (label.subject, label.policy_id) not in again], seen
+    )
+
+
+def _tell_copies(copies: Sequence[Copies]) -> None:
+    if not copies:
+        return
+    again = sum(len(one.others) for one in copies)
+    labels = "1 label is" if again == 1 else f"{again} labels are"
+    first, other = copies[0].first, copies[0].others[0]
+    say(
+        f"{labels} of a picture that was labelled before and did not count again, "
+        f"such as line {other.line}, the same as line {first.line}"
+    )
 
 
 def corpus_by_id(corpus: Corpus) -> dict[str, Embeddings]:

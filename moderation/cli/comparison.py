@@ -8,7 +8,7 @@ from rich.table import Table
 
 from moderation.cli.output import printable
 from moderation.core.policy import Action
-from moderation.core.policy_diff import PartDiff, PolicySetDiff
+from moderation.core.policy_diff import Fate, PartDiff
 from moderation.core.policy_effect import CONTENT, Effect, Moves
 from moderation.core.proportions import Share
 from moderation.service.policy_diff import Comparison, PolicyEffects
@@ -24,7 +24,7 @@ def lines(comparison: Comparison, old: str, new: str) -> Iterator[str]:
     yield f"new: {printable(new)}, version {comparison.new.version[:12]}"
     if comparison.diff.is_empty:
         yield "\nBoth mean the same."
-    for kind, part in _parts(comparison.diff):
+    for kind, part in comparison.diff.parts:
         yield f"\n{kind} {printable(part.id)}{_fate(part)}"
         yield from (f"  {printable(str(change))}" for change in part.changes)
     found = comparison.effects
@@ -60,14 +60,14 @@ def as_dict(comparison: Comparison, old: str, new: str) -> dict[str, Any]:
             {
                 "kind": kind,
                 "id": part.id,
-                "added": part.is_added,
-                "removed": part.is_removed,
+                "added": part.fate is Fate.ADDED,
+                "removed": part.fate is Fate.REMOVED,
                 "changes": [
                     {"path": one.path, "before": one.before, "after": one.after}
                     for one in part.changes
                 ],
             }
-            for kind, part in _parts(comparison.diff)
+            for kind, part in comparison.diff.parts
         ],
     }
     if comparison.effects is not None:
@@ -80,6 +80,7 @@ def _effect_dict(found: PolicyEffects) -> dict[str, Any]:
     for position, (policy_id, effect) in enumerate(found.by_policy.items()):
         moved = found.tally.moved
         by_policy[policy_id] = {
+            "shadow": policy_id in found.plan.shadow_ids,
             **_counts(effect),
             "histogram_before": found.tally.before[position].tolist(),
             "histogram_after": found.tally.after[position].tolist(),
@@ -146,7 +147,8 @@ def _flip_table(found: PolicyEffects) -> Table:
     table.add_row(*_flip_cells(ON_CONTENTS, found.contents))
     ordered = sorted(found.by_policy.items(), key=lambda one: (-one[1].flips.count, one[0]))
     for policy_id, effect in ordered:
-        table.add_row(*_flip_cells(policy_id, effect))
+        mark = " (shadow)" if policy_id in found.plan.shadow_ids else ""
+        table.add_row(*_flip_cells(f"{policy_id}{mark}", effect))
     return table
 
 
@@ -197,16 +199,5 @@ def _score_text(score: float | None) -> str:
     return "" if score is None else f"{score:.3f}"
 
 
-def _parts(diff: PolicySetDiff) -> Iterator[tuple[str, PartDiff]]:
-    by_kind = {
-        "policy": diff.policies,
-        "profile": diff.profiles,
-        "category": diff.categories,
-        "calibration": diff.calibrations,
-    }
-    for kind, parts in by_kind.items():
-        yield from ((kind, part) for part in parts)
-
-
 def _fate(part: PartDiff) -> str:
-    return " (added)" if part.is_added else " (removed)" if part.is_removed else ""
+    return "" if part.fate is Fate.CHANGED else f" ({part.fate})"

@@ -6,10 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from moderation.cli.exits import CommandError, Exit
+
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file, TOML or YAML.", show_default=False)
 ]
 Policies = Annotated[Path | None, typer.Option("--policies", help="Directory of the policy files.")]
+Package = Annotated[
+    str | None,
+    typer.Option(
+        "--package", help="Signed package of policies instead: a .tar.gz file, a folder, or a URL."
+    ),
+]
 Bundle = Annotated[
     str | None,
     typer.Option("--encoder", help="Name of a bundled or stored encoder, or a bundle directory."),
@@ -89,10 +97,16 @@ Pictures = Annotated[
 ]
 
 
-def named_alone(policies: Path | None) -> Mapping[str, Any]:
-    """A directory of policies that is named is meant, also where the server goes by a package."""
+def named_alone(policies: Path | None, package: str | None) -> Mapping[str, Any]:
+    """What is named is meant, whatever the settings say that a server goes by.
+
+    Raises CommandError if both are.
+    """
+    if policies is not None and package is not None:
+        message = "--policies and --package name two sources; leave one of them away"
+        raise CommandError(message, Exit.USAGE)
     if policies is None:
-        return {}
+        return {"package.source": package}
     return {"policies.directory": policies, "package.source": "", "package.public_keys": ""}
 
 

@@ -14,6 +14,7 @@ from moderation.settings import Settings
 ERROR, WARNING = "error", "warning"
 MEANING: Mapping[str, str] = {
     "E001": "the policies would be refused",
+    "E002": "a file of tests would be refused",
     "W101": "a text is longer than the encoder reads",
     "W102": "a phrase stands in more than one policy",
     "W103": "a phrase is nearer to what another policy takes for harmless",
@@ -28,6 +29,8 @@ MEANING: Mapping[str, str] = {
     "W112": "a text denies something",
     "W113": "a text has a mark at its end that was hardly meant as part of it",
     "W114": "a file is not read, because of its name",
+    "W115": "the thresholds were set for another encoder",
+    "W116": "a calibration belongs to no policy",
 }
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GITHUB_ESCAPES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -51,19 +54,22 @@ class Told:
         """With the file's path as one can open it from here."""
         directory = settings.policies.directory
         name = Path(file).name
-        path = directory / name if (directory / name).exists() else directory.parent / file
-        return cls(file=str(path), **rest)
+        # Told from the directory on, as calibrations and tests are, or from what is above it.
+        inside = (path for path in (directory / file, directory / name) if path.exists())
+        return cls(file=str(next(inside, directory.parent / file)), **rest)
 
     @classmethod
-    def of_problem(cls, code: str, problem: Problem, settings: Settings) -> "Told":
-        """A problem for which policies are refused; its message says what would be right."""
+    def of_problem(
+        cls, code: str, problem: Problem, settings: Settings, *, level: str = ERROR
+    ) -> "Told":
+        """A problem whose message says what would be right; policies are refused for an error."""
         return cls.at(
             settings,
             file=problem.file,
             line=problem.line,
             column=problem.column,
             code=code,
-            level=ERROR,
+            level=level,
             message=problem.message,
         )
 

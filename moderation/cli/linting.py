@@ -1,15 +1,16 @@
 """Lints the policies' directory, and tells what was found in several forms."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.encoders.description import TokenLimit
 from moderation.adapters.encoders.registry import describe_encoder, load_encoder
-from moderation.adapters.policy_yaml import YamlPolicySource
+from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
 from moderation.adapters.policy_yaml.files import misnamed_files
 from moderation.adapters.policy_yaml.places import PolicyPlaces
 from moderation.adapters.policy_yaml.repairs import repair
@@ -17,18 +18,20 @@ from moderation.cli.exits import CommandError, Exit
 from moderation.cli.lint_forms import ERROR, FORMS, WARNING, Told
 from moderation.cli.output import say
 from moderation.core.encoder import EncoderInfo
-from moderation.core.errors import PolicySetRejected
-from moderation.core.lint import Finding, Lint, lint
-from moderation.core.policy import PolicySet
+from moderation.core.errors import PolicySetRejected, Problem
+from moderation.core.lint import STALE, Finding, Lint, lint
+from moderation.core.policy import BindingRule, PolicySet
+from moderation.core.policy_tests import PolicyTest
 from moderation.core.scoring import compile_policies, texts_to_embed
 from moderation.core.solving import OnStale
 from moderation.loading import kept_texts
-from moderation.service.calibrating import CalibratedPolicies
+from moderation.policies import calibrated_policies
+from moderation.service.binding import misfit
 from moderation.service.phrases import PhraseEmbeddings
 from moderation.service.ports import TextEncoder
 from moderation.settings import Settings, bundle_store
 
-REFUSED = "E001"
+REFUSED, TESTS_REFUSED = "E001", "E002"
 CLEAN, FOUND = 0, 1
 
 
@@ -65,54 +68,88 @@ def _uncollected() -> Iterator[None]:
 
 
 def _load(settings: Settings, encoder: EncoderInfo) -> PolicySet:
-    directory = settings.policies.directory
-    return CalibratedPolicies(
-        YamlPolicySource(directory),
-        CalibrationFiles(directory, encoder.scale),
-        encoder.encoder_id,
-        OnStale.MARK,
-    ).load()
+    # Even where a stale one is refused, so that it hides nothing else that there is to find.
+    return calibrated_policies(settings.policies.directory, encoder, OnStale.MARK).load()
 
 
 def _mend(settings: Settings, encoder: EncoderInfo) -> list[Told]:
-    mended: list[Told] = []
+    directory = settings.policies.directory
+    policies = _mended(directory, lambda: _load(settings, encoder))
+    tests = _mended(directory / FOLDER, lambda: _tests(settings))
+    return [
+        *(Told.of_problem(REFUSED, problem, settings) for problem in policies),
+        *(Told.of_problem(TESTS_REFUSED, problem, settings) for problem in tests),
+    ]
+
+
+def _mended(directory: Path, load: Callable[[], object]) -> list[Problem]:
+    mended: list[Problem] = []
     while True:
         try:
-            _load(settings, encoder)
+            load()
         except PolicySetRejected as rejected:
             # What was hidden by a mistake may have a cure too; each round mends at least one.
-            now = repair(settings.policies.directory, rejected.problems)
-            mended += [Told.of_problem(REFUSED, problem, settings) for problem in now]
+            now = repair(directory, rejected.problems)
+            mended += now
             if now:
                 continue
         return mended
 
 
+def _tests(settings: Settings) -> tuple[PolicyTest, ...]:
+    folder = settings.policies.directory / FOLDER
+    return read_policy_tests([folder]) if folder.is_dir() else ()
+
+
 def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
-    """Everything found, in the files' order; writes nothing into them."""
+    """Everything found in policies and tests, in the files' order; writes nothing into them."""
+    told = look_at_policies(settings, encoder, limit)
+    try:
+        _tests(settings)
+    except PolicySetRejected as rejected:
+        told += [Told.of_problem(TESTS_REFUSED, problem, settings) for problem in rejected.problems]
+    return _in_order(told)
+
+
+def look_at_policies(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[Told]:
+    """Everything found in the policies alone, in the files' order."""
     try:
         policy_set = _load(settings, encoder)
         found = _findings(policy_set, settings, encoder, limit)
+        orphans = list(_orphans(policy_set, settings, encoder))
     except PolicySetRejected as rejected:
         return [Told.of_problem(REFUSED, problem, settings) for problem in rejected.problems]
+    return _in_order(
+        [
+            *_at_their_places(found, settings),
+            *_binding(policy_set, settings, encoder),
+            *_misnamed(settings),
+            *orphans,
+        ]
+    )
+
+
+def _in_order(told: Iterable[Told]) -> list[Told]:
+    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def _at_their_places(found: Iterable[Finding], settings: Settings) -> Iterator[Told]:
     places = PolicyPlaces(settings.policies.directory)
-    told = []
     for one in found:
         file, place = places.find(one.policy_id, one.key, one.text)
-        told.append(
-            Told.at(
-                settings,
-                file=file,
-                line=place.line,
-                column=place.column,
-                code=one.code,
-                level=WARNING,
-                message=_message(one),
-                cure=one.cure,
-            )
+        yield Told.at(
+            settings,
+            file=file,
+            line=place.line,
+            column=place.column,
+            cure=one.cure,
+            **_judged(one, settings),
         )
-    told += [
-        Told.at(
+
+
+def _misnamed(settings: Settings) -> Iterator[Told]:
+    for name in misnamed_files(settings.policies.directory):
+        yield Told.at(
             settings,
             file=name,
             line=0,
@@ -122,9 +159,32 @@ def look(settings: Settings, encoder: EncoderInfo, limit: TokenLimit) -> list[To
             message="is not read: its name must end in .yaml or .yml",
             cure=f"rename it to {name.rsplit('.', 1)[0]}, or remove it",
         )
-        for name in misnamed_files(settings.policies.directory)
-    ]
-    return sorted(told, key=lambda one: (one.file, one.line, one.column, one.code))
+
+
+def _orphans(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:
+    files = CalibrationFiles(settings.policies.directory, encoder.scale)
+    policy_ids = {policy.id for policy in policy_set.policies}
+    for policy_id in sorted(files.load(encoder.encoder_id).keys() - policy_ids):
+        path = files.path_of(policy_id, encoder.encoder_id)
+        yield Told.at(
+            settings,
+            file=str(path.relative_to(settings.policies.directory)),
+            line=0,
+            column=0,
+            code="W116",
+            level=WARNING,
+            message=f"there is no policy {policy_id!r} for this calibration",
+            cure="remove the file, or put the policy back",
+        )
+
+
+def _binding(policy_set: PolicySet, settings: Settings, encoder: EncoderInfo) -> Iterator[Told]:
+    rule = BindingRule(settings.policies.encoder_binding)
+    problem = misfit(policy_set, encoder, rule)
+    if problem and rule is BindingRule.REFUSE:
+        yield Told.of_problem(REFUSED, problem, settings)
+    elif problem:
+        yield Told.of_problem("W115", problem, settings, level=WARNING)
 
 
 def _findings(
@@ -151,5 +211,11 @@ def _findings(
     return lint(Lint(compiled, encoder, limit.count_cut, datetime.now(UTC).date()))
 
 
-def _message(finding: Finding) -> str:
-    return f"{finding.key} {finding.text!r}: {finding.message}" if finding.text else finding.message
+def _judged(finding: Finding, settings: Settings) -> dict[str, str]:
+    message = finding.message
+    if finding.text:
+        message = f"{finding.key} {finding.text!r}: {message}"
+    if finding.code == STALE and OnStale(settings.policies.stale_calibration) is OnStale.REFUSE:
+        message = f"{message}, which policies.stale_calibration refuses"
+        return {"code": REFUSED, "level": ERROR, "message": message}
+    return {"code": finding.code, "level": WARNING, "message": message}

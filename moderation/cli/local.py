@@ -10,7 +10,7 @@ from pathlib import Path
 from moderation.adapters.grpc.convert import decision_to_proto
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.output import printable
-from moderation.cli.pictures import read_picture
+from moderation.cli.pictures import content_ids, read_picture
 from moderation.cli.report import Judged, report
 from moderation.client.streaming import as_judged
 from moderation.core.content import Content
@@ -47,8 +47,10 @@ async def judged_by_engine(
 ) -> AsyncGenerator[Judged, None]:
     """Each picture's outcome as soon as it is known, two batches at a time."""
     judge = partial(_judge, engine, options=options, max_bytes=settings.decode.max_image_bytes)
+    # Canaries and audits are drawn by the id: it must not depend on what else is judged.
+    named = enumerate(zip(pictures, content_ids(pictures), strict=True))
     in_flight = 2 * settings.batching.max_batch_size
-    outcomes = as_judged(judge, enumerate(pictures), max_in_flight=in_flight)
+    outcomes = as_judged(judge, named, max_in_flight=in_flight)
     async with aclosing(outcomes):
         async for outcome in outcomes:
             yield outcome
@@ -69,13 +71,13 @@ def _rejection(problems: Sequence[Problem], directory: Path) -> CommandError:
 
 
 async def _judge(
-    engine: Engine, numbered: tuple[int, Path], *, options: Options, max_bytes: int
+    engine: Engine, named: tuple[int, tuple[Path, str]], *, options: Options, max_bytes: int
 ) -> Judged:
-    place, picture = numbered
+    place, (picture, content_id) = named
     try:
         image = await asyncio.to_thread(read_picture, picture, max_bytes=max_bytes)
         decision = await engine.moderator.moderate(
-            Content(image, str(place)), options, priority=Priority.BULK
+            Content(image, content_id), options, priority=Priority.BULK
         )
     except OSError as error:
         return Judged(place, problem=f"cannot be read: {error.strerror}")

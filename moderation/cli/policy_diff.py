@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from moderation.cli.flags import Bundle, Config, Device, Policies, Profile, nested
+from moderation.cli.flags import Bundle, Config, Device, Package, Policies, Profile, nested
 from moderation.settings import load_settings
 
 
@@ -34,6 +34,7 @@ def diff(
     ] = None,
     profile: Profile = "",
     policies: Policies = None,
+    package: Package = None,
     encoder: Bundle = None,
     device: Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -45,6 +46,7 @@ def diff(
     """Show what differs between two policy sets, and whose decisions change."""
     flags = {
         "policies.directory": policies,
+        "package.source": package,
         "encoder.bundle": encoder,
         "encoder.device": device,
         "batching.max_queue_size": 4096,

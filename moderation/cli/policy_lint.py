@@ -22,10 +22,10 @@ def lint(
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 on warnings too.")] = False,
     config: Config = None,
 ) -> int:
-    """Look for mistakes in the policies, and for what is likely to be one.
+    """Look for mistakes in the policies and their tests, and for what is likely to be one.
 
-    Ends with 1 if there is an error, that is, something for which the policies would be
-    refused, and else with 0.
+    Ends with 1 if there is an error, that is, something for which the policies or the tests would
+    be refused, and else with 0.
     """
     flags = {"policies.directory": policies, "encoder.bundle": encoder}
     settings = load_settings(nested(flags), config)

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from moderation.cli.exits import CommandError, Exit
+from moderation.cli.flags import Bundle, Config, nested
 from moderation.cli.output import say
 from moderation.core.errors import PolicySetRejected
+from moderation.settings import Settings, bundle_store, load_settings
 
 SHOWN_DIGITS = 12
 
@@ -32,16 +34,21 @@ def pack(
             max=2**53,
         ),
     ] = None,
+    encoder: Bundle = None,
+    config: Config = None,
 ) -> int:
     """Pack the policies with all that is beside them, and sign the package.
 
-    Nothing is packed that a server would refuse to read. The same files give the same archive.
+    Nothing is packed that a server with this encoder and these settings would refuse. The same
+    files give the same archive.
     """
+    flags = {"policies.directory": directory, "encoder.bundle": encoder}
+    settings = load_settings(nested(flags), config)
     from moderation.adapters.policy_package import SIGNATURE_SUFFIX, read_private_key, seal, state
 
     try:
         keys = [read_private_key(path) for path in key]
-        archive = _packed(directory)
+        archive = _packed(settings)
         statement = state(archive, serial=serial or time.time_ns() // 1_000_000)
     except PolicySetRejected as rejected:
         raise CommandError(str(rejected), Exit.CONFIG) from rejected
@@ -56,13 +63,17 @@ def pack(
     return Exit.ALLOW
 
 
-def _packed(directory: Path) -> bytes:
-    """Raises PolicySetRejected or OSError."""
+def _packed(settings: Settings) -> bytes:
+    """Raises BundleRejected, PolicySetRejected or OSError."""
+    from moderation.adapters.encoders.registry import describe_encoder
     from moderation.adapters.policy_package import pack as archive_of
-    from moderation.adapters.policy_yaml import YamlPolicySource
+    from moderation.policies import servable_policies
 
-    YamlPolicySource(directory).load()
-    return archive_of(directory)
+    encoder, _ = describe_encoder(
+        settings.encoder.bundle, store=bundle_store(settings), device=settings.encoder.device
+    )
+    servable_policies(settings, encoder)
+    return archive_of(settings.policies.directory)
 
 
 def _write(files: Sequence[tuple[Path, bytes]]) -> None:

@@ -10,8 +10,8 @@ from moderation.cli.output import say
 
 def schema(
     kind: Annotated[
-        Literal["policy", "profiles", "lists", "categories"],
-        typer.Option("--kind", help="Which file: a policy, or one of those beside them."),
+        Literal["policy", "profiles", "lists", "categories", "tests"],
+        typer.Option("--kind", help="Which file: a policy, one of those beside them, or tests."),
     ] = "policy",
 ) -> int:
     """Print the JSON Schema of a policy file, as an editor wants it."""

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from moderation.adapters.calibration_files import CalibrationFiles
 from moderation.adapters.git_files import RevisionUnknown, unpack_revision
 from moderation.adapters.policy_state import PolicyState, versions_of
-from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.packages import is_package, unpacked
 from moderation.core.encoder import EncoderInfo
@@ -22,7 +20,7 @@ from moderation.core.errors import PolicySetRejected
 from moderation.core.policy import PolicySet
 from moderation.core.solving import OnStale
 from moderation.packages import state_directory
-from moderation.service.calibrating import CalibratedPolicies
+from moderation.policies import calibrated_policies
 from moderation.settings import Settings
 
 ACTIVE, VERSION = "active", "version:"
@@ -45,13 +43,7 @@ def load_named(name: str, settings: Settings, encoder: EncoderInfo) -> Named:
         if name == ACTIVE or name.startswith(VERSION):
             return Named(name, _kept(name, settings))
         with _directory(name, settings) as directory:
-            source = CalibratedPolicies(
-                YamlPolicySource(directory),
-                CalibrationFiles(directory, encoder.scale),
-                encoder.encoder_id,
-                OnStale.MARK,
-            )
-            return Named(name, source.load())
+            return Named(name, calibrated_policies(directory, encoder, OnStale.MARK).load())
     except PolicySetRejected as rejected:
         raise CommandError(f"{name}: {rejected}", Exit.CONFIG) from rejected
     except RevisionUnknown as error:

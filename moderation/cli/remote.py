@@ -52,9 +52,9 @@ EXIT_BY_ERROR: Mapping[type[ClientError], Exit] = {
 }
 
 ORIGIN: Mapping[int, str] = {
-    pb.POLICY_SET_ORIGIN_SOURCE: "the policy files",
+    pb.POLICY_SET_ORIGIN_SOURCE: "{source}",
     pb.POLICY_SET_ORIGIN_KEPT: "the last activation, kept on disk",
-    pb.POLICY_SET_ORIGIN_ROLLBACK: "a rollback, until the policy files change",
+    pb.POLICY_SET_ORIGIN_ROLLBACK: "a rollback, until a change of {source}",
 }
 
 
@@ -172,11 +172,7 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "policies", f"{policies.policies}, version {policies.version[:12] or 'none'}"
     if policies.HasField("loaded_at"):
         yield "loaded", f"{policies.loaded_at.ToJsonString()}, {policies.age.seconds} s ago"
-    if origin := ORIGIN.get(policies.origin):
-        yield "policies from", origin
-    if policies.stale:
-        confirmed = policies.confirmed_at.ToJsonString()
-        yield "stale", f"the policy files last confirmed this set at {confirmed}"
+    yield from _source_rows(policies)
     for policy_id in policies.stale_calibrations:
         yield "not calibrated", f"{policy_id} was reworded after its calibration"
     yield "last reload", "failed" if policies.last_reload_errors else "good"
@@ -191,6 +187,15 @@ def status_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:
         yield from _log_rows(answer.decision_log)
     yield "build", f"moderation {build.version}, Python {build.python_version}"
     yield "runtime", f"onnxruntime {build.onnxruntime_version}"
+
+
+def _source_rows(policies: pb.PolicySetStatus) -> Iterator[tuple[str, str]]:
+    source = f"the package {policies.package}" if policies.package else "the policy files"
+    if origin := ORIGIN.get(policies.origin):
+        yield "policies from", origin.format(source=source)
+    if policies.stale:
+        confirmed = policies.confirmed_at.ToJsonString()
+        yield "stale", f"this set was last confirmed by {source} at {confirmed}"
 
 
 def _worker_rows(answer: pb.GetStatusResponse) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from moderation.cli.flags import Bundle, Config, Device, Policies, nested
+from moderation.cli.flags import Bundle, Config, Device, Package, Policies, nested
 from moderation.cli.log_flags import LogDirectory, log_directory
 from moderation.settings import load_settings
 
@@ -17,6 +17,7 @@ def replay(
         Path | None, typer.Option(help="The picture; needed where no embedding was kept.")
     ] = None,
     policies: Policies = None,
+    package: Package = None,
     encoder: Bundle = None,
     device: Device = None,
     log: LogDirectory = None,
@@ -25,6 +26,7 @@ def replay(
     """Judge again by the policy set of then; ends with 0 for the same answer, 1 for another."""
     flags = {
         "policies.directory": policies,
+        "package.source": package,
         "encoder.bundle": encoder,
         "encoder.device": device,
     }

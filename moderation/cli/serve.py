@@ -17,6 +17,7 @@ from moderation.cli.flags import (
     Device,
     Keys,
     MetricsPort,
+    Package,
     Policies,
     Port,
     TlsCertificate,
@@ -36,10 +37,7 @@ def serve(
     metrics_port: MetricsPort = None,
     workers: Workers = None,
     policies: Policies = None,
-    package: Annotated[
-        str | None,
-        typer.Option(help="Signed package of policies instead: a .tar.gz file, or a URL."),
-    ] = None,
+    package: Package = None,
     package_keys: Annotated[
         str | None, typer.Option(help="PEM files of the keys that may have signed it.")
     ] = None,

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -21,10 +22,15 @@ from moderation.cli.pictures import read_picture
 from moderation.core.content import Embeddings
 from moderation.core.corpus import Corpus
 from moderation.core.errors import PolicySetRejected
-from moderation.core.policy_tests import PolicyTest, TestOutcome, failed, run_tests
+from moderation.core.policy_tests import PolicyTest, Subject, TestOutcome, failed, run_tests
 from moderation.engine import Engine, running_engine
 from moderation.rehearsal import embeddings_of_tests, stored_path
-from moderation.service.policy_tests import SubjectEmbeddings, as_mapping, shown_subject
+from moderation.service.policy_tests import (
+    StoredEmbeddings,
+    SubjectEmbeddings,
+    as_mapping,
+    shown_subject,
+)
 from moderation.service.telemetry import FanOutTelemetry
 from moderation.settings import Settings
 
@@ -55,16 +61,17 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     async with running_engine(unblocked, NOBODY_LISTENS) as engine:
         await load_policies(engine, settings.policies.directory)
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
-        known = embeddings_of_tests(folder, engine.encoder.encoder_id)
-        if wanted.update:
-            known |= _kept(settings, wanted, engine)
-        embeddings = _embeddings(engine, settings, known)
+        stored = embeddings_of_tests(folder, engine.encoder.encoder_id)
+        if stored.flaw and not wanted.update:
+            flaw = f"moderation: {stored.flaw}; it is not used, and --update makes it anew"
+            print(printable(flaw), file=sys.stderr)
+        embeddings = _embeddings(engine, settings, _with_recent(stored, settings, wanted, engine))
         started = time.perf_counter()
         outcomes = await asyncio.to_thread(_outcomes, tests, embeddings, engine)
         seconds = time.perf_counter() - started
     _show(outcomes, seconds, wanted)
     if wanted.update:
-        _store(folder, embeddings.found, engine)
+        _store(stored, embeddings.found, engine)
     return FAILED if failed(outcomes) else PASSED
 
 
@@ -73,7 +80,7 @@ def _read(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:
         if not path.exists():
             raise CommandError(f"{path}: there is no such file or folder", Exit.NO_INPUT)
     try:
-        tests = read_policy_tests(paths)
+        tests = read_policy_tests(paths, shown=str)  # as one can open it from here
     except PolicySetRejected as rejected:
         raise CommandError(str(rejected), Exit.CONFIG) from rejected
     if not tests:
@@ -82,22 +89,25 @@ def _read(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:
     return tests
 
 
-def _embeddings(
-    engine: Engine, settings: Settings, known: Mapping[str, Embeddings]
-) -> SubjectEmbeddings:
+def _embeddings(engine: Engine, settings: Settings, stored: StoredEmbeddings) -> SubjectEmbeddings:
     read = partial(read_picture, max_bytes=settings.decode.max_image_bytes)
-    return SubjectEmbeddings(engine.see, engine.texts, lambda path: read(Path(path)), known)
+    return SubjectEmbeddings(engine.see, engine.texts, lambda path: read(Path(path)), stored)
 
 
-def _kept(settings: Settings, wanted: Wanted, engine: Engine) -> dict[str, Embeddings]:
+def _with_recent(
+    stored: StoredEmbeddings, settings: Settings, wanted: Wanted, engine: Engine
+) -> StoredEmbeddings:
+    if not wanted.update:
+        return stored
     directory = wanted.recent or settings.recent.directory
     try:
         corpus = read_recent(directory, encoder_id=engine.encoder.encoder_id)
     except RecentUnavailable as error:
         if wanted.recent is not None:
             raise CommandError(str(error), Exit.NO_INPUT) from error
-        return {}
-    return {f"embedding:{name}": frames for name, frames in as_mapping(corpus).items()}
+        return stored
+    recent = {f"embedding:{name}": frames for name, frames in as_mapping(corpus).items()}
+    return replace(stored, by_name={**stored.by_name, **recent})
 
 
 def _outcomes(
@@ -107,14 +117,23 @@ def _outcomes(
     return run_tests(tests, seen, engine.policies.current, is_starter=engine.encoder.is_starter)
 
 
-def _store(folder: Path, found: Mapping[str, Embeddings], engine: Engine) -> None:
+def _store(stored: StoredEmbeddings, found: Mapping[str, Embeddings], engine: Engine) -> None:
     encoder = engine.encoder
-    path = stored_path(folder, encoder.encoder_id)
-    corpus = Corpus.from_contents(sorted(found.items()), dim=encoder.dim)
+    path = stored_path(stored.folder, encoder.encoder_id)
+    contents = stored.updated(found, _named(stored.folder))
+    corpus = Corpus.from_contents(sorted(contents.items()), dim=encoder.dim)
     try:
         save_corpus(path, corpus, encoder_id=encoder.encoder_id)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", Exit.SOFTWARE) from error
+
+
+def _named(folder: Path) -> list[Subject] | None:
+    """What the files of a folder name, also those that were not run; None if one is broken."""
+    try:
+        return [test.subject for test in read_policy_tests([folder])]
+    except PolicySetRejected:
+        return None
 
 
 def _show(outcomes: Sequence[TestOutcome], seconds: float, wanted: Wanted) -> None:

@@ -26,6 +26,8 @@ MULTILINGUAL_FAMILIES = frozenset({"siglip2"})
 FAMILIES_THAT_NEED_CONTRAST = frozenset({"clip", "siglip", "siglip2"})
 """Whose score defaults expect a margin; a similarity alone, scaled alike, is always high."""
 ROWS_AT_ONCE = 2048
+STALE = "W108"
+"""The one finding that a setting makes an error."""
 
 CountCut = Callable[[Sequence[str]], Sequence[int]]
 """How many tokens of each text lie beyond the encoder's limit, and are never seen."""
@@ -146,7 +148,7 @@ def stale_fits(looked_at: Lint) -> Iterator[Finding]:
     for policy_id in stale_calibrations(looked_at.compiled.policy_set):
         message = "its calibration was made for an earlier wording"
         cure = "run `moderation calibrate LABELS`"
-        yield Finding("W108", policy_id, "phrases", "", message, cure)
+        yield Finding(STALE, policy_id, "phrases", "", message, cure)
 
 
 def expired_policies(looked_at: Lint) -> Iterator[Finding]:

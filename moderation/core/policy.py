@@ -222,8 +222,8 @@ class BoundEncoder:
 
     encoder_id: str
     name: str
-    file: str
-    """Where it is written."""
+    file: str = field(compare=False)
+    """Where it is written; not a part of its meaning."""
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,20 @@ line here, and an order that means nothing makes no difference.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 from moderation.core.calibration import PolicyCalibration, ThresholdTarget
-from moderation.core.policy import Phrase, Policy, PolicySet, Profile
+from moderation.core.policy import BoundEncoder, Phrase, Policy, PolicySet, Profile
 from moderation.core.taxonomy import Category
 
 Value: TypeAlias = str | int | float | bool | None
 """What stands at a path, in the files' own words."""
 
-Part: TypeAlias = Policy | Profile | Category | PolicyCalibration
+Part: TypeAlias = Policy | Profile | Category | PolicyCalibration | BoundEncoder
+
+BINDING = "encoder.lock"
+"""There is one at most, under the name of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,23 @@ class Change:
         return f"~ {self.path}: {_shown(self.before)} -> {_shown(self.after)}"
 
 
+class Fate(StrEnum):
+    """What became of a policy or a profile."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
 @dataclass(frozen=True, slots=True)
 class PartDiff:
-    """What changed in one policy or profile; all of it, if it was added or removed."""
+    """What changed in one policy or profile; all of it, if it was added or removed.
+
+    Nothing of a profile that was added and is like the default one.
+    """
 
     id: str
-    is_added: bool
-    is_removed: bool
+    fate: Fate
     changes: tuple[Change, ...]
 
 
@@ -56,11 +69,24 @@ class PolicySetDiff:
     profiles: tuple[PartDiff, ...]
     categories: tuple[PartDiff, ...] = ()
     calibrations: tuple[PartDiff, ...] = ()
+    bindings: tuple[PartDiff, ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[str, PartDiff], ...]:
+        """All of them, each with its kind in front."""
+        by_kind = {
+            "policy": self.policies,
+            "profile": self.profiles,
+            "category": self.categories,
+            "calibration": self.calibrations,
+            "binding": self.bindings,
+        }
+        return tuple((kind, part) for kind, parts in by_kind.items() for part in parts)
 
     @property
     def is_empty(self) -> bool:
-        """Whether both sets mean the same."""
-        return not (self.policies or self.profiles or self.categories or self.calibrations)
+        """Whether both sets mean the same, and so have one version."""
+        return not self.parts
 
 
 def diff_policy_sets(old: PolicySet, new: PolicySet) -> PolicySetDiff:
@@ -73,7 +99,15 @@ def diff_policy_sets(old: PolicySet, new: PolicySet) -> PolicySetDiff:
         profiles=_diff_parts(old.profiles, new.profiles),
         categories=_diff_parts(old.categories, new.categories),
         calibrations=_diff_parts(old.calibrations, new.calibrations),
+        bindings=_diff_bindings(old.encoder, new.encoder),
     )
+
+
+def _diff_bindings(old: BoundEncoder | None, new: BoundEncoder | None) -> tuple[PartDiff, ...]:
+    if old is not None and new is not None and old.encoder_id == new.encoder_id:
+        return ()  # another name of one encoder means nothing
+    before, after = ({} if one is None else {BINDING: one} for one in (old, new))
+    return _diff_parts(before, after)
 
 
 def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartDiff, ...]:
@@ -87,9 +121,16 @@ def _diff_parts(old: Mapping[str, Part], new: Mapping[str, Part]) -> tuple[PartD
             for path in dict.fromkeys([*before, *after])
             if before.get(path) != after.get(path)
         )
-        if changes:
-            parts.append(PartDiff(name, name not in old, name not in new, changes))
+        fate = _fate(name in old, name in new)
+        if changes or fate is not Fate.CHANGED:
+            parts.append(PartDiff(name, fate, changes))
     return tuple(parts)
+
+
+def _fate(was_there: bool, is_there: bool) -> Fate:
+    if not was_there:
+        return Fate.ADDED
+    return Fate.CHANGED if is_there else Fate.REMOVED
 
 
 def _values(part: Part | None, other: Part | None) -> dict[str, Value]:

@@ -97,6 +97,12 @@ class Plan:
         """The policies whose verdicts may differ."""
         return tuple(self.policy_ids[position] for position in self.touched)
 
+    @property
+    def shadow_ids(self) -> frozenset[str]:
+        """The policies that act on nothing as the new side has them; as the old one, if gone."""
+        acts = np.where(self.new.at < 0, self.old.acts, self.new.acts)
+        return frozenset(self.policy_ids[position] for position in np.flatnonzero(acts == 0.0))
+
     @classmethod
     def of(cls, old: Side, new: Side, rescored: CompiledPolicies | None) -> "Plan":
         """Line both up; `rescored` has to hold exactly the policies of `to_rescore`."""

@@ -116,29 +116,32 @@ class _Judged:
 
 def run_tests(
     tests: Sequence[PolicyTest],
-    embeddings: Mapping[Subject, Embeddings],
+    found: Mapping[Subject, Embeddings | str],
     compiled: CompiledPolicies,
     *,
     is_starter: bool = False,
 ) -> tuple[TestOutcome, ...]:
-    """Try every test; a subject that has no embeddings is a complaint.
+    """Try every test on its subject's embeddings; a reason in their place is a complaint.
 
     With the starter encoder, tests that need CLIP are skipped.
     """
-    subjects = {test.subject: None for test in tests}
-    seen = [subject for subject in subjects if subject in embeddings]
-    row_by_subject = {subject: row for row, subject in enumerate(seen)}
+    subjects = {test.subject: found[test.subject] for test in tests}
+    seen = [(one, frames) for one, frames in subjects.items() if not isinstance(frames, str)]
+    judgeable: dict[Subject, int | str] = {
+        subject: reason for subject, reason in subjects.items() if isinstance(reason, str)
+    }
+    judgeable |= {subject: row for row, (subject, _) in enumerate(seen)}
     judged: dict[str, _Judged] = {}
     if seen:
-        dim = embeddings[seen[0]].shape[1]
-        corpus = Corpus.from_contents([(one.name, embeddings[one]) for one in seen], dim=dim)
+        dim = seen[0][1].shape[1]
+        corpus = Corpus.from_contents([(one.name, frames) for one, frames in seen], dim=dim)
         scores = rescore(corpus, compiled)
         for profile in {test.profile for test in tests} & {"", *compiled.policy_set.profiles}:
             judged[profile] = _judge(Side.of(compiled, profile), scores)
     return tuple(
         TestOutcome(test, is_skipped=True)
         if is_starter and test.expectation.needs_clip
-        else TestOutcome(test, tuple(_complaints(test, row_by_subject, judged, compiled)))
+        else TestOutcome(test, tuple(_complaints(test, judgeable[test.subject], judged, compiled)))
         for test in tests
     )
 
@@ -164,14 +167,12 @@ def _judge(side: Side, scores: NDArray[np.float64]) -> _Judged:
 
 def _complaints(
     test: PolicyTest,
-    row_by_subject: Mapping[Subject, int],
+    row: int | str,
     judged: Mapping[str, _Judged],
     compiled: CompiledPolicies,
 ) -> Iterator[str]:
-    row = row_by_subject.get(test.subject)
-    if row is None:
-        stored = ", nor an embedding of it" if test.subject.kind is SubjectKind.PICTURE else ""
-        yield f"this {test.subject.kind} is not there{stored}"
+    if isinstance(row, str):
+        yield row
         return
     try:
         compiled.policy_set.profile(test.profile)

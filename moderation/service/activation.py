@@ -1,13 +1,19 @@
 """What is remembered of each time that a policy set became the active one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 
-from moderation.core.policy import Policy, PolicySet
+from moderation.core.policy import PolicySet
+from moderation.core.policy_diff import Fate, PartDiff, PolicySetDiff, diff_policy_sets
 
-SHOWN_IDS = 5
+SHOWN_PARTS = 5
+SHOWN_CHANGES = 2
+"""Of each policy; `moderation policy diff` tells all."""
+SHOWN_CHARACTERS = 60
+"""Of each change."""
 
 
 class SetOrigin(StrEnum):
@@ -47,44 +53,62 @@ def activation_of(
     after: PolicySet, before: PolicySet | None, *, origin: SetOrigin, now: datetime
 ) -> Activation:
     """The record of `after` taking the place of `before`."""
-    old = _by_id(before.policies if before else ())
-    new = _by_id(after.policies)
-    changed = {name for name in old.keys() & new.keys() if old[name].digest != new[name].digest}
-    touched = [*changed, *(old.keys() ^ new.keys())]
-    owners = {(new.get(name) or old[name]).owner for name in touched} - {""}
+    if before is None:
+        owners = {policy.owner for policy in after.policies}
+        summary = f"first activation, {len(after.policies)} policies"
+    else:
+        diff = diff_policy_sets(before, after)
+        owner_by_id = {one.id: one.owner for one in (*before.policies, *after.policies)}
+        owners = {owner_by_id[part.id] for part in diff.policies}
+        summary = "; ".join(_sentences(diff)) or "nothing but where it comes from"
     return Activation(
         version=after.version,
         activated_at=now,
         origin=origin,
         policies=len(after.policies),
-        owners=tuple(sorted(owners)),
-        summary="; ".join(_sentences(old, new, changed, before, after)),
+        owners=tuple(sorted(owners - {""})),
+        summary=summary,
     )
 
 
-def _sentences(
-    old: Mapping[str, Policy],
-    new: Mapping[str, Policy],
-    changed: set[str],
-    before: PolicySet | None,
-    after: PolicySet,
-) -> Iterator[str]:
-    if before is None:
-        yield f"first activation, {len(new)} policies"
-        return
-    kinds = (("added", new.keys() - old), ("removed", old.keys() - new), ("changed", changed))
-    for word, ids in kinds:
-        if ids:
-            yield f"{word} {_listed(sorted(ids))}"
-    for part in ("profiles", "categories", "calibrations"):
-        if getattr(before, part) != getattr(after, part):
-            yield f"{part} changed"
+def source_version(history: Sequence[Activation]) -> str | None:
+    """What the source was last found to mean, by activations with the newest first."""
+    return next((one.version for one in history if one.origin is SetOrigin.SOURCE), None)
 
 
-def _listed(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
-    return ", ".join(ids[:SHOWN_IDS]) + more
+def version_before(history: Sequence[Activation]) -> str | None:
+    """What was active before the present set, by activations with the newest first.
+
+    A set that somebody went back from last time counts only once it was activated again: to go
+    back again must not put it back.
+    """
+    seen = {one.version for one in history[:1]}
+    for after, one in pairwise(history):
+        if one.version not in seen and after.origin is not SetOrigin.ROLLBACK:
+            return one.version
+        seen.add(one.version)
+    return None
 
 
-def _by_id(policies: Sequence[Policy]) -> Mapping[str, Policy]:
-    return {policy.id: policy for policy in policies}
+def _sentences(diff: PolicySetDiff) -> Iterator[str]:
+    for fate in Fate:
+        told = [_told(kind, part) for kind, part in diff.parts if part.fate is fate]
+        if told:
+            yield f"{fate} {_listed(told, SHOWN_PARTS)}"
+
+
+def _told(kind: str, part: PartDiff) -> str:
+    name = part.id if kind == "policy" else f"{kind} {part.id}"
+    if part.fate is not Fate.CHANGED:
+        return name
+    changes = [_cut(str(change)) for change in part.changes]
+    return f"{name} ({_listed(changes, SHOWN_CHANGES)})"
+
+
+def _listed(told: Sequence[str], most: int) -> str:
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    return ", ".join(told[:most]) + more
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -3,7 +3,9 @@
 Beyond what the encoder can do, more requests under way add nothing but waiting.
 How many are enough is not known beforehand, so it is measured: while even the
 luckiest request of a round waits longer than the target, a queue stands, and fewer
-are let in; while none does, and there were more to let in, more are.
+are let in; while none does, and there were more to let in, more are. Who has little
+time cannot wait for the target: half of that time is theirs. Where many are answered
+in vain, as few are let in as are not.
 """
 
 import sys
@@ -22,6 +24,10 @@ FIRST_LIMIT = 4
 """In times the least limit."""
 GROWTH = 1.1
 MOST_SHRINKAGE = 0.5
+WAITING_SHARE = 0.5
+"""Of the time that a request has: after more waiting, too little is left for its encoding."""
+TOLERATED_EXPIRED = 0.1
+"""Share of a round. So many may have had too little time for any server."""
 KEPT_FROM_BULK = 4
 """One part in so many of all places, at most."""
 LEAST_BYTES = 1
@@ -69,7 +75,9 @@ class AdaptiveLimit:
         self._target_wait_s = target_wait_s
         self._limit = float(min(FIRST_LIMIT * self._least, most))
         self._answers = 0
-        self._least_wait_s = inf
+        self._least_wait = inf
+        """In times what each could wait."""
+        self._expired = 0
         self._was_reached = False
 
     @property
@@ -81,20 +89,32 @@ class AdaptiveLimit:
         """There were more that wanted in."""
         self._was_reached = True
 
-    def answered(self, waited_s: float) -> None:
-        """One left after it had waited so long."""
+    def answered(self, waited_s: float, allowed_s: float = inf) -> None:
+        """One left after it had waited so long, of the time that it had in all."""
+        target_s = min(self._target_wait_s, WAITING_SHARE * allowed_s)
+        self._least_wait = min(self._least_wait, waited_s / target_s)
+        self._count()
+
+    def expired(self) -> None:
+        """One left without an answer, since its time was over."""
+        self._expired += 1
+        self._count()
+
+    def _count(self) -> None:
         self._answers += 1
-        self._least_wait_s = min(self._least_wait_s, waited_s)
         if self._answers >= self._limit:
             self._end_round()
 
     def _end_round(self) -> None:
-        if self._least_wait_s > self._target_wait_s:
-            shrunk = max(MOST_SHRINKAGE, self._target_wait_s / self._least_wait_s)
-            self._limit = max(self._least, self._limit * shrunk)
+        expired = self._expired / self._answers
+        fits = 1.0 / max(1.0, self._least_wait)
+        if expired > TOLERATED_EXPIRED:  # the encoder takes fresh ones too, which waited for little
+            fits = min(fits, 1.0 - expired)
+        if fits < 1.0:
+            self._limit = max(self._least, self._limit * max(MOST_SHRINKAGE, fits))
         elif self._was_reached:
             self._limit = min(self._most, max(self._limit + 1, self._limit * GROWTH))
-        self._answers, self._least_wait_s, self._was_reached = 0, inf, False
+        self._answers, self._expired, self._least_wait, self._was_reached = 0, 0, inf, False
 
 
 class Reservation:
@@ -235,11 +255,26 @@ class Admission:
         finally:
             self._in_flight[priority] -= 1
 
-    def waited(self, seconds: float, priority: Priority) -> None:
-        """Learn from a request that was under way how long it had to wait."""
+    def waited(self, seconds: float, priority: Priority, allowed_s: float = inf) -> None:
+        """Learn from a request that was under way how long it had to wait, of the time it had."""
         if priority is Priority.INTERACTIVE:
-            self._adaptive.answered(seconds)
+            self._adaptive.answered(seconds, allowed_s)
             self._tell_limit()
+
+    def expired(self, priority: Priority) -> None:
+        """Learn from one whose time was over: whatever it was, it waited for too long."""
+        if priority is Priority.INTERACTIVE:
+            self._adaptive.expired()
+            self._tell_limit()
+
+    def abandoned(self, waited_s: float, priority: Priority, allowed_s: float) -> None:
+        """Learn from one whose caller left before the answer, because of its deadline if late.
+
+        The caller's clock began before ours: the message had to come and be read, which takes long
+        where too much is asked. Who leaves early says nothing of how long others wait.
+        """
+        if waited_s > WAITING_SHARE * allowed_s:
+            self.expired(priority)
 
     def _over_memory(self) -> Excess | None:
         if self._memory_share() > self._limits.max_memory_share:

@@ -3,7 +3,8 @@
 While a batch runs, newcomers gather; the next batch takes whatever waits, up to
 `max_batch_size`. An idle service thus answers at once and a busy one in full
 batches, without a delay to tune. What cannot be ready by its deadline is not
-started: under overload the encoder works for those only who still wait.
+started, and a batch is no larger than the deadlines of those in it allow: under
+overload the encoder works for those only who still wait.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from moderation.core.errors import (
 from moderation.service.lanes import Lanes, Urgency
 from moderation.service.outcomes import ShedReason
 from moderation.service.ports import Telemetry
+from moderation.service.run_times import RunTimes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,8 +32,8 @@ Result = TypeVar("Result")
 RETRY_AFTER_S = 0.5
 BULK_SHARE = 0.25
 PATIENCE = 0.5
-"""What is left of the expected run time each time that something is given up because of it: one
-slow run must not be the reason for which no other is tried."""
+"""What is left of the expected run time each time that all is given up because of it: one slow
+run must not be the reason for which no other is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,7 @@ class Batcher(Generic[Item, Result]):
         self._max_queue_size = max_queue_size
         self._batches_in_flight = batches_in_flight
         self._lanes: Lanes[_Entry[Item, Result]] = Lanes(bulk_share=bulk_share)
-        self._least_run_s = 0.0
-        """What one item took of the last batch: nothing is ready sooner than that."""
+        self._run_times = RunTimes()
         self._changed = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._open = False
@@ -152,18 +153,36 @@ class Batcher(Generic[Item, Result]):
         """What waits, up to a full batch, less what nobody can use any more."""
         self._lanes.remove(lambda entry: entry.future.done())  # their callers left
         self._give_up_late()
-        batch = self._lanes.take(self._max_batch_size)
+        size = self._size()
+        batch = self._lanes.take(size, self._in_time(size))
         self._telemetry.queue_changed(len(self._lanes))
         return batch
 
     def _give_up_late(self) -> None:
-        ready_at = asyncio.get_running_loop().time() + self._least_run_s
-        late = self._lanes.remove(lambda entry: entry.urgency.deadline < ready_at)
-        if late:
-            self._least_run_s *= PATIENCE
+        alone = self._in_time(1)
+        late = self._lanes.remove(lambda entry: not alone(entry))
+        if late and not self._lanes:
+            self._run_times.distrust(PATIENCE)
         for _ in {id(entry.urgency) for entry in late}:  # once a request, not once a frame
             self._telemetry.shed(ShedReason.DEADLINE)
         _fail(late, DeadlineExceeded("the encoder would not have been ready in time"))
+
+    def _in_time(self, size: int) -> Callable[[_Entry[Item, Result]], bool]:
+        """Whether an entry is ready by its deadline if it goes now, in a batch of so many."""
+        ready_at = asyncio.get_running_loop().time() + self._run_times.within_s(size)
+        return lambda entry: entry.urgency.deadline >= ready_at
+
+    def _size(self) -> int:
+        """Of the next batch."""
+        sizes = range(min(self._max_batch_size, len(self._lanes)), 0, -1)
+        if len(self._lanes) > self._max_batch_size:
+            # Some must wait for another batch, and it cannot be helped if they are late then.
+            return max(sizes, key=self._in_time_per_s)
+        return next((n for n in sizes if all(map(self._in_time(n), self._lanes.next(n)))), 1)
+
+    def _in_time_per_s(self, size: int) -> float:
+        ready = min(size, self._lanes.count(self._in_time(size)))
+        return ready / (self._run_times.within_s(size) or 1.0)
 
     async def _answer(self, entries: Sequence[_Entry[Item, Result]]) -> None:
         loop = asyncio.get_running_loop()
@@ -175,7 +194,7 @@ class Batcher(Generic[Item, Result]):
             await self._answer_failure(entries, error)
             return
         run_s = loop.time() - started
-        self._least_run_s = run_s / len(entries)
+        self._run_times.ran(len(entries), run_s)
         self._telemetry.batch_encoded(len(entries), run_s)
         for entry, result in zip(entries, results, strict=True):
             if not entry.future.done():  # the caller may have gone away while we ran

@@ -13,6 +13,22 @@ from moderation.service.activation import Activation, Pin
 from moderation.service.ports import PolicyKeeper, PolicySource, Telemetry
 
 
+def misfit(policy_set: PolicySet, running: EncoderInfo, rule: BindingRule) -> Problem | None:
+    """That the thresholds were set for another encoder, unless the rule is to ignore that."""
+    bound = policy_set.encoder
+    is_ignored = rule is BindingRule.IGNORE
+    if bound is None or bound.encoder_id == running.encoder_id or is_ignored:
+        return None
+    message = (
+        f"these thresholds were set for encoder {bound.name} ({bound.encoder_id[:12]}), and "
+        f"{running.name} ({running.encoder_id[:12]}) is running; fit them with `moderation "
+        "encoder compare` and confirm with `moderation encoder bind`"
+    )
+    if rule is BindingRule.REFUSE:
+        message += ", or set policies.encoder_binding to warn"
+    return Problem(bound.file, 0, 0, message)
+
+
 class BindingGuard:
     """Refuses, or tells of, a policy set that is bound to another encoder than the running one."""
 
@@ -24,12 +40,11 @@ class BindingGuard:
 
     def passed(self, policy_set: PolicySet) -> PolicySet:
         """The set itself; raises PolicySetRejected."""
-        bound = policy_set.encoder
-        suits = bound is None or bound.encoder_id == self._running.encoder_id
-        if bound is not None and not suits and self._rule is BindingRule.REFUSE:
-            raise PolicySetRejected((self._problem(bound),))
+        problem = misfit(policy_set, self._running, self._rule)
+        if problem and self._rule is BindingRule.REFUSE:
+            raise PolicySetRejected((problem,))
         if self._rule is not BindingRule.IGNORE:
-            self._tell(bound, suits)
+            self._tell(policy_set.encoder, problem is None)
         return policy_set
 
     def _tell(self, bound: BoundEncoder | None, suits: bool) -> None:
@@ -37,16 +52,6 @@ class BindingGuard:
         if self._told != (bound, suits):
             self._told = (bound, suits)
             self._telemetry.binding_checked(bound, suits=suits)
-
-    def _problem(self, bound: BoundEncoder) -> Problem:
-        running = self._running
-        message = (
-            f"these thresholds were set for encoder {bound.name} ({bound.encoder_id[:12]}), and "
-            f"{running.name} ({running.encoder_id[:12]}) is running; fit them with `moderation "
-            "encoder compare` and confirm with `moderation encoder bind`, or set "
-            "policies.encoder_binding to warn"
-        )
-        return Problem(bound.file, 0, 0, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,43 @@ def require_policies(labels: Iterable[Label], policy_set: PolicySet, *, file: st
         raise LabelsRejected(tuple(problems))
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Labels of one policy whose contents are the same picture, in the order of the file."""
+
+    first: Label
+    others: tuple[Label, ...]
+
+
+def copies_among(labels: Iterable[Label], seen: Seen, *, file: str) -> tuple[Copies, ...]:
+    """Labels that would count one picture several times, which is no more evidence than once.
+
+    Raises LabelsRejected with every picture that is said to violate a policy and not to.
+    """
+    same: dict[tuple[str, bytes], list[Label]] = {}
+    for label in labels:
+        same.setdefault((label.policy_id, seen[label.subject].tobytes()), []).append(label)
+    copies = [Copies(first, tuple(others)) for first, *others in same.values() if others]
+    problems = [
+        Problem(file, other.line, 1, _contradiction(one.first, other))
+        for one in copies
+        for other in one.others
+        if other.is_violating is not one.first.is_violating
+    ]
+    if problems:
+        raise LabelsRejected(tuple(sorted(problems, key=lambda problem: problem.line)))
+    return tuple(copies)
+
+
+def _contradiction(first: Label, other: Label) -> str:
+    answers = {True: "yes", False: "no"}
+    return (
+        f"is the picture of line {first.line} again, which says "
+        f"{answers[first.is_violating]} and this one {answers[other.is_violating]}; "
+        "decide which is right and remove the other"
+    )
+
+
 def targets_of(policy_set: PolicySet, policy_id: str) -> tuple[ThresholdTarget, ...]:
     """Every target that the policy, or a profile's override for it, states; none twice."""
     policy = {one.id: one for one in policy_set.policies}[policy_id]

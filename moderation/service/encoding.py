@@ -1,8 +1,9 @@
 """From the bytes of an upload to its embeddings: remembered, or decoded, batched and encoded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -144,11 +145,25 @@ class ContentEncoder:
             return loop.time(), context.run(self._decoder.decode, image)
 
         if urgency.priority is Priority.BULK:
-            async with self._bulk_decoding:
+            async with self._turn_of_bulk(urgency):
                 started, frames = await loop.run_in_executor(self._executor, decode)
         else:
             started, frames = await loop.run_in_executor(self._executor, decode)
         return frames, started - asked, loop.time() - started
+
+    @asynccontextmanager
+    async def _turn_of_bulk(self, urgency: Urgency) -> AsyncIterator[None]:
+        """Wait until a thread is left for bulk, or until it is bulk no longer: a caller joined."""
+        turn = asyncio.create_task(self._bulk_decoding.acquire())
+        joined = asyncio.create_task(urgency.is_interactive())
+        try:
+            await asyncio.wait([turn, joined], return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            joined.cancel()
+            if not turn.cancel():  # it had its turn
+                self._bulk_decoding.release()
+            await asyncio.wait([turn, joined])
 
 
 def encode_batch(encoder: ImageEncoder, frames: Sequence[Pixels]) -> list[Embedding]:

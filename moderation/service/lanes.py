@@ -1,7 +1,8 @@
 """Who goes first: callers that wait before work that nobody waits for, which is never starved."""
 
+import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from math import inf
 from typing import Generic, Protocol, TypeVar
@@ -21,11 +22,19 @@ class Urgency:
     priority: Priority = Priority.INTERACTIVE
     deadline: float = inf
     """On the event loop's clock; a result after it is of no use to anyone."""
+    _joined: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def join(self, other: "Urgency") -> None:
         """Serve another caller as well: as soon as the sooner, as long as the more patient."""
         self.priority = min(self.priority, other.priority)
         self.deadline = max(self.deadline, other.deadline)
+        self._joined.set()
+
+    async def is_interactive(self) -> None:
+        """Return as soon as a caller waits for the result; of bulk that may be never."""
+        while self.priority is not Priority.INTERACTIVE:
+            self._joined.clear()
+            await self._joined.wait()
 
 
 class Waiting(Protocol):
@@ -38,6 +47,11 @@ class Waiting(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Waiting)
+
+
+def anything(_entry: object) -> bool:
+    """Whatever it is, it fits."""
+    return True
 
 
 class Lanes(Generic[Entry]):
@@ -71,14 +85,27 @@ class Lanes(Generic[Entry]):
                 self._lanes[priority] = [entry for entry in lane if not unwanted(entry)]
         return removed
 
-    def take(self, most: int) -> list[Entry]:
-        """Take out the next so many, bulk's share included."""
+    def count(self, fits: Callable[[Entry], bool]) -> int:
+        """How many that wait fit, in both lanes."""
+        return sum(fits(entry) for lane in self._lanes.values() for entry in lane)
+
+    def next(self, most: int, fits: Callable[[Entry], bool] = anything) -> list[Entry]:
+        """The next so many that fit, bulk's share included; all stay where they are."""
         self._promote()
-        interactive, bulk = self._lanes[Priority.INTERACTIVE], self._lanes[Priority.BULK]
+        interactive, bulk = ([*filter(fits, lane)] for lane in self._lanes.values())
         n_bulk = self._places_for_bulk(most, len(interactive), len(bulk))
-        n_interactive = min(most - n_bulk, len(interactive))
-        taken = interactive[:n_interactive] + bulk[:n_bulk]
-        del interactive[:n_interactive], bulk[:n_bulk]
+        return interactive[: most - n_bulk] + bulk[:n_bulk]
+
+    def take(self, most: int, fits: Callable[[Entry], bool] = anything) -> list[Entry]:
+        """Take these out; who does not fit is passed over, and keeps its place."""
+        taken = self.next(most, fits)
+        gone = set(map(id, taken))
+        bulk = self._lanes[Priority.BULK]
+        n_bulk, n_fitting = sum(id(entry) in gone for entry in bulk), sum(map(fits, bulk))
+        # What bulk does not want now is not saved up for later.
+        owed = self._owed + self._bulk_share * most - n_bulk
+        self._owed = max(0.0, owed) if n_bulk < n_fitting else 0.0
+        self.remove(lambda entry: id(entry) in gone)
         return taken
 
     def _promote(self) -> None:
@@ -89,8 +116,5 @@ class Lanes(Generic[Entry]):
             self._lanes[Priority.INTERACTIVE] += urgent
 
     def _places_for_bulk(self, most: int, interactive: int, bulk: int) -> int:
-        self._owed += self._bulk_share * most
-        places = min(bulk, max(int(self._owed), most - interactive))
-        # What bulk does not want now is not saved up for later.
-        self._owed = max(0.0, self._owed - places) if places < bulk else 0.0
-        return places
+        owed = int(self._owed + self._bulk_share * most)
+        return min(bulk, max(owed, most - interactive))

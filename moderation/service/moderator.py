@@ -1,8 +1,8 @@
 """Judges one content: the main job."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -87,15 +87,10 @@ class Moderator:
         urgency = Urgency(priority, asyncio.get_running_loop().time() + allowed_s)
         with ExitStack() as place:
             content = await self._let_in(content, urgency, tenant, place)
-            started = asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout_at(urgency.deadline):
-                    judgement = await self._judge(content, options, compiled, cuts, urgency)
-                    with self._tracer.stage(Stage.RECORD):
-                        await self._decision_log.append(_attributed(judgement, tenant))
-            except (TimeoutError, DeadlineExceeded) as error:
-                self._admission.waited(asyncio.get_running_loop().time() - started, priority)
-                raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
+            async with self._no_longer_than(urgency, allowed_s):
+                judgement = await self._judge(content, options, compiled, cuts, urgency)
+                with self._tracer.stage(Stage.RECORD):
+                    await self._decision_log.append(_attributed(judgement, tenant))
         self._telemetry.decided(judgement.decision)
         self._tracer.decided(judgement.decision)
         return judgement.decision
@@ -140,6 +135,22 @@ class Moderator:
             place.enter_context(admission.placed(priority))
         return whole
 
+    @asynccontextmanager
+    async def _no_longer_than(self, urgency: Urgency, allowed_s: float) -> AsyncIterator[None]:
+        """End what is within at the deadline; whoever must wait from now on has what is left."""
+        started = asyncio.get_running_loop().time()
+        left_s = urgency.deadline - started
+        try:
+            async with asyncio.timeout_at(urgency.deadline):
+                yield
+        except asyncio.CancelledError:
+            waited_s = asyncio.get_running_loop().time() - started
+            self._admission.abandoned(waited_s, urgency.priority, left_s)
+            raise
+        except (TimeoutError, DeadlineExceeded) as error:
+            self._admission.expired(urgency.priority)
+            raise DeadlineExceeded(f"no answer within {allowed_s:.3f} s") from error
+
     async def _judge(
         self,
         content: Content,
@@ -168,7 +179,8 @@ class Moderator:
             return Judgement(unjudged, options, digest)
         self._keep(content.content_id, encoded.embeddings)
         if not encoded.cached:
-            self._admission.waited(encoded.queue_s, urgency.priority)
+            left_s = urgency.deadline - started
+            self._admission.waited(encoded.queue_s, urgency.priority, left_s)
         scoring = asyncio.get_running_loop().time()
         with self._tracer.stage(Stage.SCORE):
             scores = score(encoded.embeddings, compiled)

@@ -16,7 +16,7 @@ from moderation.core.encoder import EncoderInfo
 from moderation.core.errors import NotReady, PolicySetRejected, Problem
 from moderation.core.policy import PolicySet
 from moderation.core.scoring import CompiledPolicies, compile_policies, texts_to_embed
-from moderation.service.activation import Activation, Pin, SetOrigin, activation_of
+from moderation.service.activation import Activation, Pin, SetOrigin, activation_of, source_version
 from moderation.service.keeping import NO_KEEPER
 from moderation.service.phrases import NO_MEMORY, PhraseEmbeddings
 from moderation.service.policy_tests import accept
@@ -54,7 +54,7 @@ class _Built:
     origin: SetOrigin
     pin: Pin | None = None
     overruled: Pin | None = None
-    """A pin that was in place of something else than what the source means now."""
+    """A pin that was in place of something else than what the source means now, or of itself."""
     texts: frozenset[str] = frozenset()
     """What had to be embedded, if it was compiled anew."""
 
@@ -178,8 +178,8 @@ class PolicyStore:
 
     def _from_source(self) -> _Built:
         policy_set = self._source.load()
-        pin = self._keeper.pin()
-        if pin is not None and pin.instead_of == policy_set.version:
+        version, pin = policy_set.version, self._keeper.pin()
+        if pin is not None and pin.instead_of == version != pin.version:
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
         built = self._built(policy_set, SetOrigin.SOURCE)
         self._check(built.compiled)
@@ -193,13 +193,12 @@ class PolicyStore:
         pin, active, history = self._keeper.pin(), self._status.active, self._known_history()
         if active is None and not history:
             raise PolicySetRejected(())
-        last = active.policy_set.version if active else history[0].version
         # A pin that a later edit has overruled must not come back with the edit after it.
-        if pin is not None and last in (pin.version, pin.instead_of):
+        if pin is not None and pin.instead_of == source_version(history):
             return self._built(self._keeper.kept(pin.version), SetOrigin.ROLLBACK, pin)
         if active is not None:
             return self._built(active.policy_set, self._status.origin)
-        return self._built(self._keeper.kept(last), SetOrigin.KEPT)
+        return self._built(self._keeper.kept(history[0].version), SetOrigin.KEPT)
 
     def _built(self, policy_set: PolicySet, origin: SetOrigin, pin: Pin | None = None) -> _Built:
         """The active set itself if that means the same and has the same policies on today."""
@@ -265,8 +264,9 @@ class PolicyStore:
         try:
             history = self._known_history()
             newest = history[0] if history else None
-            is_known = newest is not None and newest.version == _version(built)
-            if not is_known and built.origin is not SetOrigin.KEPT:
+            known = (newest.version, newest.origin) if newest else None
+            # Also where only the origin is new: the next pin is in place of what the source means.
+            if built.origin is not SetOrigin.KEPT and known != (_version(built), built.origin):
                 former = before or self._former(newest)
                 policy_set = built.compiled.policy_set
                 activation = activation_of(policy_set, former, origin=built.origin, now=now)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from moderation.settings.addresses import is_safe_url
+from moderation.settings.addresses import is_safe_url, shown_url
 from moderation.settings.section import Seconds, Section
 
 
@@ -44,6 +44,11 @@ class PackageSettings(Section):
     def is_remote(self) -> bool:
         """Whether the package is at a URL."""
         return "://" in self.source
+
+    @property
+    def shown_source(self) -> str:
+        """The path, or the URL as others may see it."""
+        return shown_url(self.source) if self.is_remote else self.source
 
     @property
     def key_files(self) -> tuple[Path, ...]:

@@ -469,7 +469,7 @@ class DecisionLogStatus(_message.Message):
     def __init__(self, records: _Optional[int] = ..., lost: _Optional[int] = ..., problem: _Optional[str] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mandatory: _Optional[bool] = ...) -> None: ...
 
 class PolicySetStatus(_message.Message):
-    __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at", "origin", "confirmed_at", "stale", "instead_of", "stale_calibrations")
+    __slots__ = ("version", "policies", "loaded_at", "age", "last_reload_errors", "last_reload_at", "origin", "confirmed_at", "stale", "instead_of", "stale_calibrations", "package")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     LOADED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -481,6 +481,7 @@ class PolicySetStatus(_message.Message):
     STALE_FIELD_NUMBER: _ClassVar[int]
     INSTEAD_OF_FIELD_NUMBER: _ClassVar[int]
     STALE_CALIBRATIONS_FIELD_NUMBER: _ClassVar[int]
+    PACKAGE_FIELD_NUMBER: _ClassVar[int]
     version: str
     policies: int
     loaded_at: _timestamp_pb2.Timestamp
@@ -492,7 +493,8 @@ class PolicySetStatus(_message.Message):
     stale: bool
     instead_of: str
     stale_calibrations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., policies: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_reload_errors: _Optional[_Iterable[str]] = ..., last_reload_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[_Union[PolicySetOrigin, str]] = ..., confirmed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stale: _Optional[bool] = ..., instead_of: _Optional[str] = ..., stale_calibrations: _Optional[_Iterable[str]] = ...) -> None: ...
+    package: str
+    def __init__(self, version: _Optional[str] = ..., policies: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_reload_errors: _Optional[_Iterable[str]] = ..., last_reload_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[_Union[PolicySetOrigin, str]] = ..., confirmed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stale: _Optional[bool] = ..., instead_of: _Optional[str] = ..., stale_calibrations: _Optional[_Iterable[str]] = ..., package: _Optional[str] = ...) -> None: ...
 
 class EncoderStatus(_message.Message):
     __slots__ = ("encoder_id", "name", "family", "dimensions", "device", "notice")

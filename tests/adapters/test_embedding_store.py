@@ -1,13 +1,24 @@
 """Embeddings on disk: given back as they were, bounded, and gone when they are erased."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from moderation.adapters.embedding_store import EmbeddingStore, _opened, erase_embeddings
+from moderation.adapters.embedding_store import (
+    SLICE,
+    WRITING_PATIENCE_S,
+    EmbeddingStore,
+    _opened,
+    erase_embeddings,
+)
 from moderation.core.content import Embeddings
 
 DIM = 512
@@ -37,16 +48,18 @@ class Home:
         self.clock, self.told = Clock(), list[str]()
 
     def store(self, encoder_id: str = "e1", max_bytes: int = 1 << 30) -> EmbeddingStore:
-        return self._stack.enter_context(
-            EmbeddingStore(
-                self.directory,
-                encoder_id=encoder_id,
-                dim=DIM,
-                max_bytes=max_bytes,
-                max_age_s=60.0,
-                warn=self.told.append,
-                clock=self.clock,
-            )
+        return self._stack.enter_context(self.closed(encoder_id, max_bytes))
+
+    def closed(self, encoder_id: str, max_bytes: int = 1 << 30) -> EmbeddingStore:
+        """For the test to close."""
+        return EmbeddingStore(
+            self.directory,
+            encoder_id=encoder_id,
+            dim=DIM,
+            max_bytes=max_bytes,
+            max_age_s=60.0,
+            warn=self.told.append,
+            clock=self.clock,
         )
 
     def content(self) -> bytes:
@@ -83,14 +96,56 @@ def test_only_the_owner_can_read_it(home: Home) -> None:
     assert {path.stat().st_mode & 0o077 for path in home.directory.iterdir()} == {0}
 
 
-def test_what_is_too_old_is_not_given_out_and_goes(home: Home) -> None:
+def purged(store: EmbeddingStore) -> int:
+    """Slices that went."""
+    slices = 0
+    while store.purge():
+        slices += 1
+    return slices
+
+
+def test_what_is_too_old_is_not_given_out_and_goes_without_others_to_come(home: Home) -> None:
     store = home.store()
     store.keep([(digest(1), rows(1))])
-    home.clock.now += 61
+    home.clock.now += 30
+    store.keep([(digest(2), rows(2))])
+    home.clock.now += 31
 
     assert store.recall(digest(1)) is None
-    store.keep([(digest(2), rows(2))])
+    assert purged(store) == 1
+    assert rows(1).tobytes()[:64] not in home.content()
     assert erase_embeddings(home.directory, [digest(1), digest(2)]) == 1
+
+
+def test_what_is_too_old_goes_whichever_encoder_it_was_by(home: Home) -> None:
+    home.store("former").keep([(digest(1), rows(1))])
+    home.clock.now += 61
+
+    assert purged(home.store("e1")) == 1
+    assert erase_embeddings(home.directory, [digest(1)]) == 0
+
+
+def test_a_lower_limit_makes_the_file_smaller_from_the_start(home: Home) -> None:
+    file = home.directory / "e1.embeddings"
+    home.store().keep([(digest(number), rows(number)) for number in range(3000)])
+
+    store = home.store(max_bytes=1 << 20)
+
+    assert purged(store) > 3000 // SLICE - 1, "nobody is held up by all of it at once"
+    assert file.stat().st_size <= 1 << 20
+    assert store.recall(digest(2999)) is not None
+    assert store.recall(digest(0)) is None
+
+
+def test_what_is_purged_leaves_no_more_than_a_part_of_its_room_to_others(home: Home) -> None:
+    store = home.store(max_bytes=8 << 20)
+    store.keep([(digest(number), rows(number)) for number in range(3000)])
+    home.clock.now += 61
+
+    purged(store)
+
+    assert (home.directory / "e1.embeddings").stat().st_size <= 1 << 20
+    assert (home.directory / "e1.embeddings-wal").stat().st_size == 0
 
 
 def test_the_oldest_goes_when_there_is_no_more_room(home: Home) -> None:
@@ -120,20 +175,129 @@ def test_nothing_of_what_is_erased_is_left_in_the_files(home: Home) -> None:
 def test_an_embedding_that_was_changed_on_disk_was_never_kept(home: Home) -> None:
     store = home.store()
     store.keep([(digest(1), rows(1))])
-    with closing(_opened(home.directory / "e1.embeddings")) as database, database:
+    with closing(_opened(home.directory / "e1.embeddings", 5.0)) as database, database:
         database.execute("UPDATE contents SET rows = zeroblob(2048)")
 
     assert store.recall(digest(1)) is None
 
 
-def test_a_file_that_is_no_database_is_told_with_its_path(home: Home) -> None:
+@pytest.mark.parametrize("value", ["'text'", "7", "1.5", "X'00'", "''"])
+def test_whatever_a_row_holds_it_is_given_out_only_if_it_was_kept(home: Home, value: str) -> None:
+    store = home.store()
+    store.keep([(digest(1), rows(1))])
+    with closing(_opened(home.directory / "e1.embeddings", 5.0)) as database, database:
+        database.execute(f"UPDATE contents SET rows = {value}")
+
+    assert store.recall(digest(1)) is None
+
+
+def damaged(content: bytes, place: bytes) -> bytes:
+    """With a byte there that is not of UTF-8."""
+    at = content.index(place) + len(place)
+    return content[:at] + b"\xf7" + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"no database" * 100,
+        lambda content: damaged(content, b"CREATE TABLE content"),
+        lambda content: damaged(content, b"SQLite form"),
+        lambda content: content[:100] + bytes(200) + content[300:],
+    ],
+    ids=["text", "schema", "header", "first page"],
+)
+@pytest.mark.parametrize("whose", ["e1", "former"])
+def test_a_damaged_file_is_begun_anew(
+    home: Home, damage: Callable[[bytes], bytes], whose: str
+) -> None:
+    file = home.directory / f"{whose}.embeddings"
+    with home.closed(whose) as store:
+        store.keep([(digest(1), rows(1))])
+    file.write_bytes(damage(file.read_bytes()))
+
+    store = home.store("e1")
+    store.purge()
+    store.keep([(digest(2), rows(2))])
+
+    (told,) = home.told
+    assert told.startswith(str(file))
+    assert told.endswith("; it was removed, and a new one begun")
+    assert store.recall(digest(2)) is not None
+    assert rows(1).tobytes()[:64] not in home.content()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_database_cannot_be_said_to_be_erased(home: Home) -> None:
     home.directory.mkdir()
     (home.directory / "e1.embeddings").write_bytes(b"no database" * 100)
 
-    with pytest.raises(OSError, match=r"e1\.embeddings: file is not a database; remove the file"):
-        home.store()
     with pytest.raises(OSError, match=r"e1\.embeddings: file is not a database"):
         erase_embeddings(home.directory, [digest(1)])
+
+
+def test_a_file_that_cannot_be_opened_is_told_with_its_path_and_stays(home: Home) -> None:
+    (home.directory / "e1.embeddings").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"e1\.embeddings: unable to open database file"):
+        home.store()
+
+
+def test_a_file_that_cannot_be_purged_keeps_no_other_from_it(home: Home) -> None:
+    (home.directory / "a.embeddings").mkdir(parents=True)
+    store = home.store()
+    store.keep([(digest(1), rows(1))])
+    home.clock.now += 61
+
+    assert purged(store) == 1
+    assert [told.endswith("unable to open database file") for told in home.told] == [True]
+
+
+def test_an_open_transaction_of_another_process_keeps_nobody_from_asking(home: Home) -> None:
+    store = home.store()
+    store.keep([(digest(1), rows(1))])
+    with closing(_opened(home.directory / "e1.embeddings", 5.0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        found = [store.recall(digest(1)), home.store().recall(digest(1))]
+        took_s = time.monotonic() - began
+        store.keep([(digest(2), rows(2))])
+
+    assert all(one is not None for one in found)
+    assert took_s < WRITING_PATIENCE_S
+    assert [told.endswith("database is locked") for told in home.told] == [True]
+
+
+def _begin(directory: Path, start: Barrier, outcomes: "Queue[str]") -> None:
+    start.wait()
+    try:
+        EmbeddingStore(
+            directory,
+            encoder_id="e1",
+            dim=DIM,
+            max_bytes=1 << 20,
+            max_age_s=60.0,
+            warn=outcomes.put,
+        ).keep([(digest(os.getpid()), rows(1))])
+    except Exception as error:  # whatever it is, it is for the test to tell
+        outcomes.put(repr(error))
+    outcomes.put("begun")
+
+
+def test_several_processes_may_begin_a_file_at_once(tmp_path: Path) -> None:
+    spawning = get_context("spawn")
+    start, outcomes = spawning.Barrier(4), spawning.Queue()
+    processes = [
+        spawning.Process(target=_begin, args=(tmp_path / "cache", start, outcomes))
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    told = [outcomes.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+
+    assert told == ["begun"] * 4
 
 
 @pytest.mark.parametrize(
@@ -141,14 +305,15 @@ def test_a_file_that_is_no_database_is_told_with_its_path(home: Home) -> None:
     [
         lambda store: store.recall(digest(1)),
         lambda store: store.keep([(digest(1), rows(1))]),
+        lambda store: store.purge() or None,
     ],
-    ids=["recall", "keep"],
+    ids=["recall", "keep", "purge"],
 )
 def test_what_breaks_later_is_told_once_and_costs_nothing_else(
     home: Home, use: Callable[[EmbeddingStore], object]
 ) -> None:
     store = home.store()
-    with closing(_opened(home.directory / "e1.embeddings")) as database, database:
+    with closing(_opened(home.directory / "e1.embeddings", 5.0)) as database, database:
         database.execute("DROP TABLE contents")
 
     assert use(store) is None
@@ -162,7 +327,7 @@ def test_an_eraser_says_so_when_a_reader_is_in_its_way(
 ) -> None:
     monkeypatch.setattr("moderation.adapters.embedding_store.PATIENCE_S", 0.05)
     home.store().keep([(digest(1), rows(1))])
-    with closing(_opened(home.directory / "e1.embeddings")) as reader:
+    with closing(_opened(home.directory / "e1.embeddings", 5.0)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM contents").fetchone()
 

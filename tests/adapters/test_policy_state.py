@@ -194,6 +194,25 @@ def test_each_directory_of_policies_has_a_state_of_its_own(tmp_path: Path) -> No
     assert one.parent == other.parent == tmp_path
 
 
+@pytest.mark.parametrize("spelt", ["../{here}/policies", "policies/../policies", "./policies/"])
+def test_a_directory_has_one_state_however_its_path_is_spelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    found = state_of(tmp_path, Path(spelt.format(here=tmp_path.name)))
+
+    assert found == state_of(tmp_path, tmp_path / "policies")
+
+
+def test_a_link_to_a_directory_has_a_state_of_its_own(tmp_path: Path) -> None:
+    """Where it leads may change, as with the mounts of Kubernetes."""
+    (tmp_path / "today").mkdir()
+    (tmp_path / "policies").symlink_to("today")
+
+    assert state_of(tmp_path, tmp_path / "policies") != state_of(tmp_path, tmp_path / "today")
+
+
 def test_who_needs_no_memory_has_none() -> None:
     NO_KEEPER.keep(WHOLE, activation(WHOLE))
     NO_KEEPER.unpin()

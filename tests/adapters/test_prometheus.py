@@ -232,20 +232,22 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
 
 
 def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: MetricsServer) -> None:
-    telemetry.describe(build={"version": "1.2.3"}, encoder=an_encoder_info())
+    telemetry.describe(
+        build={"version": "1.2.3"}, encoder=an_encoder_info(), demanded_device="auto"
+    )
 
     seen = scraped(server)
     assert seen[series("moderation_build_info", version="1.2.3")] == 1
     encoder = {"encoder_id": "fake-encoder", "name": "fake", "family": "fake"}
-    device = an_encoder_info().device
-    assert seen[series("moderation_encoder_info", device=device, **encoder)] == 1
+    device = {"device": an_encoder_info().device, "demanded_device": "auto"}
+    assert seen[series("moderation_encoder_info", **device, **encoder)] == 1
 
 
 def test_a_second_encoder_is_named_and_what_it_saw_counted(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
     second = an_encoder_info(encoder_id="second", name="second")
-    telemetry.describe(build={}, encoder=an_encoder_info(), shadow=second)
+    telemetry.describe(build={}, encoder=an_encoder_info(), demanded_device="cpu", shadow=second)
     telemetry.encoder_shadowed(ShadowOutcome.RECORDED)
     telemetry.encoder_stuck(31.5)
 

@@ -159,3 +159,23 @@ async def test_a_wrong_command_line_says_what_is_right(
 
     assert ended.exit_code == 64
     assert told in ended.err
+
+
+async def test_a_copy_under_another_name_is_no_more_evidence(
+    policies: Path, tmp_path: Path
+) -> None:
+    samples = shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    labels = samples / "calibration" / "labels.csv"
+    shutil.copy(samples / "horses.jpg", samples / "horses-again.jpg")
+    lines = labels.read_text().splitlines()
+    (horses,) = (line for line in lines if "/horses.jpg" in line)
+    labels.write_text("\n".join([*lines, horses.replace("/horses.jpg", "/horses-again.jpg")]))
+
+    ended = await calibrated(policies, *EASY, labels=labels)
+
+    assert ended.exit_code == 0, ended.err
+    told = f"line {len(lines) + 1}, the same as line {lines.index(horses) + 1}"
+    assert "1 label is of a picture that was labelled before" in ended.out
+    assert told in " ".join(ended.out.split())
+    file = json.loads(calibration_in(policies).read_text())
+    assert file["labels"] == {"violating": 12, "benign": 18}

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from moderation.cli.report import Judged
 from moderation.core.content import Embeddings
 from moderation.core.decision import Options
 from moderation.core.errors import PolicySetRejected, Problem
-from moderation.core.policy import PolicySet
+from moderation.core.policy import PolicySet, Profile
 from moderation.engine import Engine, new_id, utc_now
 from moderation.service.admission import Limits
 from moderation.service.batching import Batcher
@@ -140,6 +141,19 @@ async def test_broken_empty_and_missing_pictures_do_not_stop_the_others(tmp_path
     assert gone.problem == "cannot be read: No such file or directory"
     assert gun.decision is not None
     assert gun.decision.action == pb.ACTION_BLOCK
+
+
+async def test_a_canary_acts_on_the_same_pictures_whatever_else_is_judged(tmp_path: Path) -> None:
+    canary = replace(a_policy(phrases=["a gun"]), canary=0.5)
+    pictures = pictures_of(tmp_path, *["a gun"] * 20)
+
+    async with an_engine(PolicySet((canary,), {"default": Profile()})) as engine:
+        together = await judged(engine, pictures)
+        backwards = await judged(engine, pictures[::-1])
+
+    actions = [one.decision.action for one in together if one.decision]
+    assert set(actions) == {pb.ACTION_ALLOW, pb.ACTION_BLOCK}
+    assert [one.decision.action for one in backwards if one.decision] == actions[::-1]
 
 
 async def test_a_wrong_profile_ends_the_command(tmp_path: Path) -> None:

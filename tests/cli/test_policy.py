@@ -10,6 +10,7 @@ from moderation.adapters.policy_yaml.json_schema import MODELS, json_schema
 from moderation.service.activation import Pin, SetOrigin, activation_of
 from tests.builders import NOON, a_policy, a_policy_set
 from tests.cli.command import Ended, moderation
+from tests.policy_packages import a_policy as a_policy_file
 
 GUNS = a_policy_set(a_policy("guns", owner="Trust and safety"))
 KNIVES = a_policy_set(a_policy("knives", phrases=["a knife"]))
@@ -17,7 +18,10 @@ KNIVES = a_policy_set(a_policy("knives", phrases=["a knife"]))
 
 @pytest.fixture
 def policies(tmp_path: Path) -> Path:
-    return tmp_path / "policies"
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    (directory / "no-cats.yaml").write_text(a_policy_file())
+    return directory
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ async def test_the_history_says_what_was_put_back(policies: Path, state: PolicyS
 async def test_without_a_history_that_is_said(policies: Path) -> None:
     ended = await policy("history", policies=policies)
 
-    assert (ended.exit_code, ended.out) == (0, "no policy set has been active yet\n")
+    assert (ended.exit_code, ended.out) == (0, f"no policy set of {policies} has been active yet\n")
 
 
 @pytest.mark.parametrize("digits", [[], [GUNS.version[:6]], [GUNS.version]])
@@ -85,6 +89,77 @@ async def test_a_rollback_pins_the_set_that_was_meant(
     assert ended.exit_code == 0, ended.err
     assert GUNS.version[:12] in ended.out
     assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
+
+
+async def test_a_rollback_says_since_when_the_set_was_active_that_it_takes_back(
+    policies: Path, state: PolicyState
+) -> None:
+    ended = await policy("rollback", policies=policies)
+
+    assert ended.out == (
+        f"{GUNS.version[:12]} is put back in place of {KNIVES.version[:12]}, "
+        "active since 2026-03-01 12:00:00Z, until a change of the policy files\n"
+    )
+
+
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "not taken yet"])
+async def test_a_second_rollback_puts_nothing_back_that_somebody_went_back_from(
+    policies: Path, state: PolicyState, is_taken: bool
+) -> None:
+    pin = Pin(GUNS.version, instead_of=KNIVES.version)
+    state.put_pin(pin)
+    if is_taken:
+        state.keep(GUNS, activation_of(GUNS, KNIVES, origin=SetOrigin.ROLLBACK, now=NOON))
+
+    ended = await policy("rollback", policies=policies)
+
+    assert ended.exit_code == 64
+    assert f"{GUNS.version[:12]} is put back already, in place of" in ended.err
+    assert "--undo" in ended.err
+    assert state.pin() == pin
+
+
+async def test_a_rollback_is_not_needed_for_files_that_cannot_be_used(
+    policies: Path, state: PolicyState
+) -> None:
+    (policies / "no-cats.yaml").write_text("id: [")
+
+    refused = await policy("rollback", policies=policies)
+    assert state.pin() is None
+    named = await policy("rollback", GUNS.version[:12], policies=policies)
+
+    assert refused.exit_code == 78
+    assert "policies/no-cats.yaml:1:" in refused.err
+    assert f"still {KNIVES.version[:12]}, active since 2026-03-01 12:00:00Z." in refused.err
+    assert f"`moderation policy rollback {GUNS.version[:12]}`" in refused.err
+    assert named.exit_code == 0, named.err
+    assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
+
+
+async def test_a_rollback_is_in_place_of_what_the_files_came_to_mean(
+    policies: Path, state: PolicyState
+) -> None:
+    """As after a rollback, and an edit by which the files mean the set that was put back."""
+    spoons = a_policy_set(a_policy("spoons"))
+    state.keep(spoons, activation_of(spoons, KNIVES, origin=SetOrigin.SOURCE, now=NOON))
+    for origin in (SetOrigin.ROLLBACK, SetOrigin.SOURCE):
+        state.keep(KNIVES, activation_of(KNIVES, spoons, origin=origin, now=NOON))
+
+    ended = await policy("rollback", GUNS.version, policies=policies)
+
+    assert ended.exit_code == 0, ended.err
+    assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
+
+
+async def test_without_a_word_on_what_the_files_mean_nothing_is_put_back(policies: Path) -> None:
+    kept = PolicyState(state_of(policies.parent / "state", policies))
+    kept.keep(GUNS, activation_of(GUNS, None, origin=SetOrigin.ROLLBACK, now=NOON))
+
+    ended = await policy("rollback", GUNS.version, policies=policies)
+
+    assert ended.exit_code == 66
+    assert "does not say what the policy files meant last" in ended.err
+    assert kept.pin() is None
 
 
 async def test_a_rollback_can_be_taken_back(policies: Path, state: PolicyState) -> None:

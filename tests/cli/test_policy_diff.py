@@ -56,6 +56,25 @@ async def test_changes_and_flips_are_told_in_words(tmp_path: Path) -> None:
     assert "horses.jpg" not in ended.out
 
 
+async def test_a_policy_in_shadow_is_marked(tmp_path: Path) -> None:
+    new = edited(
+        tmp_path,
+        ("startling-animals", "{review: 0.5}", "{review: 0.3}\nmode: shadow"),
+        ("alcohol", "  - a cocktail\n", "  - a cocktail\n  - a cup of tea\n"),
+    )
+
+    ended = await diff(ROOT / "policies", new, *on_samples(), tmp_path=tmp_path)
+    as_json = await diff(ROOT / "policies", new, "--json", *on_samples(), tmp_path=tmp_path)
+
+    assert " startling-animals (shadow)  3 " in ended.out
+    assert "alcohol (shadow)" not in ended.out
+    policies = json.loads(as_json.out)["effect"]["policies"]
+    assert {name: one["shadow"] for name, one in policies.items()} == {
+        "alcohol": False,
+        "startling-animals": True,
+    }
+
+
 async def test_json_tells_every_flip_and_histogram(tmp_path: Path) -> None:
     new = edited(
         tmp_path,

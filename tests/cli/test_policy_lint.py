@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoders.registry import describe_encoder
+from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.lint_forms import MEANING
+from tests.builders import a_calibration
 from tests.cli.command import Ended, moderation
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +33,11 @@ def policies(tmp_path: Path, text: str = GOOD) -> Path:
     return directory
 
 
-async def lint(directory: Path, *arguments: str, tmp_path: Path) -> Ended:
-    cache = {"MODERATION_POLICIES__CACHE_DIRECTORY": str(tmp_path / "cache")}
-    return await moderation("policy", "lint", "--policies", directory, *arguments, env=cache)
+async def lint(directory: Path, *arguments: str, tmp_path: Path, **settings: str) -> Ended:
+    """`settings` are those of policies."""
+    settings["cache_directory"] = str(tmp_path / "cache")
+    env = {f"MODERATION_POLICIES__{name.upper()}": value for name, value in settings.items()}
+    return await moderation("policy", "lint", "--policies", directory, *arguments, env=env)
 
 
 async def test_good_policies_end_with_0(tmp_path: Path) -> None:
@@ -102,6 +108,84 @@ async def test_what_has_one_cure_is_mended(tmp_path: Path) -> None:
     assert (directory / "fire.yaml").read_text() == GOOD
 
 
+def calibrate(directory: Path, policy_id: str = "fire") -> Path:
+    """As if for an earlier wording."""
+    encoder, _ = describe_encoder("starter")
+    calibration = a_calibration(policy_id=policy_id, encoder_id=encoder.encoder_id)
+    return CalibrationFiles(directory, encoder.scale).save(calibration)
+
+
+@pytest.mark.parametrize(
+    ("setting", "exit_code", "told"),
+    [
+        (
+            "refuse",
+            1,
+            "error E001: its calibration was made for an earlier wording, which "
+            "policies.stale_calibration refuses; run",
+        ),
+        ("mark", 0, "warning W108: its calibration was made for an earlier wording; run"),
+    ],
+)
+async def test_a_stale_calibration_is_what_the_settings_make_of_it(
+    tmp_path: Path, setting: str, exit_code: int, told: str
+) -> None:
+    directory = policies(tmp_path, GOOD.replace("a sunset", "лесной пожар"))
+    calibrate(directory)
+
+    ended = await lint(directory, tmp_path=tmp_path, stale_calibration=setting)
+
+    assert ended.exit_code == exit_code
+    assert f"{directory}/fire.yaml:3:1: {told}" in ended.out
+    assert " warning W106: " in ended.out
+
+
+@pytest.mark.parametrize(
+    ("rule", "exit_code", "told"), [("refuse", 1, "error E001"), ("warn", 0, "warning W115")]
+)
+async def test_thresholds_of_another_encoder_are_what_the_settings_make_of_them(
+    tmp_path: Path, rule: str, exit_code: int, told: str
+) -> None:
+    directory = policies(tmp_path, GOOD.replace("a sunset", "лесной пожар"))
+    lock = write_binding(directory, encoder_id="a" * 64, name="vit-l14")
+
+    ended = await lint(directory, tmp_path=tmp_path, encoder_binding=rule)
+
+    assert ended.exit_code == exit_code
+    assert f"{lock}: {told}: these thresholds were set for encoder vit-l14 (aaaaaaaa" in ended.out
+    assert " warning W106: " in ended.out
+
+
+async def test_thresholds_of_another_encoder_may_be_ignored(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    write_binding(directory, encoder_id="a" * 64, name="vit-l14")
+
+    ended = await lint(directory, "--strict", tmp_path=tmp_path, encoder_binding="ignore")
+
+    assert (ended.exit_code, ended.out) == (0, "0 errors, 0 warnings\n")
+
+
+async def test_a_calibration_of_a_policy_that_is_gone_is_told(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    path = calibrate(directory, "smoke")
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    told = f"{path}: warning W116: there is no policy 'smoke' for this calibration; remove the file"
+    assert ended.exit_code == 0
+    assert ended.out == f"{told}, or put the policy back\n0 errors, 1 warning\n"
+
+
+async def test_a_calibration_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
+    directory = policies(tmp_path)
+    path = calibrate(directory)
+    path.write_text("{")
+
+    ended = await lint(directory, tmp_path=tmp_path)
+
+    assert ended.out.startswith(f"{path}: error E001: is not valid JSON")
+
+
 async def test_programs_get_json_and_sarif(tmp_path: Path) -> None:
     directory = policies(tmp_path, GOOD.replace("title", "titel"))
 
@@ -128,6 +212,23 @@ async def test_github_gets_annotations_on_one_line_each(tmp_path: Path) -> None:
     line = next(line for line in ended.out.splitlines() if "W106" in line)
     assert line.startswith("::warning file=")
     assert ",title=W106,line=8,col=5::contrast '100 %25 огонь': is not in English" in line
+
+
+async def test_mistakes_in_the_tests_are_told_and_mended_too(tmp_path: Path) -> None:
+    directory = policies(tmp_path, GOOD.replace("title", "titel"))
+    (directory / "tests").mkdir()
+    test = directory / "tests" / "fire.yaml"  # as the policy that it is for
+    test.write_text("texts:\n  a candle: {acton: allow}\n")
+
+    told = await lint(directory, tmp_path=tmp_path)
+    mended = await lint(directory, "--fix", tmp_path=tmp_path)
+
+    assert told.exit_code == 1
+    assert f"{directory}/fire.yaml:2:1: error E001: unknown key 'titel'" in told.out
+    assert f"{test}:2:14: error E002: texts.'a candle': unknown key 'acton'" in told.out
+    assert f"{test}:2:14: mended: " in mended.out
+    assert mended.exit_code == 0
+    assert test.read_text() == "texts:\n  a candle: {action: allow}\n"
 
 
 async def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:

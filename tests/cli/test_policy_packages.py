@@ -1,31 +1,37 @@
 """`moderation policy keygen`, `pack` and `verify`, and commands that take a package."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from moderation.adapters.calibration_files import CalibrationFiles
+from moderation.adapters.encoders.registry import describe_encoder
 from moderation.adapters.policy_state import PolicyState, state_of
+from moderation.adapters.policy_yaml.binding import write_binding
 from moderation.cli.examination.directories import look as look_at_directories
 from moderation.cli.examination.findings import Level
 from moderation.cli.examination.judging import look
 from moderation.cli.exits import CommandError, Exit
+from moderation.cli.policy_history import history
 from moderation.cli.policy_keygen import keygen
 from moderation.cli.policy_lint import lint
 from moderation.cli.policy_pack import pack
 from moderation.cli.policy_rollback import rollback
 from moderation.cli.policy_verify import verify
 from moderation.cli.serve import serve
-from moderation.service.activation import SetOrigin, activation_of
+from moderation.service.activation import Pin, SetOrigin, activation_of
 from moderation.settings import Settings
 from moderation.settings.package import PackageSettings
-from tests.builders import NOON, a_policy_set
+from tests.builders import NOON, a_calibration, a_policy_set
 from tests.builders import a_policy as a_built_policy
 from tests.cli.command import moderation
 from tests.policy_packages import Mirror, Publisher, a_policy, running_mirror
 
 Shown = pytest.CaptureFixture[str]
+
+GUNS, KNIVES = (a_policy_set(a_built_policy(name)) for name in ("guns", "knives"))
 
 
 @pytest.fixture
@@ -82,6 +88,36 @@ def test_policies_that_would_be_refused_are_not_packed(publisher: Publisher) -> 
 
     assert caught.value.exit_code is Exit.CONFIG
     assert not publisher.archive.exists()
+
+
+def test_policies_whose_calibration_is_stale_are_not_packed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, _ = describe_encoder("starter")
+    files = CalibrationFiles(publisher.policies, encoder.scale)
+    files.save(a_calibration(policy_id="no-cats", encoder_id=encoder.encoder_id))
+
+    with pytest.raises(CommandError, match=r"no-cats\.json: is stale: ") as caught:
+        packed(publisher)
+
+    assert caught.value.exit_code is Exit.CONFIG
+    monkeypatch.setenv("MODERATION_POLICIES__STALE_CALIBRATION", "mark")
+    packed(publisher)
+    assert publisher.archive.exists()
+
+
+def test_policies_that_are_bound_to_another_encoder_are_not_packed(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_binding(publisher.policies, encoder_id="a" * 64, name="vit-l14")
+
+    with pytest.raises(CommandError, match="set for encoder vit-l14") as caught:
+        packed(publisher)
+
+    assert caught.value.exit_code is Exit.CONFIG
+    monkeypatch.setenv("MODERATION_POLICIES__ENCODER_BINDING", "warn")
+    packed(publisher)
+    assert publisher.archive.exists()
 
 
 def test_a_link_out_of_the_directory_is_not_packed(publisher: Publisher) -> None:
@@ -198,24 +234,82 @@ def test_no_server_starts_with_half_of_it(flags: dict[str, str]) -> None:
     assert caught.value.exit_code is Exit.CONFIG
 
 
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | str], PolicyState]:
+    """What a server has left behind that went by these policies, and had two sets of them."""
+    monkeypatch.setenv("MODERATION_POLICIES__STATE_DIRECTORY", str(tmp_path / "state"))
+
+    def keep(policies: Path | str) -> PolicyState:
+        state = PolicyState(state_of(tmp_path / "state", policies))
+        state.keep(GUNS, activation_of(GUNS, None, origin=SetOrigin.SOURCE, now=NOON))
+        state.keep(KNIVES, activation_of(KNIVES, GUNS, origin=SetOrigin.SOURCE, now=NOON))
+        return state
+
+    return keep
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_going_back_is_about_what_the_server_goes_by(
-    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+    publisher: Publisher,
+    kept: Callable[[Path], PolicyState],
+    monkeypatch: pytest.MonkeyPatch,
+    named: bool,
 ) -> None:
     """Unless a directory is named."""
-    monkeypatch.setenv("MODERATION_POLICIES__STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setenv("MODERATION_PACKAGE__SOURCE", str(publisher.archive))
-    active = publisher.policies if named else publisher.archive
-    state = PolicyState(state_of(tmp_path / "state", active))
-    guns, knives = (a_policy_set(a_built_policy(name)) for name in ("guns", "knives"))
-    state.keep(guns, activation_of(guns, None, origin=SetOrigin.SOURCE, now=NOON))
-    state.keep(knives, activation_of(knives, guns, origin=SetOrigin.SOURCE, now=NOON))
+    state = kept(publisher.policies if named else publisher.archive)
 
     rollback(policies=publisher.policies if named else None)
 
-    pin = state.pin()
-    assert pin is not None
-    assert pin.version == guns.version
+    assert state.pin() == Pin(GUNS.version, instead_of=KNIVES.version)
+
+
+@pytest.mark.parametrize("is_remote", [True, False])
+async def test_looking_and_going_back_take_a_package_as_serve_does(
+    publisher: Publisher, kept: Callable[[Path | str], PolicyState], is_remote: bool
+) -> None:
+    source = "https://example.org/policies.tar.gz?key=x" if is_remote else publisher.archive
+    state = kept(source)
+
+    shown = await moderation("policy", "history", "--package", source)
+    ended = await moderation("policy", "rollback", "--package", source)
+    undone = await moderation("policy", "rollback", "--undo", "--package", source)
+
+    assert KNIVES.version[:12] in shown.out
+    assert ended.out.startswith(f"{GUNS.version[:12]} is put back in place of")
+    assert ended.out.endswith("until a change of the package\n")
+    assert undone.out == "the service goes by the package again, as soon as it can\n"
+    assert state.pin() is None
+
+
+async def test_what_a_server_had_of_a_package_can_be_compared(
+    publisher: Publisher, kept: Callable[[Path | str], PolicyState]
+) -> None:
+    kept(publisher.archive)
+    names = (f"version:{GUNS.version[:8]}", "active")
+
+    ended = await moderation("policy", "diff", *names, "--package", publisher.archive)
+
+    assert "policy guns (removed)" in ended.out, ended.err
+
+
+@pytest.mark.parametrize("command", [history, rollback])
+def test_two_sources_are_one_too_many(publisher: Publisher, command: Callable[..., int]) -> None:
+    with pytest.raises(CommandError, match="--policies and --package name two sources") as caught:
+        command(policies=publisher.policies, package=str(publisher.archive))
+
+    assert caught.value.exit_code is Exit.USAGE
+
+
+def test_a_package_without_a_history_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    monkeypatch.setenv("MODERATION_POLICIES__STATE_DIRECTORY", str(tmp_path))
+
+    history(package="https://example.org/policies.tar.gz?key=secret")
+
+    source = "https://example.org/policies.tar.gz"
+    assert capsys.readouterr().out == f"no policy set of {source} has been active yet\n"
 
 
 @pytest.fixture

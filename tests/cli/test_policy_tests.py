@@ -48,7 +48,7 @@ async def test_tests_that_pass_end_with_0(policies: Path) -> None:
     ended = await run(policies, "--all")
 
     assert (ended.exit_code, ended.err) == (0, "")
-    assert "tests/first.yaml:3:3" in ended.out
+    assert f"{policies}/tests/first.yaml:3:3 " in ended.out
     assert "2 passed in" in ended.out
 
 
@@ -79,6 +79,42 @@ async def test_stored_embeddings_stand_in_for_pictures_that_are_not_there(polici
     assert updated.exit_code == 0
     assert "2 passed in" in ended.out
     assert len(list((policies / "tests").glob("*.npz"))) == 1
+
+
+async def test_an_update_of_one_file_keeps_what_the_others_need(policies: Path) -> None:
+    second = policies / "tests" / "second.yaml"
+    second.write_text("texts: {a photo of a dog: {not_flagged_by: [weapons]}}")
+    await run(policies, "--update")
+    (policies.parent / "pictures" / "green-snake.jpg").unlink()
+
+    updated = await run(policies, second, "--update")
+    ended = await run(policies)
+
+    assert updated.exit_code == 0
+    assert "3 passed in" in ended.out
+
+
+async def test_a_file_of_embeddings_that_is_broken_is_told(policies: Path) -> None:
+    await run(policies, "--update")
+    (stored,) = (policies / "tests").glob("*.npz")
+    stored.write_bytes(b"PK broken")
+    (policies.parent / "pictures" / "green-snake.jpg").unlink()
+
+    ended = await run(policies)
+
+    assert ended.exit_code == 1
+    assert f"{stored}: is no file of embeddings" in ended.err
+    assert "--update makes it anew" in ended.err
+    assert "nor an embedding of it;" in ended.out
+
+
+async def test_a_broken_picture_is_told_with_the_reason(policies: Path) -> None:
+    (policies.parent / "pictures" / "green-snake.jpg").write_bytes(b"no picture")
+
+    ended = await run(policies)
+
+    assert ended.exit_code == 1
+    assert "this picture cannot be judged: " in ended.out
 
 
 async def test_without_picture_and_embedding_a_test_fails(policies: Path) -> None:
@@ -123,7 +159,7 @@ async def test_a_mistake_in_a_test_is_told_with_its_place(policies: Path) -> Non
     ended = await run(policies)
 
     assert ended.exit_code == 78
-    assert "tests/first.yaml:5:25" in ended.err
+    assert f"{policies}/tests/first.yaml:5:25: " in ended.err
     assert "did you mean flagged_by?" in ended.err
 
 
@@ -132,6 +168,25 @@ async def test_the_shipped_policies_pass_the_shipped_tests() -> None:
 
     assert ended.exit_code == 0, ended.out
     assert "29 passed, 1 skipped" in ended.out
+
+
+@pytest.mark.e2e
+async def test_a_server_that_requires_tests_finds_embeddings_that_come_later(
+    policies: Path, tmp_path: Path
+) -> None:
+    await run(policies, "--update")
+    (stored,) = (policies / "tests").glob("*.npz")
+    away = stored.rename(tmp_path / stored.name)
+    (tmp_path / "pictures" / "green-snake.jpg").rename(tmp_path / "green-snake.jpg")
+    state = {"MODERATION_POLICIES__STATE_DIRECTORY": str(tmp_path / "state")}
+
+    with running_server(policies, "--require-policy-tests", env=state, ready=False) as server:
+        rejected = server.wait_for_seen("policies_rejected")
+        away.rename(stored)
+        (policies / "fire.yaml").touch()
+        server.wait_for("serving")
+
+    assert "this picture is not there, nor an embedding of it" in rejected["problem"]
 
 
 @pytest.mark.e2e

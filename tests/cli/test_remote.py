@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from moderation.cli.remote import judged_by_server
+from moderation.cli.remote import judged_by_server, status_rows
 from moderation.client import AsyncModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from tests.cli.command import moderation, started
@@ -229,8 +229,28 @@ async def test_status_tells_where_the_policies_come_from_and_what_is_doubtful() 
         ended = await moderation("status", "--address", address)
 
     assert "the last activation, kept on disk" in ended.out
-    assert "the policy files last confirmed this set at 2026-03-01T12:00:00Z" in ended.out
+    assert "this set was last confirmed by the policy files at 2026-03-01T12:00:00Z" in ended.out
     assert "weapons was reworded after its calibration" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        (pb.POLICY_SET_ORIGIN_SOURCE, "the package https://example.org/p.tar.gz"),
+        (
+            pb.POLICY_SET_ORIGIN_ROLLBACK,
+            "a rollback, until a change of the package https://example.org/p.tar.gz",
+        ),
+    ],
+)
+def test_status_names_the_package_that_policies_come_from(
+    origin: pb.PolicySetOrigin, told: str
+) -> None:
+    answer = a_status(serving=True)
+    answer.policy_set.origin = origin
+    answer.policy_set.package = "https://example.org/p.tar.gz"
+
+    assert dict(status_rows(answer))["policies from"] == told
 
 
 async def test_status_of_a_server_that_does_not_serve_is_an_error_with_an_answer() -> None:

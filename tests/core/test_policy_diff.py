@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from moderation.core.calibration import IsotonicCalibration, TargetKind, ThresholdTarget
 from moderation.core.policy import (
     Action,
+    BoundEncoder,
     Mode,
     Phrase,
     Policy,
@@ -18,7 +19,7 @@ from moderation.core.policy import (
     Thresholds,
     UnsolvedThresholds,
 )
-from moderation.core.policy_diff import diff_policy_sets
+from moderation.core.policy_diff import Fate, diff_policy_sets
 from tests.builders import a_calibration, a_policy, a_policy_set
 
 
@@ -69,8 +70,8 @@ def test_a_policy_that_came_and_one_that_went_are_told_whole() -> None:
 
     went, came = diff_policy_sets(old, new).policies
 
-    assert (went.id, went.is_removed, went.is_added) == ("a", True, False)
-    assert (came.id, came.is_removed, came.is_added) == ("c", False, True)
+    assert (went.id, went.fate) == ("a", Fate.REMOVED)
+    assert (came.id, came.fate) == ("c", Fate.ADDED)
     assert [str(change) for change in came.changes] == [
         "+ title: C",
         '+ phrases["a cat"]',
@@ -110,6 +111,42 @@ def test_a_set_differs_from_another_exactly_when_their_versions_do(
     old, new = drawn(), drawn()
 
     assert diff_policy_sets(old, new).is_empty == (old.version == new.version)
+
+
+FIRST, SECOND = BoundEncoder("a" * 64, "small", "lock"), BoundEncoder("b" * 64, "large", "lock")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (FIRST, SECOND, [f"~ encoder_id: {'a' * 64} -> {'b' * 64}", "~ name: small -> large"]),
+        (None, FIRST, [f"+ encoder_id: {'a' * 64}", "+ name: small"]),
+        (FIRST, None, [f"- encoder_id: {'a' * 64}", "- name: small"]),
+        (FIRST, replace(FIRST, name="tiny", file="elsewhere"), []),
+    ],
+)
+def test_a_set_that_is_bound_to_another_encoder_differs(
+    old: BoundEncoder | None, new: BoundEncoder | None, shown: list[str]
+) -> None:
+    policy_set = a_policy_set(OLD)
+    before, after = replace(policy_set, encoder=old), replace(policy_set, encoder=new)
+
+    diff = diff_policy_sets(before, after)
+
+    assert [str(one) for _, part in diff.parts for one in part.changes] == shown
+    assert [(kind, part.id) for kind, part in diff.parts] == [("binding", "encoder.lock")][
+        : len(shown)
+    ]
+    assert diff.is_empty == (before.version == after.version)
+
+
+def test_a_profile_that_is_like_the_default_one_is_told_when_it_comes() -> None:
+    old, new = a_policy_set(OLD), a_policy_set(OLD, profiles=[Profile("kids")])
+
+    (part,) = diff_policy_sets(old, new).profiles
+
+    assert (part.id, part.fate, part.changes) == ("kids", Fate.ADDED, ())
+    assert old.version != new.version
 
 
 def test_a_target_in_place_of_a_number_is_told_as_it_is_written() -> None:

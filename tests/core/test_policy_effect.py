@@ -336,6 +336,15 @@ def test_a_shadow_flips_its_verdicts_and_not_the_content() -> None:
     assert len(found.flips) > 0
 
 
+def test_a_policy_is_a_shadow_as_the_new_set_has_it_or_as_it_was_until_it_went() -> None:
+    old = a_policy_set(
+        a_policy("a"), a_policy("b", mode=Mode.SHADOW), a_policy("c", mode=Mode.SHADOW)
+    )
+    new = a_policy_set(a_policy("a", mode=Mode.SHADOW), a_policy("b"), a_policy("d"))
+
+    assert planned(old, new).shadow_ids == {"a", "c"}
+
+
 def test_a_threshold_amid_a_heap_of_scores_says_how_many_it_is_unsure_of() -> None:
     one = embedding_of("a gun")[None]
     corpus = Corpus.from_contents([(f"c{n}", one) for n in range(MAX_RECHECKED + 7)], dim=64)

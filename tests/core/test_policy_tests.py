@@ -24,7 +24,11 @@ from tests.builders import a_policy, a_policy_set, compiled
 from tests.fakes import embedding_of
 
 GUN, CAT = (Subject(SubjectKind.TEXT, text) for text in ("a gun", "a cat"))
-SEEN = {one: embedding_of(one.name)[None] for one in (GUN, CAT)}
+BROKEN = Subject(SubjectKind.PICTURE, "x.jpg")
+SEEN: dict[Subject, Embeddings | str] = {
+    **{one: embedding_of(one.name)[None] for one in (GUN, CAT)},
+    BROKEN: "this picture cannot be judged: it is broken",
+}
 KIDS = Profile("kids", frozenset({"pets"}))
 POLICIES = a_policy_set(
     a_policy("weapons"),
@@ -94,11 +98,7 @@ def test_what_is_as_expected_is_not_complained_of(test: PolicyTest) -> None:
         ),
         (a_test(profile="nope"), "unknown name 'nope'"),
         (a_test(flagged_by=("nope",)), "unknown name 'nope'"),
-        (
-            a_test(Subject(SubjectKind.PICTURE, "x.jpg")),
-            "this picture is not there, nor an embedding of it",
-        ),
-        (a_test(Subject(SubjectKind.EMBEDDING, "x")), "this embedding is not there"),
+        (a_test(BROKEN), "this picture cannot be judged: it is broken"),
     ],
 )
 def test_what_is_not_as_expected_is_told(test: PolicyTest, told: str) -> None:

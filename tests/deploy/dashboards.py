@@ -7,7 +7,17 @@ from typing import Any
 
 from tests.deploy.monitoring import ROOT
 
+PROFILE = "  default:\n"
 BOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))
+
+
+def state_a_review_budget(policies: Path, share: float) -> None:
+    """In the default profile, for the panel about it; the shipped profiles state none."""
+    profiles = policies / "profiles.yaml"
+    written = profiles.read_text(encoding="utf-8")
+    assert written.count(PROFILE) == 1
+    stated = written.replace(PROFILE, f"{PROFILE}    review_budget: {share}\n")
+    profiles.write_text(stated, encoding="utf-8")
 
 
 def panels_of(board: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.deploy.dashboards import state_a_review_budget
 from tests.deploy.load import running_load
 from tests.deploy.monitoring import ROOT, running_prometheus
 from tests.e2e.server import running_server
@@ -35,6 +36,7 @@ def main(pictures: Path) -> None:
     """Two servers, some load, some trouble, and the pictures."""
     with ExitStack() as stack, TemporaryDirectory() as scratch:
         policies = Path(shutil.copytree(ROOT / "policies", Path(scratch, "policies")))
+        state_a_review_budget(policies, 0.2)
         remember_how_they_score(policies)
         env = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4", **DRIFT}
         one, other = (stack.enter_context(running_server(policies, env=env)) for _ in range(2))

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
+RUNBOOK = ROOT / "docs" / "operating.md"
 PATIENCE_S = 90.0
 
 WINDOWS = {
@@ -52,6 +53,11 @@ def rules_of(path: Path) -> list[dict[str, Any]]:
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
+def named_in_the_runbook() -> list[str]:
+    """Metrics and queries of them, as somebody on call would copy them."""
+    return re.findall(r"`([^`\n]*\bmoderation_\w+[^`\n]*)`", RUNBOOK.read_text(encoding="utf-8"))
+
+
 def hastened(rules: str) -> str:
     """The rules with their durations shortened; raises KeyError on one that has no short form."""
     rules = re.sub(r"\[(\w+)\]", lambda found: f"[{WINDOWS[found[1]]}]", rules)
@@ -69,11 +75,14 @@ class Prometheus:
     url: str
     directory: Path
 
-    def watch(self, *metrics_urls: str) -> None:
-        """Scrape these servers, and no other, from now on."""
-        targets = [urllib.parse.urlsplit(url).netloc for url in metrics_urls]
+    def watch(self, *metrics_urls: str, staging: Sequence[str] = ()) -> None:
+        """Scrape these servers, and no other, from now on; staging under a job of its own."""
+        groups = [
+            {"targets": [urllib.parse.urlsplit(url).netloc for url in urls], "labels": {"job": job}}
+            for job, urls in (("moderation", metrics_urls), ("staging", staging))
+        ]
         draft = self.directory / "targets.draft"
-        draft.write_text(json.dumps([{"targets": targets}]), encoding="utf-8")
+        draft.write_text(json.dumps(groups), encoding="utf-8")
         os.replace(draft, self.directory / "targets.json")
 
     def query(self, expression: str) -> list[dict[str, Any]]:

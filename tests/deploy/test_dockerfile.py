@@ -7,13 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moderation.settings import setting_names, variable_of
+from moderation.settings import Settings, setting_names, variable_of
 from tests.deploy.monitoring import ROOT
 
+WRITABLE = "/var/lib/moderation"
 TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 # Beside the interpreter, where pip puts it, even if that folder is not on the PATH.
 HADOLINT = shutil.which("hadolint") or shutil.which(
@@ -34,6 +36,28 @@ def test_the_environment_holds_settings_that_exist() -> None:
 
     assert used
     assert used <= {variable_of(setting) for setting in setting_names()}
+
+
+def settings_that_mean_a_directory_by_default() -> Iterator[str]:
+    """Below the working directory, or the home that the image's user does not have."""
+    settings = Settings()
+    for setting in setting_names():
+        section, name = setting.split(".")
+        chosen = getattr(settings, section)
+        described = type(chosen).model_fields[name].description or ""
+        if isinstance(getattr(chosen, name), Path) or "in the user's cache directory" in described:
+            yield setting
+
+
+def test_every_directory_is_one_that_the_image_has() -> None:
+    chosen = dict(re.findall(r"\b(MODERATION_\w+)=(\S+)", TEXT))
+    readable = {"policies.directory"}
+
+    wanted = set(settings_that_mean_a_directory_by_default())
+    assert wanted >= {*readable, "policies.state_directory", "encoder.engine_cache"}
+    for setting in wanted - readable:
+        assert chosen.get(variable_of(setting), "").startswith(WRITABLE), setting
+    assert re.findall(r"(?m)^VOLUME (.+)$", TEXT) == [WRITABLE]
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:

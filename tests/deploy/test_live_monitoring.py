@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.deploy.dashboards import BOARDS, queries_of
+from tests.deploy.dashboards import BOARDS, queries_of, state_a_review_budget
 from tests.deploy.load import CAT, WINE, Load, running_load
 from tests.deploy.monitoring import (
     ALERTS,
@@ -26,6 +26,7 @@ from tests.deploy.monitoring import (
     RULES,
     Prometheus,
     missing_tools,
+    named_in_the_runbook,
     rules_of,
     running_prometheus,
     until,
@@ -41,8 +42,11 @@ pytestmark = [
 ]
 
 TIGHT = {"MODERATION_LIMITS__MAX_IN_FLIGHT": "4"}
+ON_THE_CPU = {"MODERATION_ENCODER__DEVICE": "cpu"}
+WITH_A_GPU = "tests.deploy.with_a_gpu"
 DRIFT = {"MODERATION_DRIFT__MIN_SCORES": "2", "MODERATION_DRIFT__WINDOW_S": "24"}
 VARIABLES = {"__rate_interval": "10s", "__range": "60s", "job": "moderation", "policy": "alcohol"}
+STAGING_IS_READY = 'moderation_ready{job="staging"} == 1'
 NO_CATS = """\
 id: no-cats
 title: Cats
@@ -69,11 +73,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     remember_how_they_score(policies, directory)
     with (
         running_server(
-            policies, env={**TIGHT, **DRIFT}, program="tests.deploy.with_a_gpu"
+            policies, env={**TIGHT, **DRIFT, **ON_THE_CPU}, program=WITH_A_GPU
         ) as server,
         running_prometheus(directory, [server.metrics_url]) as prometheus,
         running_load(server.address) as load,
     ):
+        until(lambda: bool(prometheus.query("moderation_ready")), but=str)
+        state_a_review_budget(policies, 1.0)  # now, so that Prometheus sees a reload too
         yield Site(server, policies, prometheus, load)
 
 
@@ -95,7 +101,11 @@ def test_every_recording_rule_has_data(site: Site) -> None:
     def empty() -> list[str]:
         return sorted(name for name in names if not prometheus.query(name))
 
-    until(lambda: not empty(), but=empty)
+    def full() -> bool:
+        site.load.burst()  # for how many calls failed: without one there is no number
+        return not empty()
+
+    until(full, but=empty)
 
     assert len(names) >= 25
     assert prometheus.broken_rules() == {}
@@ -114,7 +124,12 @@ def test_every_panel_has_data(site: Site, board: Path) -> None:
     assert not any("$" in query for query in queries.values())
 
 
-def test_the_dashboards_can_be_drawn_without_grafana(site: Site, tmp_path: Path) -> None:
+def test_the_dashboards_can_be_drawn_without_grafana(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", None
+    )  # a decoder of this process may have set it
     command = [sys.executable, str(ROOT / "deploy/grafana/pictures.py"), str(tmp_path)]
     command += ["--prometheus", site.prometheus.url, "--minutes", "1", "--rate", "10s"]
 
@@ -210,22 +225,53 @@ def a_second_server_whose_workers_die(site: Site) -> Iterator[Callable[[], None]
 
 
 @contextmanager
+def a_second_server_that_fell_back_to_the_cpu(site: Site) -> Iterator[Callable[[], None]]:
+    with second_server(site, site.policies, program=WITH_A_GPU):
+        yield lambda: None
+
+
+@contextmanager
 def second_server(
-    site: Site, policies: Path, *flags: str, env: Mapping[str, str] | None = None
+    site: Site,
+    policies: Path,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    program: str = "moderation",
 ) -> Iterator[Server]:
-    with running_server(policies, *flags, env=env, ready=False) as second:
+    with running_server(policies, *flags, env=env, ready=False, program=program) as second:
         site.prometheus.watch(site.server.metrics_url, second.metrics_url)
         yield second
         site.prometheus.watch(site.server.metrics_url)
 
 
 @contextmanager
-def a_server_that_hangs(site: Site) -> Iterator[Callable[[], None]]:
-    os.kill(site.server.process.pid, signal.SIGSTOP)
-    try:
-        yield lambda: None
-    finally:
-        os.kill(site.server.process.pid, signal.SIGCONT)
+def a_server_that_hangs_beside_a_staging_that_is_well(site: Site) -> Iterator[Callable[[], None]]:
+    with running_server(site.policies) as staging:
+        site.prometheus.watch(site.server.metrics_url, staging=[staging.metrics_url])
+        until(lambda: bool(site.prometheus.query(STAGING_IS_READY)), but=str)
+        os.kill(site.server.process.pid, signal.SIGSTOP)
+        try:
+            yield lambda: None
+        finally:
+            os.kill(site.server.process.pid, signal.SIGCONT)
+        site.prometheus.watch(site.server.metrics_url)
+
+
+def test_every_query_of_the_runbook_has_data(site: Site) -> None:
+    queries = [named for named in named_in_the_runbook() if "(" in named]
+
+    def empty() -> list[str]:
+        return [query for query in queries if not site.prometheus.query(query)]
+
+    with uploads_of_garbage(site), more_than_there_is_room_for(site) as burst:
+
+        def answered() -> bool:
+            burst()
+            return not empty()
+
+        until(answered, but=empty)
+
+    assert len(queries) >= 10
 
 
 Fault = Callable[[Site], AbstractContextManager[Callable[[], None]]]
@@ -244,8 +290,11 @@ FAULTS: dict[Fault, set[str]] = {
     a_second_server_with_a_policy_less: {"ModerationPolicySetsDiffer"},
     a_second_server_without_policies: {"ModerationNotReady"},
     a_second_server_that_nothing_confirms: {"ModerationPolicySetStale"},
+    a_second_server_that_fell_back_to_the_cpu: {"ModerationGpuLiesIdle"},
     a_second_server_whose_workers_die: {"ModerationWorkersMissing"},
-    a_server_that_hangs: {"ModerationDown", "ModerationServerSilent"},
+    a_server_that_hangs_beside_a_staging_that_is_well: {
+        *("ModerationDown", "ModerationServerSilent"),
+    },
 }
 
 

@@ -8,14 +8,22 @@ import pytest
 
 from moderation.adapters.prometheus import PrometheusTelemetry
 from moderation.adapters.prometheus.supervisor import SupervisorMetrics
-from tests.deploy.monitoring import ALERTS, ROOT, RULES, missing_tools, rules_of
+from tests.deploy.monitoring import (
+    ALERTS,
+    ROOT,
+    RULES,
+    RUNBOOK,
+    missing_tools,
+    named_in_the_runbook,
+    rules_of,
+)
 
 MISSING = missing_tools("promtool")
 needs_promtool = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 CASES = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yaml"))
 NAMES = [rule["alert"] for rule in rules_of(ALERTS)]
-RUNBOOK = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+PARTS = re.findall(r"^### (Moderation\w+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def promtool(*arguments: object) -> None:
@@ -50,19 +58,21 @@ def test_every_alert_leads_to_its_part_of_the_runbook(name: str) -> None:
     (rule,) = (rule for rule in rules_of(ALERTS) if rule["alert"] == name)
 
     assert rule["annotations"]["runbook"] == f"docs/operating.md#{name.lower()}"
-    assert f"\n### {name}\n" in RUNBOOK
+    assert name in PARTS
     assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
 def test_the_runbook_names_no_alert_that_is_gone() -> None:
-    assert re.findall(r"^### (Moderation\w+)$", RUNBOOK, re.MULTILINE) == NAMES
+    assert PARTS == NAMES
 
 
-def test_rules_use_only_metrics_that_the_service_exposes() -> None:
+def test_rules_and_the_runbook_use_only_metrics_that_the_service_exposes() -> None:
     registries = (PrometheusTelemetry().registry, SupervisorMetrics(2, lambda: 2).registry)
     exposed = {family.name for registry in registries for family in registry.collect()}
-    expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
-    used = set(re.findall(r"(?<![:\w])moderation_\w+", expressions))
+    expressions = [rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path)]
+    used = set(
+        re.findall(r"(?<![:\w])moderation_\w+", " ".join([*expressions, *named_in_the_runbook()]))
+    )
 
     unknown = {
         name for name in used if re.sub(r"_(total|info|bucket|count|sum)$", "", name) not in exposed
@@ -72,11 +82,12 @@ def test_rules_use_only_metrics_that_the_service_exposes() -> None:
     assert not unknown
 
 
-def test_alerts_and_rules_use_only_rules_that_are_recorded() -> None:
+def test_alerts_rules_and_the_runbook_use_only_rules_that_are_recorded() -> None:
     recorded = {rule["record"] for rule in rules_of(RULES)}
-    expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
+    expressions = [rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path)]
+    written = " ".join([*expressions, *named_in_the_runbook()])
 
-    used = set(re.findall(r"\b(?:job|policy):moderation_\w+:\w+", expressions))
+    used = set(re.findall(r"\b(?:job|policy|profile):moderation_\w+:\w+", written))
 
     assert used
     assert used <= recorded

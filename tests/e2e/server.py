@@ -20,9 +20,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-START_S = 30.0
+START_S = 60.0
 STOP_S = 30.0
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 MEASURED = (
     *("test_decision_log", "test_drift", "test_embedding_cache", "test_encoders", "test_identity"),
     *("test_lifecycle", "test_log", "test_policy_memory", "test_recent", "test_serve", "test_tls"),

@@ -94,13 +94,36 @@ def test_a_rollback_takes_effect_at_once_and_ends_with_the_next_edit(
         until(lambda: client.moderate(CAT).policy_set_version not in (cats, dogs))
 
     assert ended.exit_code == 0, ended.err
-    assert f"{cats[:12]} is put back in place of {dogs[:12]} until" in ended.out
+    assert f"{cats[:12]} is put back in place of {dogs[:12]}, active since" in ended.out
     assert status.origin == pb.POLICY_SET_ORIGIN_ROLLBACK
     assert status.instead_of == dogs
     assert cats[:12] in history.out
     assert "rollback" in history.out
     origins = [one.origin for one in activations(started.address)]
     assert origins[:2] == [pb.POLICY_SET_ORIGIN_SOURCE, pb.POLICY_SET_ORIGIN_ROLLBACK]
+
+
+def test_a_rollback_counts_after_the_files_were_mended_by_reverting_them(
+    policies: Path, state: Path, started: Server
+) -> None:
+    file = policies / "no-cats.yaml"
+    dogs, cups = (NO_CATS.replace("a cat", one) for one in ("a dog", "a cup"))
+    with ModerationClient(started.address) as client:
+        versions = [client.status().policy_set.version]
+        for text in (dogs, cups):
+            file.write_text(text)
+            until(lambda: client.status().policy_set.version not in versions)
+            versions.append(client.status().policy_set.version)
+        policy("rollback", policies=policies, state=state)
+        until(lambda: client.status().policy_set.version == versions[1])
+        file.write_text(dogs)
+        until(lambda: client.status().policy_set.origin == pb.POLICY_SET_ORIGIN_SOURCE)
+
+        ended = policy("rollback", versions[0], policies=policies, state=state)
+
+        assert f"is put back in place of {versions[1][:12]}" in ended.out
+        until(lambda: client.status().policy_set.version == versions[0])
+        assert client.status().policy_set.instead_of == versions[1]
 
 
 def test_policies_that_are_not_confirmed_for_too_long_turn_readiness_off(

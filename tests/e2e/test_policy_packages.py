@@ -67,6 +67,7 @@ def test_packages_from_a_url_are_polled_verified_and_kept(
         ModerationClient(server.address, timeout_s=30) as client,
     ):
         assert server.first("listening")["policies"] == mirror.url
+        assert client.status().policy_set.package == mirror.url
         assert action(client) is Action.ALLOW
         assert server.first("policy_package_taken")["serial"] == 1
         until(lambda: mirror.count(SIGNATURE, 304) >= 2)
@@ -139,7 +140,37 @@ def test_a_package_in_a_folder_is_followed_and_its_key_rotated(
         until(lambda: action(client) is Action.BLOCK)
         assert server.wait_for("policy_package_taken")["key"] == next_key
 
-        named = {STATE: str(tmp_path / "state"), "MODERATION_PACKAGE__SOURCE": str(publisher.home)}
-        assert asyncio.run(moderation("policy", "rollback", env=named)).exit_code == 0
+        command = moderation(
+            "policy", "rollback", *source[:2], env={STATE: str(tmp_path / "state")}
+        )
+        assert asyncio.run(command).exit_code == 0
         until(lambda: action(client) is Action.ALLOW)
         assert client.status().policy_set.origin == pb.POLICY_SET_ORIGIN_ROLLBACK
+
+
+def test_a_package_reaches_every_worker(
+    publisher: Publisher, mirror: Mirror, tmp_path: Path
+) -> None:
+    source = flags(publisher, mirror.url)
+    with running_server(
+        None, "--workers", "2", *source, env=settings(mirror), state=tmp_path / "state"
+    ) as server:
+
+        def judged_by_each() -> set[tuple[int, Action]]:
+            answers = set()
+            for _ in range(16):  # the kernel deals out connections
+                with ModerationClient(server.address, timeout_s=30) as client:
+                    answers.add((client.status().worker.index, action(client)))
+            return answers
+
+        until(lambda: judged_by_each() == {(0, Action.ALLOW), (1, Action.ALLOW)})
+
+        publisher.write(no_cats=NO_CATS)
+        publisher.publish()
+        until(lambda: judged_by_each() == {(0, Action.BLOCK), (1, Action.BLOCK)})
+
+        # Whoever sits in between cannot make one of them go back.
+        publisher.write(no_cats=ALLOWED)
+        publisher.publish(serial=1)
+        server.wait_for("policies_rejected")
+        assert judged_by_each() == {(0, Action.BLOCK), (1, Action.BLOCK)}

@@ -27,7 +27,7 @@ from moderation.client import ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 from tests.deploy.load import CAT, ROOT, another_copy
-from tests.e2e.server import DRAIN, Server, running_server, until
+from tests.e2e.server import CACHE, DRAIN, Server, free_port, running_server, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -282,6 +282,47 @@ def test_a_killed_worker_and_a_stop_under_load_lose_nothing(tmp_path: Path) -> N
     assert [one for one in acknowledged if recorded[one] != 1] == []
     assert verified.problems == []
     assert len(verified.heads) == WORKERS
+
+
+def test_a_worker_takes_no_call_before_it_has_policies(tmp_path: Path) -> None:
+    directory = tmp_path / "policies"
+    directory.mkdir()
+    for number in range(12):  # whose texts nobody has embedded: half a second or more
+        texts = "\n".join(f"- thing {number} of kind {kind}" for kind in range(20))
+        (directory / f"p{number}.yaml").write_text(
+            f"id: p{number}\ntitle: T\nphrases:\n{texts}\nthresholds: {{review: 0.99}}\n"
+        )
+    port = free_port()
+    outcomes: list[tuple[grpc.StatusCode, str]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            with grpc.insecure_channel(f"127.0.0.1:{port}", options=OWN_CONNECTION) as channel:
+                try:
+                    Stub(channel).Moderate(
+                        pb.ModerateRequest(content=pb.Content(image=CAT)), timeout=60
+                    )
+                    outcomes.append((grpc.StatusCode.OK, ""))
+                except grpc.RpcError as error:
+                    outcomes.append((error.code(), error.details() or ""))
+
+    flags = ("--workers", str(WORKERS), "--port", str(port))
+    env = {CACHE: str(tmp_path / "no-texts-kept")}
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(ask)
+        try:
+            with running_server(directory, *flags, env=env):
+                before = outcomes.count((grpc.StatusCode.OK, ""))
+                until(lambda: outcomes.count((grpc.StatusCode.OK, "")) > before + 10)
+                done.set()
+                asking.result()
+        finally:
+            done.set()
+
+    refused = [details for code, details in outcomes if code is not grpc.StatusCode.OK]
+    assert refused
+    assert [one for one in refused if "failed to connect" not in one.lower()] == []
 
 
 def pid_of(server: Server, worker: int) -> int:

@@ -1,7 +1,7 @@
 """A moderator over fakes, wired as the composition root wires the real one."""
 
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,13 @@ from tests.fakes import (
     RecordingTelemetry,
 )
 
+MAX_BATCH_SIZE = 8
 ROOMY = Limits(max_in_flight=64, max_in_flight_bytes=2**20, max_request_s=10.0)
+
+
+def one_thread(name: str) -> Executor:
+    """For what runs beside the event loop."""
+    return ThreadPoolExecutor(1, name)
 
 
 class FakeClock:
@@ -81,6 +87,7 @@ async def running_engine(
     decision_log: DecisionLog = RECORDS_NOTHING,
     memory: EmbeddingMemory = NO_MEMORY,
     fetcher: ImageFetcher = NO_FETCHING,
+    thread: Callable[[str], Executor] = one_thread,
 ) -> AsyncIterator[Engine]:
     """An engine that holds these policies; texts have an encoder of their own to watch."""
     telemetry, decoder, clock = RecordingTelemetry(), FakeImageDecoder(), FakeClock()
@@ -89,15 +96,15 @@ async def running_engine(
     info, kept = an_encoder_info(), keeper or FakeKeeper()
     numbers = count(1)
     async with AsyncExitStack() as stack:
-        inference = stack.enter_context(ThreadPoolExecutor(1, "inference"))
-        decoding = stack.enter_context(ThreadPoolExecutor(1, "decode"))
-        reloading = stack.enter_context(ThreadPoolExecutor(1, "policies"))
+        inference = stack.enter_context(thread("inference"))
+        decoding = stack.enter_context(thread("decode"))
+        reloading = stack.enter_context(thread("policies"))
         batcher = await stack.enter_async_context(
             Batcher[Pixels, Embedding](
                 partial(encode_batch, images),
                 executor=inference,
                 telemetry=telemetry,
-                max_batch_size=8,
+                max_batch_size=MAX_BATCH_SIZE,
                 max_queue_size=16,
             )
         )

@@ -80,6 +80,50 @@ def test_a_burst_or_one_slow_batch_is_no_standing_queue() -> None:
     assert limit.current == 64
 
 
+def test_who_has_little_time_has_waited_too_long_after_half_of_it() -> None:
+    limit = a_limit()
+
+    for _ in range(64):
+        limit.answered(0.1, allowed_s=0.16)
+
+    assert limit.current == 51
+
+
+def test_who_has_much_time_need_not_wait_for_half_of_it() -> None:
+    limit = a_limit()
+
+    for _ in range(64):
+        limit.answered(2 * TARGET_S, allowed_s=10.0)
+
+    assert limit.current == 32
+
+
+def test_where_many_expire_as_few_are_let_in_as_do_not_though_one_was_lucky() -> None:
+    limit = a_limit()
+
+    for number in range(64):
+        limit.reached()
+        if number % 4 == 0:
+            limit.expired()
+        else:
+            limit.answered(0.01)
+
+    assert limit.current == 48
+
+
+def test_a_few_who_had_too_little_time_for_any_server_hold_nobody_up() -> None:
+    limit = a_limit()
+
+    for number in range(64):
+        limit.reached()
+        if number < 6:
+            limit.expired()
+        else:
+            limit.answered(0.01)
+
+    assert limit.current == 70
+
+
 @given(
     per_s=st.floats(20, 2000),
     target_s=st.floats(0.05, 1.0),
@@ -133,12 +177,26 @@ def test_what_was_waited_moves_the_limit_and_the_limit_is_told() -> None:
     assert telemetry.limits == [16, 8]
 
 
+def test_who_leaves_late_has_expired_and_who_leaves_early_says_nothing() -> None:
+    telemetry = RecordingTelemetry()
+    admission = Admission(limits(), telemetry)
+
+    for _ in range(100):
+        admission.abandoned(0.04, INTERACTIVE, allowed_s=0.1)
+    assert telemetry.limits == [16]
+    for _ in range(16):
+        admission.abandoned(0.09, INTERACTIVE, allowed_s=0.1)
+
+    assert telemetry.limits == [16, 8]
+
+
 def test_how_long_bulk_waits_says_nothing() -> None:
     telemetry = RecordingTelemetry()
     admission = Admission(limits(), telemetry)
 
     for _ in range(100):
         admission.waited(9.0, BULK)
+        admission.expired(BULK)
 
     assert telemetry.limits == [16]
 

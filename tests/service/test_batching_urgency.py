@@ -13,6 +13,7 @@ from moderation.service.lanes import Priority, Urgency
 from moderation.service.outcomes import ShedReason
 from tests.fakes import RecordingTelemetry
 from tests.service.doubler import Doubler, results
+from tests.service.virtual_time import VirtualThread, run_in_virtual_time
 
 BULK = Priority.BULK
 
@@ -124,33 +125,85 @@ async def test_a_deadline_that_moves_while_it_waits_counts_as_it_is_at_its_turn(
         assert results(await joined) == [2]
 
 
-class ScriptedTime(asyncio.SelectorEventLoop):
-    """A loop on whose clock only the encoder takes time."""
+class Timed:
+    """A batcher in virtual time whose encoder takes a second for each item."""
 
-    now = 0.0
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self._thread = VirtualThread()
+        self.batcher = Batcher(
+            self._run,
+            executor=self._thread,
+            telemetry=RecordingTelemetry(),
+            max_batch_size=4,
+            max_queue_size=20,
+        )
 
-    def time(self) -> float:
-        return self.now
+    def _run(self, items: Sequence[int]) -> Sequence[int]:
+        self.batches.append([*items])
+        self._thread.takes_s += len(items)
+        return items
+
+    async def submit_all(self, *deadlines: float, first: int) -> list[bool]:
+        """Whether each was ready, of those that are submitted while the first items run."""
+        async with self.batcher:
+            running = asyncio.create_task(self.batcher.submit([0] * first))
+            await asyncio.sleep(0.5)
+            outcomes = await asyncio.gather(
+                *(
+                    self.batcher.submit([number], Urgency(deadline=deadline))
+                    for number, deadline in enumerate(deadlines, start=1)
+                ),
+                return_exceptions=True,
+            )
+            await running
+        return [not isinstance(outcome, DeadlineExceeded) for outcome in outcomes]
 
 
-def test_what_cannot_be_ready_in_time_is_not_started_until_that_was_wrong_too_often(
-    executor: Executor,
-) -> None:
-    loop = ScriptedTime()
+def test_a_batch_is_no_larger_than_the_deadlines_of_those_in_it_allow() -> None:
+    timed = Timed()
+
+    ready = run_in_virtual_time(timed.submit_all(60.0, 6.5, 60.0, 60.0, first=4))
+
+    assert ready == [True] * 4
+    assert timed.batches == [[0] * 4, [1, 2], [3, 4]]
+
+
+def test_with_more_than_a_batch_waiting_those_go_who_make_the_most_of_it() -> None:
+    timed = Timed()
+
+    ready = run_in_virtual_time(timed.submit_all(6.5, *[60.0] * 8, first=4))
+
+    assert ready == [False] + [True] * 8
+    assert timed.batches == [[0] * 4, [2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+def test_what_cannot_be_ready_even_alone_is_given_up() -> None:
+    timed = Timed()
+
+    ready = run_in_virtual_time(timed.submit_all(4.5, 60.0, first=4))
+
+    assert ready == [False, True]
+    assert timed.batches == [[0] * 4, [2]]
+
+
+def test_what_cannot_be_ready_in_time_is_not_started_until_that_was_wrong_too_often() -> None:
+    thread = VirtualThread()
     encoded: list[int] = []
 
     def slow(items: Sequence[int]) -> Sequence[int]:
         encoded.extend(items)
-        loop.now += 8.0
+        thread.takes_s += 8.0
         return items
 
     async def submit(batcher: Batcher[int, int], number: int) -> None:
-        await batcher.submit([number], Urgency(deadline=loop.time() + 3.0))
+        deadline = asyncio.get_running_loop().time() + 3.0
+        await batcher.submit([number], Urgency(deadline=deadline))
 
     async def scenario() -> int:
         batcher = Batcher(
             slow,
-            executor=executor,
+            executor=thread,
             telemetry=RecordingTelemetry(),
             max_batch_size=4,
             max_queue_size=8,
@@ -165,10 +218,7 @@ def test_what_cannot_be_ready_in_time_is_not_started_until_that_was_wrong_too_of
                 return given_up
         raise AssertionError
 
-    try:
-        given_up = loop.run_until_complete(asyncio.wait_for(scenario(), None))
-    finally:
-        loop.close()
+    given_up = run_in_virtual_time(scenario())
 
     assert given_up == 2  # 8 s and 4 s are too long for 3 s, 2 s are not
     assert encoded == [0, 1]

@@ -25,6 +25,7 @@ from moderation.service.calibrate import (
     NotFitted,
     Scorer,
     calibrate,
+    copies_among,
     misfits,
     probabilities,
     require_policies,
@@ -262,3 +263,27 @@ def test_stale_orphaned_and_missing_calibrations_are_listed() -> None:
         "weapons: is stale: the policy's wording has changed; calibrate it",
         "gore: max_fpr: 0.02 is not solved; calibrate it",
     )
+
+
+def test_a_picture_under_two_names_is_a_copy_for_each_policy_that_has_both() -> None:
+    names = [("a", "weapons"), ("b", "weapons"), ("c", "weapons"), ("b", "drugs")]
+    labels = [Label(name, policy, True, line=n) for n, (name, policy) in enumerate(names, start=2)]
+    rows = {"a": embedding_of("x"), "b": embedding_of("x"), "c": embedding_of("y")}
+    seen = {(True, name): row[None] for name, row in rows.items()}
+
+    (copies,) = copies_among(labels, seen, file="labels.csv")
+
+    assert (copies.first, copies.others) == (labels[0], (labels[1],))
+
+
+def test_a_picture_that_violates_and_does_not_is_refused_with_both_lines() -> None:
+    answers = [("a", True), ("b", True), ("c", False)]
+    labels = [Label(name, "weapons", is_so, line=n) for n, (name, is_so) in enumerate(answers, 2)]
+    seen = {label.subject: embedding_of("x")[None] for label in labels}
+
+    with pytest.raises(LabelsRejected) as caught:
+        copies_among(labels, seen, file="labels.csv")
+
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line) == ("labels.csv", 4)
+    assert "line 2 again, which says yes and this one no" in problem.message

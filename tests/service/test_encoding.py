@@ -151,3 +151,34 @@ async def test_bulk_never_queues_up_before_an_interactive_picture_is_decoded() -
 
     assert engine.decoder.decoded == [b"1", b"3", b"2"]
     assert encoded.queue_s > 0
+
+
+async def test_a_caller_who_wants_what_waits_as_bulk_does_not_wait_behind_bulk() -> None:
+    async with running_engine() as engine:
+        engine.decoder.gate.close()
+        images = b"1", b"2", b"3", b"4"
+        bulk = [await waiting_to_be_decoded(engine, image, Priority.BULK) for image in images]
+        await engine.decoder.gate.reached()
+        joining = await waiting_to_be_decoded(engine, b"4", Priority.INTERACTIVE)
+        await waiting_to_be_decoded(engine, b"3", Priority.BULK)
+        engine.decoder.gate.open()
+        await asyncio.gather(joining, *bulk)
+
+    assert engine.decoder.decoded == [b"1", b"4", b"2", b"3"]
+
+
+async def test_bulk_that_leaves_before_its_turn_leaves_its_turn_to_others() -> None:
+    async with running_engine() as engine:
+        engine.decoder.gate.close()
+        images = b"1", b"2", b"3"
+        bulk = [await waiting_to_be_decoded(engine, image, Priority.BULK) for image in images]
+        await engine.decoder.gate.reached()
+        bulk[1].cancel()
+        engine.decoder.gate.open()
+        await asyncio.gather(bulk[0], bulk[2])
+        again = [
+            await waiting_to_be_decoded(engine, image, Priority.BULK) for image in (b"4", b"5")
+        ]
+        await asyncio.gather(*again)
+
+    assert engine.decoder.decoded == [b"1", b"3", b"4", b"5"]

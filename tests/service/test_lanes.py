@@ -84,6 +84,25 @@ def test_unwanted_entries_are_taken_out_of_both_lanes() -> None:
     assert numbers(lanes.take(9)) == [2, 1]
 
 
+def test_who_does_not_fit_is_passed_over_and_keeps_its_place() -> None:
+    lanes = lanes_of(INTERACTIVE, INTERACTIVE, INTERACTIVE, BULK, BULK)
+
+    def is_odd(one: Job) -> bool:
+        return one.number % 2 == 1
+
+    assert lanes.count(is_odd) == 2
+    assert numbers(lanes.take(2, is_odd)) == [1, 3]
+    assert numbers(lanes.take(9)) == [0, 2, 4]
+
+
+def test_to_look_at_what_is_next_takes_nothing() -> None:
+    lanes = lanes_of(*[INTERACTIVE] * 8, *[BULK] * 8)
+
+    looks = [numbers(lanes.next(8)) for _ in range(5)]
+
+    assert looks == [numbers(lanes.take(8))] * 5
+
+
 @given(
     priorities=st.lists(st.sampled_from(Priority), max_size=60),
     most=st.integers(1, 9),

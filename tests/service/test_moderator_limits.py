@@ -84,18 +84,23 @@ async def test_interactive_requests_learn_how_long_others_waited_and_bulk_is_not
     assert engine.telemetry.sheds == [ShedReason.LATENCY]
 
 
-async def test_requests_that_were_too_late_count_as_having_waited_so_long() -> None:
-    tight = limits(max_in_flight=8, min_in_flight=1, target_wait_s=0.001)
+@pytest.mark.parametrize("leave_after_s", [None, 0.08], ids=["at its end", "by the caller's clock"])
+async def test_requests_that_were_too_late_waited_for_too_long_whatever_the_target(
+    leave_after_s: float | None,
+) -> None:
+    tight = limits(max_in_flight=8, min_in_flight=1, target_wait_s=0.5)
     async with running_engine(limits=tight) as engine:
         engine.images.gate.close()
-        requests = [
-            engine.moderator.moderate(a_content(b"%d" % number), Options(), within_s=0.02)
-            for number in range(4)
-        ]
-        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+
+        async def ask(number: int) -> None:
+            async with asyncio.timeout(leave_after_s):
+                await engine.moderator.moderate(a_content(b"%d" % number), Options(), within_s=0.1)
+
+        outcomes = await asyncio.gather(*map(ask, range(4)), return_exceptions=True)
         engine.images.gate.open()
 
-    assert [type(outcome) for outcome in outcomes] == [DeadlineExceeded] * 4
+    late = DeadlineExceeded if leave_after_s is None else TimeoutError
+    assert [type(outcome) for outcome in outcomes] == [late] * 4
     assert engine.telemetry.limits == [4, 2]
 
 

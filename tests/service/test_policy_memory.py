@@ -1,13 +1,14 @@
 """What outlives a source that is broken or gone, a restart, and somebody's second thoughts."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from moderation.core.errors import NotReady, PolicySetRejected, Problem
-from moderation.core.policy import Profile
+from moderation.core.policy import BoundEncoder, Profile
 from moderation.core.solving import OnStale
-from moderation.service.activation import Pin, SetOrigin, activation_of
+from moderation.service.activation import Pin, SetOrigin, activation_of, source_version
 from moderation.service.calibrating import CalibratedPolicies
 from moderation.service.keeping import NO_KEEPER
 from tests.builders import NOON, a_calibration, a_policy, a_policy_set
@@ -119,12 +120,28 @@ async def test_a_restart_goes_on_with_the_history() -> None:
 @pytest.mark.parametrize(
     ("after", "told"),
     [
-        (a_policy_set(a_policy("guns", phrases=["a gun"], review=0.4)), "changed guns"),
+        (
+            a_policy_set(replace(GUNS.policies[0], title="Arms")),
+            "changed guns (~ title: Guns -> Arms)",
+        ),
+        (
+            a_policy_set(a_policy("guns", phrases=["a gun", "a " + 40 * "long " + "rifle"])),
+            "changed guns (- owner: Trust and safety, "
+            '+ phrases["a long long long long long long long long long l…)',
+        ),
+        (
+            a_policy_set(a_policy("guns", review=0.4, block=0.7, title="Arms")),
+            "changed guns (~ title: Guns -> Arms, ~ thresholds.review: 0.5 -> 0.4 and 2 more)",
+        ),
         (
             a_policy_set(*(a_policy(f"p{number}") for number in range(7))),
             "added p0, p1, p2, p3, p4 and 2 more; removed guns",
         ),
-        (a_policy_set(*GUNS.policies, profiles=[Profile("kids")]), "profiles changed"),
+        (a_policy_set(*GUNS.policies, profiles=[Profile("kids")]), "added profile kids"),
+        (
+            replace(GUNS, encoder=BoundEncoder("a" * 64, "small", "encoder.lock")),
+            "added binding encoder.lock",
+        ),
     ],
 )
 async def test_a_change_is_told_on_one_line(after: object, told: str) -> None:
@@ -198,6 +215,59 @@ async def test_a_pin_that_an_edit_has_overruled_does_not_come_back(restarted: bo
     if restarted:
         async with running_engine(BROKEN, keeper=keeper) as engine:
             assert active(engine) == mended.version
+
+
+async def test_a_source_that_comes_to_mean_what_was_put_back_is_an_activation() -> None:
+    """Or nobody could tell from the history what the next pin is in place of."""
+    keeper = await a_keeper_of(KNIVES, GUNS)
+    keeper.put_pin(Pin(KNIVES.version, instead_of=GUNS.version))
+    async with running_engine(GUNS, keeper=keeper) as engine:
+        assert source_version(keeper.history()) == GUNS.version
+        engine.source.holds = KNIVES
+
+        assert await engine.policies.reload()
+        assert await engine.policies.reload()
+
+        newest, before, *_ = engine.policies.history
+        assert (newest.version, newest.origin) == (KNIVES.version, SetOrigin.SOURCE)
+        assert newest.summary == "nothing but where it comes from"
+        assert (before.version, before.origin) == (KNIVES.version, SetOrigin.ROLLBACK)
+        assert source_version(keeper.history()) == KNIVES.version
+        assert engine.policies.status.origin is SetOrigin.SOURCE
+        assert keeper.pin() is None
+
+
+async def test_a_second_pin_counts_while_the_source_is_broken() -> None:
+    spoons = a_policy_set(a_policy("spoons", phrases=["a spoon"]))
+    keeper = await a_keeper_of(spoons, KNIVES, GUNS)
+    keeper.put_pin(Pin(KNIVES.version, instead_of=GUNS.version))
+    async with running_engine(GUNS, keeper=keeper) as engine:
+        assert active(engine) == KNIVES.version
+        engine.source.holds = BROKEN
+        keeper.put_pin(Pin(spoons.version, instead_of=GUNS.version))
+        await engine.policies.reload()
+        assert active(engine) == spoons.version
+
+    async with running_engine(BROKEN, keeper=keeper) as engine:
+        assert active(engine) == spoons.version
+
+
+async def test_what_the_source_means_can_be_put_back_too_and_needs_no_pin_for_long() -> None:
+    keeper = await a_keeper_of(KNIVES, GUNS)
+    keeper.put_pin(Pin(KNIVES.version, instead_of=GUNS.version))
+    async with running_engine(GUNS, keeper=keeper) as engine:
+        engine.source.holds = BROKEN
+        keeper.put_pin(Pin(GUNS.version, instead_of=GUNS.version))
+        await engine.policies.reload()
+        assert active(engine) == GUNS.version
+        assert keeper.history()[0].origin is SetOrigin.ROLLBACK
+        engine.source.holds = GUNS
+
+        assert await engine.policies.reload()
+
+        assert active(engine) == GUNS.version
+        assert engine.policies.status.origin is SetOrigin.SOURCE
+        assert keeper.pin() is None
 
 
 @pytest.mark.parametrize("restarted", [True, False])

@@ -1,6 +1,7 @@
 """Embeddings of what tests look at, and tests that stand before an activation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from moderation.core.policy import Action
 from moderation.core.policy_tests import Expectation, PolicyTest, Subject, SubjectKind
 from moderation.service.policy_tests import (
     ActivationTests,
+    StoredEmbeddings,
     SubjectEmbeddings,
     accept,
     as_mapping,
-    name_of,
 )
 from tests.builders import a_policy, a_policy_set, compiled
 from tests.fakes import FAKE_DIM, FakeEncoder, embedding_of
@@ -24,6 +25,8 @@ from tests.service.engine import running_engine
 GUN = Subject(SubjectKind.PICTURE, "folder/gun.jpg")
 TEXT = Subject(SubjectKind.TEXT, "a cat")
 STORED = Subject(SubjectKind.EMBEDDING, "upload-7")
+TESTS = Path("policies/tests")
+name_of = StoredEmbeddings(TESTS, {}).name_of
 
 
 class Pictures:
@@ -47,9 +50,10 @@ class Pictures:
 
 
 def looking(
-    pictures: Pictures, stored: Mapping[str, Embeddings] | None = None
+    pictures: Pictures, stored: Mapping[str, Embeddings] | None = None, flaw: str = ""
 ) -> SubjectEmbeddings:
-    return SubjectEmbeddings(pictures.see, FakeEncoder(), pictures.read, stored or {})
+    there = StoredEmbeddings(TESTS, stored or {}, flaw)
+    return SubjectEmbeddings(pictures.see, FakeEncoder(), pictures.read, there)
 
 
 def test_pictures_and_texts_are_embedded_and_named_for_storing() -> None:
@@ -88,8 +92,99 @@ def test_a_stored_embedding_serves_for_the_very_picture_only() -> None:
 def test_a_stored_embedding_serves_where_there_is_no_picture() -> None:
     stored = {name_of(GUN, b"a gun"): embedding_of("stored")[None]}
 
-    assert GUN in looking(Pictures(), stored).of([GUN])
-    assert looking(Pictures()).of([GUN]) == {}
+    served = looking(Pictures(), stored).of([GUN])[GUN]
+
+    assert np.array_equal(served, embedding_of("stored")[None])
+    assert looking(Pictures()).of([GUN]) == {
+        GUN: "this picture is not there, nor an embedding of it"
+    }
+
+
+def test_pictures_of_one_name_in_two_folders_are_two_pictures() -> None:
+    other = Subject(SubjectKind.PICTURE, "elsewhere/gun.jpg")
+    stored = {
+        name_of(other, b"a cat"): embedding_of("a cat")[None],
+        name_of(GUN, b"a gun"): embedding_of("a gun")[None],
+    }
+
+    found = looking(Pictures(), stored).of([GUN, other])
+
+    assert np.array_equal(found[GUN], embedding_of("a gun")[None])
+    assert np.array_equal(found[other], embedding_of("a cat")[None])
+    assert looking(Pictures(), {name_of(GUN): stored[name_of(GUN, b"a gun")]}).of([other]) == {
+        other: "this picture is not there, nor an embedding of it"
+    }
+
+
+def test_what_is_stored_goes_with_the_folder_of_the_tests() -> None:
+    here, there = (Path(one, "policies/tests") for one in ("/home/me", "/srv"))
+    names = {
+        StoredEmbeddings(folder, {}).name_of(
+            Subject(SubjectKind.PICTURE, f"{folder}/../../pictures/gun.jpg"), b"a gun"
+        )
+        for folder in (here, there)
+    }
+
+    assert {name.rpartition(":")[0] for name in names} == {"picture:../../pictures/gun.jpg"}
+
+
+def test_what_cannot_be_read_is_told_with_the_reason() -> None:
+    def read(path: str) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    embeddings = SubjectEmbeddings(Pictures().see, FakeEncoder(), read, StoredEmbeddings(TESTS, {}))
+
+    told = "this picture cannot be read: Permission denied, nor an embedding of it"
+    assert embeddings.of([GUN]) == {GUN: told}
+
+
+def test_a_file_of_embeddings_that_cannot_be_used_is_told_where_one_is_missed() -> None:
+    embeddings = looking(Pictures(cat=b"a cat"), flaw="x.npz: is no file of embeddings")
+
+    found = embeddings.of([GUN, STORED, TEXT])
+
+    why = "; x.npz: is no file of embeddings"
+    assert found[GUN] == f"this picture is not there, nor an embedding of it{why}"
+    assert found[STORED] == f"this embedding is not there{why}"
+    assert np.array_equal(found[TEXT], embedding_of("a cat")[None])
+
+
+def test_texts_are_encoded_many_at_a_time() -> None:
+    class Counting(FakeEncoder):
+        calls = 0
+
+        def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+            Counting.calls += 1
+            return super().encode_texts(texts)
+
+    pictures = Pictures()
+    texts = [Subject(SubjectKind.TEXT, f"text {number}") for number in range(60)]
+    embeddings = SubjectEmbeddings(
+        pictures.see, Counting(), pictures.read, StoredEmbeddings(TESTS, {})
+    )
+
+    found = embeddings.of([*texts, texts[0]])
+
+    assert Counting.calls < 10
+    for one in texts:
+        assert np.array_equal(found[one], embedding_of(one.name)[None])
+
+
+def test_an_update_adds_to_what_other_tests_need_and_drops_the_rest() -> None:
+    before = {
+        name_of(GUN, b"an older gun"): embedding_of("an older gun")[None],
+        name_of(TEXT): embedding_of("a cat")[None],
+        "text:nobody names: it": embedding_of("a dog")[None],
+    }
+    found = {name_of(GUN, b"a gun"): embedding_of("a gun")[None]}
+    stored = StoredEmbeddings(TESTS, before)
+
+    assert stored.updated(found, [GUN, TEXT]).keys() == {name_of(GUN, b"a gun"), name_of(TEXT)}
+    assert stored.updated(found, None).keys() == {
+        name_of(GUN, b"a gun"),
+        name_of(TEXT),
+        "text:nobody names: it",
+    }
 
 
 def test_contents_are_found_by_their_id() -> None:
@@ -98,11 +193,13 @@ def test_contents_are_found_by_their_id() -> None:
     assert np.array_equal(
         looking(Pictures(), stored).of([STORED])[STORED], embedding_of("a gun")[None]
     )
-    assert looking(Pictures()).of([STORED]) == {}
+    assert looking(Pictures()).of([STORED]) == {STORED: "this embedding is not there"}
 
 
-def test_what_cannot_be_judged_has_no_embedding() -> None:
-    assert looking(Pictures(gun=b"broken")).of([GUN]) == {}
+def test_what_cannot_be_judged_is_told_with_the_reason() -> None:
+    found = looking(Pictures(gun=b"broken")).of([GUN])
+
+    assert found == {GUN: "this picture cannot be judged: broken"}
 
 
 def test_a_stored_corpus_is_found_by_name() -> None:
@@ -119,11 +216,26 @@ def a_test(*allowed: Action, needs_clip: bool = False) -> PolicyTest:
 
 
 def activation(*tests: PolicyTest, is_starter: bool = False) -> ActivationTests:
-    return ActivationTests(lambda: tests, looking(Pictures(gun=b"a gun")), is_starter)
+    embeddings = looking(Pictures(gun=b"a gun"))
+    return ActivationTests(lambda: tests, lambda: embeddings.stored, embeddings, is_starter)
 
 
 def test_a_set_that_passes_its_tests_is_let_pass() -> None:
     activation(a_test(Action.BLOCK))(compiled())
+
+
+def test_what_is_stored_beside_the_tests_is_read_anew_each_time() -> None:
+    stored = {name_of(GUN, b"a gun"): embedding_of("a gun")[None]}
+    there: list[Mapping[str, Embeddings]] = [{}, stored]
+    check = ActivationTests(
+        lambda: [a_test(Action.BLOCK)],
+        lambda: StoredEmbeddings(TESTS, there.pop(0)),
+        looking(Pictures()),
+    )
+
+    with pytest.raises(PolicySetRejected, match="this picture is not there"):
+        check(compiled())
+    check(compiled())
 
 
 def test_a_failing_test_is_told_with_its_place() -> None:

@@ -71,11 +71,10 @@ CAPACITY = Board(
             ),
             Panel(
                 "Time for a reload",
-                "From reading the policy files to their being in force.",
+                "From reading the policy files to their being in force; the mean of the last hour.",
                 [
                     (
-                        f"moderation_policy_reload_duration_seconds_sum{{{JOB}}}"
-                        f" / moderation_policy_reload_duration_seconds_count{{{JOB}}}",
+                        mean("moderation_policy_reload_duration_seconds", "instance", over="1h"),
                         "{{instance}}",
                     )
                 ],

@@ -48,10 +48,10 @@ def quantiles(metric: str, matchers: str = JOB) -> list[tuple[str, str]]:
     ]
 
 
-def mean(metric: str, by: str = "") -> str:
-    """The mean of a histogram over all servers."""
+def mean(metric: str, by: str = "", *, over: str = RATE) -> str:
+    """The mean of a histogram over all servers, of what came in so long a time."""
     grouped = f"by ({by}) " if by else ""
-    over, under = (
-        f"sum {grouped}(rate({metric}_{part}{{{JOB}}}[{RATE}]))" for part in ("sum", "count")
+    total, count = (
+        f"sum {grouped}(rate({metric}_{part}{{{JOB}}}[{over}]))" for part in ("sum", "count")
     )
-    return f"{over} / {under}"
+    return f"{total} / {count}"

@@ -50,6 +50,7 @@ POLICIES = Board(
                     )
                 ],
                 kind="bars",
+                span=12,
             ),
             Panel(
                 "Verdicts in force and in shadow",
@@ -57,6 +58,7 @@ POLICIES = Board(
                 [rate_by("mode", "moderation_verdicts_total")],
                 "reqps",
                 "stack",
+                12,
             ),
             Panel(
                 "For people to look at",
@@ -68,6 +70,21 @@ POLICIES = Board(
                         "{{profile}}",
                     )
                 ],
+                span=12,
+            ),
+            Panel(
+                "Review budget used",
+                "The share of contents that went to review in the last day, over what a profile "
+                "states people have time for; above 100 % for an hour an alert fires.",
+                [
+                    (
+                        f"profile:moderation_reviewed:ratio_rate1d{{{JOB}}} / on (job, profile) "
+                        f"max by (job, profile) (moderation_review_budget{{{JOB}}})",
+                        "{{profile}}",
+                    )
+                ],
+                "percentunit",
+                span=12,
             ),
         ],
         "One policy: $policy": [

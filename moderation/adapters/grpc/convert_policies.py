@@ -42,9 +42,12 @@ def policies_to_proto(compiled: CompiledPolicies) -> pb.ListPoliciesResponse:
     )
 
 
-def policy_status_to_proto(status: PolicyStatus, freshness: Freshness) -> pb.PolicySetStatus:
-    """The active set, its age, and what was wrong at the last reload."""
-    answer = pb.PolicySetStatus(last_reload_errors=[str(problem) for problem in status.problems])
+def policy_status_to_proto(
+    status: PolicyStatus, freshness: Freshness, package: str
+) -> pb.PolicySetStatus:
+    """The active set, its age, where it comes from, and what was wrong at the last reload."""
+    problems = [str(problem) for problem in status.problems]
+    answer = pb.PolicySetStatus(last_reload_errors=problems, package=package)
     if status.active is not None:
         answer.version = status.active.policy_set.version
         answer.policies = len(status.active.policies)

@@ -37,6 +37,8 @@ class Reports:
     """How recording goes, where a decision log is kept."""
     history: Callable[[], Sequence[Activation]] | None = None
     """What was active, where several processes must say the same; else what this one knows."""
+    package: str = ""
+    """What policies come from in place of files, for people; empty if they come from files."""
     worker: tuple[int, int] | None = None
     """Which process this is, counted from 0, and of how many; None if it is the only one."""
 
@@ -57,7 +59,7 @@ class Reports:
         freshness = Freshness(policies.age_s(), policies.is_stale())
         return pb.GetStatusResponse(
             serving=policies.is_ready(),
-            policy_set=policy_status_to_proto(policies.status, freshness),
+            policy_set=policy_status_to_proto(policies.status, freshness, self.package),
             encoder=encoder_to_proto(self.encoder),
             build=build_to_proto(self.build),
             started_at=timestamp(self.started_at),

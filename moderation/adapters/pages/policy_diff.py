@@ -8,7 +8,7 @@ import numpy as np
 
 from moderation.adapters.pages.page import Heading, Paragraph, Part, Plot, Rows, page
 from moderation.core.policy import Action
-from moderation.core.policy_diff import PartDiff
+from moderation.core.policy_diff import Fate
 from moderation.core.policy_effect import BINS, Effect, Moves
 from moderation.core.proportions import Share
 from moderation.service.policy_diff import Comparison, PolicyEffects
@@ -43,17 +43,10 @@ def policy_diff_page(comparison: Comparison, old: str, new: str) -> str:
 
 
 def _changes(comparison: Comparison) -> Iterator[Part]:
-    diff = comparison.diff
     rows = [
-        (kind, part.id, _fate(part) or str(change))
-        for kind, found in (
-            ("policy", diff.policies),
-            ("profile", diff.profiles),
-            ("category", diff.categories),
-            ("calibration", diff.calibrations),
-        )
-        for part in found
-        for change in (part.changes[:1] if _fate(part) else part.changes)
+        (kind, part.id, told)
+        for kind, part in comparison.diff.parts
+        for told in (map(str, part.changes) if part.fate is Fate.CHANGED else [part.fate])
     ]
     if rows:
         yield Rows(("kind", "id", "change"), tuple(rows))
@@ -61,16 +54,16 @@ def _changes(comparison: Comparison) -> Iterator[Part]:
         yield Paragraph("Both mean the same.")
 
 
-def _fate(part: PartDiff) -> str:
-    return "added" if part.is_added else "removed" if part.is_removed else ""
-
-
 def _effects(found: PolicyEffects, profile: str) -> Iterator[Part]:
     yield Heading("What it does")
     yield Paragraph(f"Tried on {len(found.corpus):,} contents, by profile {profile}.")
     ordered = sorted(found.by_policy.items(), key=lambda one: (-one[1].flips.count, one[0]))
     rows = [_effect_row("decision as a whole", found.contents)]
-    rows += [_effect_row(policy_id, effect) for policy_id, effect in ordered]
+    shadows = found.plan.shadow_ids
+    rows += [
+        _effect_row(f"{policy_id} (shadow)" if policy_id in shadows else policy_id, effect)
+        for policy_id, effect in ordered
+    ]
     yield Rows(_EFFECT_HEADER, tuple(rows))
     if ordered:
         yield _flips_plot(dict(ordered[:MOST_SECTIONS]))

@@ -1,11 +1,11 @@
 """Files of policy tests: what is expected of pictures, texts and stored embeddings."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from moderation.adapters.policy_yaml.document import read_document
@@ -17,11 +17,12 @@ from moderation.adapters.policy_yaml.tree import (
     MappingNode,
     Node,
     ScalarNode,
+    entry_at,
     node_at,
     printable,
 )
-from moderation.adapters.policy_yaml.wording import check
-from moderation.adapters.policy_yaml.words import Cut, Id
+from moderation.adapters.policy_yaml.wording import check, join
+from moderation.adapters.policy_yaml.words import BY_ID, ID_SCHEMA, Cut, Id
 from moderation.core.errors import PolicySetRejected, Problem
 from moderation.core.policy import Action
 from moderation.core.policy_tests import Expectation, PolicyTest, ScoreRange, Subject, SubjectKind
@@ -35,6 +36,10 @@ KINDS: Mapping[str, SubjectKind] = {
 }
 
 
+EXPECTED = ("action", "policy", "flagged_by", "not_flagged_by", "scores")
+"""The keys of which each test needs one."""
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -46,6 +51,15 @@ def _actions(value: object) -> object:
     return written
 
 
+def _one_or_more(item: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
+
+
+PolicyIds = Annotated[
+    list[Id], BeforeValidator(_listed), WithJsonSchema(_one_or_more({**ID_SCHEMA}))
+]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -53,19 +67,40 @@ class _Part(BaseModel):
 class RangeSchema(_Part):
     """Bounds of a score, both included."""
 
-    min: Cut = 0.0
-    max: Cut = 1.0
+    min: Cut = Field(0.0, description="the lowest score")
+    max: Cut = Field(1.0, description="the highest score")
 
 
 class ExpectationSchema(_Part):
     """What has to hold of one content; what is left out is not looked at."""
 
-    action: Annotated[list[str], BeforeValidator(_actions)] = []
-    policy: Id | None = None
-    flagged_by: Annotated[list[Id], BeforeValidator(_listed)] = []
-    not_flagged_by: Annotated[list[Id], BeforeValidator(_listed)] = []
-    scores: dict[Id, RangeSchema] = {}
-    needs_clip: bool = False
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [one]} for one in EXPECTED]}
+    )
+
+    action: Annotated[
+        list[str],
+        BeforeValidator(_actions),
+        WithJsonSchema(_one_or_more({"type": "string", "enum": list(ACTIONS)})),
+    ] = Field(
+        [], description="the decision is `allow`, `review` or `block`, or one of a list of them"
+    )
+    policy: Id | None = Field(
+        None, description="this policy decides, whenever the decision is not `allow`"
+    )
+    flagged_by: PolicyIds = Field(
+        [],
+        description="these policies reach `review`, whether they act or are in the shadow",
+    )
+    not_flagged_by: PolicyIds = Field([], description="these do not")
+    scores: dict[Id, RangeSchema] = Field(
+        {},
+        description="scores lie within bounds: `{big-cats: {min: 0.6, max: 0.95}}`",
+        json_schema_extra=BY_ID,
+    )
+    needs_clip: bool = Field(
+        False, description="`true`: not to be expected of the starter encoder, which skips the test"
+    )
 
 
 class TestsSchema(_Part):
@@ -73,23 +108,38 @@ class TestsSchema(_Part):
 
     __test__ = False  # pytest would take it for a class of tests
 
-    profile: Id | None = None
-    folder: str = Field("", max_length=1000)
-    pictures: dict[str, ExpectationSchema] = {}
-    texts: dict[str, ExpectationSchema] = {}
-    embeddings: dict[str, ExpectationSchema] = {}
+    profile: Id | None = Field(None, description="the profile, if it is not `default`")
+    folder: str = Field(
+        "", max_length=1000, description="where the pictures are, seen from this file"
+    )
+    pictures: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of pictures, by path"
+    )
+    texts: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of texts, which are judged as the pictures they describe"
+    )
+    embeddings: dict[str, ExpectationSchema] = Field(
+        {}, description="what is expected of contents whose embeddings are stored, by content id"
+    )
 
 
-def read_policy_tests(paths: Sequence[Path]) -> tuple[PolicyTest, ...]:
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def read_policy_tests(
+    paths: Sequence[Path], *, shown: Callable[[Path], str] = _short
+) -> tuple[PolicyTest, ...]:
     """Every test of files, and of the files in directories, in a stable order.
 
-    Raises PolicySetRejected with every problem found.
+    `shown` says how a file is named in tests and problems. Raises PolicySetRejected with every
+    problem found.
     """
     tests: list[PolicyTest] = []
     problems: list[Problem] = []
     for path in (file for one in paths for file in _files(one)):
         try:
-            tests += _read(path)
+            tests += _read(path, printable(shown(path)))
         except PolicySetRejected as rejected:
             problems += rejected.problems
     if problems:
@@ -104,8 +154,7 @@ def _files(path: Path) -> list[Path]:
     return [one for one in inside if stem_of(one.name) != one.name]
 
 
-def _read(path: Path) -> Iterator[PolicyTest]:
-    shown = f"{printable(path.parent.name)}/{printable(path.name)}"
+def _read(path: Path, shown: str) -> Iterator[PolicyTest]:
     try:
         document = read_document(decode(read_policy_file(path.parent, path.name)))
     except Flawed as error:
@@ -114,6 +163,8 @@ def _read(path: Path) -> Iterator[PolicyTest]:
         raise _rejected(shown, document.flaws or (Flaw(None, "the file is empty"),))
     written, flaws = check(TestsSchema, document.root)
     flaws += _empty_ranges(document.root)
+    if written is not None:
+        flaws += _expecting_nothing(written, document.root)
     if written is None or flaws:
         raise _rejected(shown, flaws)
     folder = path.parent / written.folder
@@ -155,6 +206,17 @@ def _empty_ranges(root: Node) -> Iterator[Flaw]:
                 if low is not None and high is not None and low > high:
                     message = f"{key}.{name[:60]!r}.scores.{policy_id}: min is above max"
                     yield Flaw(bounds.place, message)
+
+
+def _expecting_nothing(written: TestsSchema, root: Node) -> Iterator[Flaw]:
+    """Such a test could not fail, whatever the policies say."""
+    for key in KINDS:
+        for name, one in getattr(written, key).items():
+            if not any(getattr(one, expected) for expected in EXPECTED):
+                path = join(key, name[:60])
+                message = f"{path}: nothing is expected of it; write one of {', '.join(EXPECTED)}"
+                entry = entry_at(root, key, name)
+                yield Flaw(entry.place if entry else None, message)
 
 
 def _entries(node: Node | None) -> Iterator[tuple[str, Node]]:

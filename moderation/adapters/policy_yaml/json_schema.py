@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from moderation.adapters.policy_yaml.expectations import TestsSchema
 from moderation.adapters.policy_yaml.schema import (
     CategoriesSchema,
     ListsSchema,
@@ -21,6 +22,7 @@ MODELS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "profiles": ProfilesSchema,
         "lists": ListsSchema,
         "categories": CategoriesSchema,
+        "tests": TestsSchema,
     }
 )
 

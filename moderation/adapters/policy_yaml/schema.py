@@ -10,6 +10,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from moderation.adapters.policy_yaml.words import (
+    BY_ID,
+    ID_SCHEMA,
     MAX_PHRASE_CHARACTERS,
     Cut,
     Day,
@@ -27,7 +29,7 @@ from moderation.adapters.policy_yaml.words import (
 )
 from moderation.core.aggregation import AGGREGATIONS
 from moderation.core.calibration import TargetKind
-from moderation.core.policy import Mode, Severity
+from moderation.core.policy import DEFAULT_PROFILE, Mode, Severity
 from moderation.core.templates import DEFAULT_TEMPLATES
 
 ACTIONS: Final = ("allow", "review", "block")
@@ -62,11 +64,11 @@ class PhraseSchema(_Written):
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """A text alone is what most people write."""
-        text = {"type": "string", "minLength": 1, "maxLength": MAX_PHRASE_CHARACTERS}
+        text = {"type": "string", "pattern": "\\S", "maxLength": MAX_PHRASE_CHARACTERS}
         weight = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
         shapes = [
             (["text"], {"text": text, "weight": weight}),
-            (["include"], {"include": {"type": "string"}}),
+            (["include"], {"include": {**ID_SCHEMA}}),
         ]
         objects = [
             {
@@ -196,6 +198,7 @@ class ProfileSchema(_Written):
     thresholds: dict[str, ThresholdsSchema] = Field(
         {},
         description="thresholds by policy id; they replace the policy's own, `block` included",
+        json_schema_extra=BY_ID,
     )
     audit_share: Cut = Field(
         0.0,
@@ -212,7 +215,8 @@ class ProfilesSchema(_Written):
     """The file profiles.yaml."""
 
     profiles: Annotated[dict[str, ProfileSchema], Field(min_length=1)] = Field(
-        description="profiles by name; `default` is for requests that name none"
+        description="profiles by name; `default` is for requests that name none",
+        json_schema_extra={**BY_ID, "required": [DEFAULT_PROFILE]},
     )
 
 
@@ -220,7 +224,9 @@ class ListsSchema(_Written):
     """The file lists.yaml."""
 
     lists: dict[Id, SomePhrases] = Field(
-        {}, description="phrases by the name under which policies include them"
+        {},
+        description="phrases by the name under which policies include them",
+        json_schema_extra=BY_ID,
     )
     background: Phrases = Field(
         [], description="everyday things that are contrast phrases of every policy"
@@ -238,5 +244,6 @@ class CategoriesSchema(_Written):
     """The file categories.yaml."""
 
     categories: Annotated[dict[Id, CategorySchema], Field(min_length=1)] = Field(
-        description="categories by id; with this file, a policy's category must be one of them"
+        description="categories by id; with this file, a policy's category must be one of them",
+        json_schema_extra=BY_ID,
     )

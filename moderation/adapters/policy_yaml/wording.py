@@ -86,8 +86,14 @@ def join(path: str, key: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or nothing."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that this was probably meant to be, or nothing."""
     near = difflib.get_close_matches(name[:64].lower(), sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return near[0] if near else ""
 
 
 def _flaw(error: ErrorDetails, model: type[BaseModel], root: Node) -> Flaw:
@@ -108,8 +114,11 @@ def _flaw(error: ErrorDetails, model: type[BaseModel], root: Node) -> Flaw:
 def _unknown_key(location: Location, model: type[BaseModel], root: Node) -> Flaw:
     parent, key = find(root, location[:-1]), str(location[-1])
     known = _keys_at(model, location[:-1])
-    hint = did_you_mean(key, known)
-    if key.isdecimal():  # {review: 0,5}
+    near = nearest(key, known)
+    hint = f"; did you mean {near}?" if near else ""
+    if isinstance(parent.node, MappingNode) and near in parent.node.entries:
+        hint = f"; {near} is there already, so remove one of them"
+    elif key.isdecimal():  # {review: 0,5}
         hint = "; write a number with a point, not with a comma"
     elif key in _BELOW and _BELOW[key] in known:  # {review: 0.5} without its indentation
         hint = f"; it belongs below {_BELOW[key]}, indented further"

@@ -15,6 +15,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -24,7 +25,9 @@ ALL: Final = "all"
 ID_PATTERN: Final = "[a-z0-9]+(-[a-z0-9]+)*"
 MAX_ID_CHARACTERS: Final = 64
 MAX_PHRASE_CHARACTERS: Final = 300
-DAY_PATTERN: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+DAY_PATTERN: Final = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+URL_PATTERN: Final = "https?://[^\\s/]+\\S*"
+ONE_HOLE_PATTERN: Final = r"^(?!.*\{\}.*\{\}).*\{\}"
 REFUSED = frozenset({"Cc", "Cs"})
 """Unicode's control characters and halves of characters."""
 INVISIBLE = frozenset(
@@ -98,7 +101,7 @@ def _rate(value: float) -> float:
 
 
 def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+\S*", value):
+    if not re.fullmatch(URL_PATTERN, value):
         raise PydanticCustomError("range", "must be a web address that starts with https://")
     return value
 
@@ -141,18 +144,26 @@ def _filled(max_length: int) -> Any:  # noqa: ANN401 - pydantic's name for a fie
 
 
 Id = Annotated[str, Field(max_length=MAX_ID_CHARACTERS, pattern=f"^{ID_PATTERN}$")]
+ID_SCHEMA: Final[JsonDict] = {
+    "type": "string",
+    "maxLength": MAX_ID_CHARACTERS,
+    "pattern": f"^{ID_PATTERN}$",
+}
+"""Where a field is checked by hand."""
+BY_ID: Final[JsonDict] = {"propertyNames": ID_SCHEMA}
+"""Of a mapping whose keys are ids."""
 Title = Annotated[str, _filled(120), AfterValidator(_readable)]
 Description = Annotated[str, _filled(2000), AfterValidator(_readable)]
 LegalGround = Annotated[str, _filled(300), AfterValidator(_readable)]
 Url = Annotated[
     str,
-    Field(max_length=500, json_schema_extra={"format": "uri", "pattern": "^https?://"}),
+    Field(max_length=500, json_schema_extra={"format": "uri", "pattern": f"^{URL_PATTERN}$"}),
     AfterValidator(_url),
 ]
-PhraseText = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_readable)]
+PhraseText = Annotated[str, _filled(MAX_PHRASE_CHARACTERS), AfterValidator(_readable)]
 Template = Annotated[
     str,
-    Field(max_length=200, json_schema_extra={"pattern": "\\{\\}"}),
+    Field(max_length=200, json_schema_extra={"pattern": ONE_HOLE_PATTERN}),
     AfterValidator(_readable),
     AfterValidator(_has_one_hole),
 ]
@@ -166,7 +177,7 @@ Templates = Annotated[
                 {"type": "string", "enum": list(TEMPLATE_SETS)},
                 {
                     "type": "array",
-                    "items": {"type": "string", "maxLength": 200, "pattern": "\\{\\}"},
+                    "items": {"type": "string", "maxLength": 200, "pattern": ONE_HOLE_PATTERN},
                     "minItems": 1,
                     "maxItems": 100,
                 },

@@ -253,11 +253,16 @@ class PrometheusTelemetry:
         self._traces.lost.labels(loss.value).inc(count)
 
     def describe(
-        self, *, build: Mapping[str, str], encoder: EncoderInfo, shadow: EncoderInfo | None = None
+        self,
+        *,
+        build: Mapping[str, str],
+        encoder: EncoderInfo,
+        demanded_device: str,
+        shadow: EncoderInfo | None = None,
     ) -> None:
-        """Say once what is running."""
+        """Say once what is running; `demanded_device` is its kind, without a number."""
         self._build.info(dict(build))
-        self._encoder.info(_labels(encoder))
+        self._encoder.info(_labels(encoder) | {"demanded_device": demanded_device})
         if shadow is not None:
             self._shadow_encoder.info(_labels(shadow))
 

@@ -1,12 +1,13 @@
 """The report of a policy diff holds what was found, and fetches nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from moderation.adapters.pages.policy_diff import policy_diff_page
 from moderation.core.corpus import Corpus
-from moderation.core.policy import PolicySet
+from moderation.core.policy import BoundEncoder, PolicySet, Profile
 from moderation.service.policy_diff import Comparison, PolicyComparer
 from tests.builders import a_policy, a_policy_set, an_encoder_info
 from tests.fakes import FAKE_DIM, FakeEncoder, embedding_of
@@ -51,6 +52,16 @@ def test_without_contents_and_changes_that_is_said() -> None:
 
     assert "Both mean the same." in page
     assert 'class="plot"' not in page
+
+
+def test_parts_of_every_kind_are_told() -> None:
+    bound = BoundEncoder("a" * 64, "small", "encoder.lock")
+    new = replace(a_policy_set(*OLD.policies, profiles=[Profile("kids")]), encoder=bound)
+
+    page = policy_diff_page(compared(OLD, new), "a", "b")
+
+    assert "<td>profile</td><td>kids</td><td>added</td>" in page
+    assert "<td>binding</td><td>encoder.lock</td><td>added</td>" in page
 
 
 def test_scores_of_a_policy_that_is_new_stand_on_one_side_only() -> None:

@@ -108,6 +108,13 @@ def test_the_shipped_tests_are_read() -> None:
         ),
         ("texts: {a: {}, a: {}}", "tests/x.yaml:1:16: the key 'a' is already on line 1"),
         ("texts: &x {}", "tests/x.yaml:1:8: the anchor &x is not allowed"),
+        (
+            "texts:\n  a lion: {}",
+            "tests/x.yaml:2:3: texts.'a lion': nothing is expected of it; write one of action, "
+            "policy, flagged_by, not_flagged_by, scores",
+        ),
+        ("texts: {a: {needs_clip: true}}", "tests/x.yaml:1:9: texts.a: nothing is expected"),
+        ("texts: {a: {flagged_by: []}}", "tests/x.yaml:1:9: texts.a: nothing is expected"),
     ],
 )
 def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str) -> None:

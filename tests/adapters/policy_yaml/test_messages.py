@@ -24,6 +24,11 @@ VALUES = {
         edited(("title: X", "title: X\nseverty: low")),
         f"3:1: unknown key 'severty'; did you mean severity? (known keys: {KEYS})",
     ),
+    "an unknown key beside the one that was meant": (
+        edited(("title: X\n", "title: X\nseverity: low\nseverty: high\n")),
+        "4:1: unknown key 'severty'; severity is there already, so remove one of them "
+        f"(known keys: {KEYS})",
+    ),
     "an unknown key that is near to none": (
         edited(("title: X", "title: X\nqqq: low")),
         f"3:1: unknown key 'qqq' (known keys: {KEYS})",

@@ -77,11 +77,24 @@ def test_thresholds_of_another_encoder_are_told(
     settings = patient(tmp_path, bundle, policies__encoder_binding=rule)
     write_binding(tmp_path / "policies", encoder_id="a" * 64, name="another")
 
-    finding = worst(seen(settings))
+    (finding,) = (one for one in look(settings) if "encoder another" in one.what)
 
     assert finding.level is level
-    assert "another" in finding.what
-    assert finding.where == "policies/encoder.lock"
+    assert finding.where.endswith("policies/encoder.lock")
+
+
+@pytest.mark.parametrize(("required", "level"), [(True, Level.FAIL), (False, Level.WARN)])
+def test_a_mistake_in_a_test_is_told_once(
+    tmp_path: Path, bundle: Path, required: bool, level: Level
+) -> None:
+    settings = patient(tmp_path, bundle, policies__require_tests=required)
+    (tmp_path / "policies" / "tests").mkdir()
+    (tmp_path / "policies" / "tests" / "fire.yaml").write_text("text: {}")
+
+    (finding,) = (one for one in look(settings) if "unknown key" in one.what)
+
+    assert finding.level is level
+    assert finding.where.startswith("tests/fire.yaml:")
 
 
 @pytest.mark.parametrize(("required", "level"), [(True, Level.FAIL), (False, Level.WARN)])

@@ -17,3 +17,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "moderation.policies" -}}
 {{- if .Values.policiesConfigMap }}{{ .Values.policiesConfigMap }}{{ else if .Values.policies }}{{ include "moderation.name" . }}-policies{{ end -}}
 {{- end }}
+
+{{- define "moderation.kind" -}}
+{{- if .Values.decisionLog.size }}StatefulSet{{ else }}Deployment{{ end -}}
+{{- end }}
