@@ -40,7 +40,7 @@ tests: $(VENV)/.development
 
 # Ten minutes for each; what is found lies in findings/.
 fuzz: $(VENV)/.development
-	for name in image policy request; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
+	for name in image policy request batch; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
 
 # 100,000 requests for leaks, 100 kills of a server that records, 100 restarts and 100 kills of one of two.
 endurance: $(VENV)/.development
@@ -61,6 +61,7 @@ endef
 pages: $(VENV)/.development
 	$(BIN)/moderation config --markdown > docs/settings.md
 	$(BIN)/python -m website.api_reference > docs/api-reference.md
+	$(BIN)/python -m website.metrics_page > docs/metrics.md
 
 # The documentation as a site, in var/site.
 site: $(VENV)/.development

@@ -15,13 +15,20 @@ from functools import partial
 from typing import Any
 
 from moderation import __version__
+from moderation.adapters.connections import connections_at
 from moderation.adapters.console import LogTelemetry
 from moderation.adapters.encoders.onnx_session import onnxruntime_version
 from moderation.adapters.grpc.access import AccessInterceptor
 from moderation.adapters.grpc.convert import BuildInfo
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
 from moderation.adapters.grpc.reports import Reports
-from moderation.adapters.grpc.server import Endpoint, GrpcServer, ServerLimits, StopTimes
+from moderation.adapters.grpc.server import (
+    METHODS,
+    Endpoint,
+    GrpcServer,
+    ServerLimits,
+    StopTimes,
+)
 from moderation.adapters.grpc.servicer import ModerationServicer, RequestLimits
 from moderation.adapters.grpc.shedding import SheddingInterceptor
 from moderation.adapters.nvidia import Gpus
@@ -45,7 +52,7 @@ from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
 from moderation.stopping import EXIT_LOST, Stops, end_overdue, stop_signals
 from moderation.tracing import tracing
-from moderation.transport import certificate_store, endpoint_of
+from moderation.transport import certificate_store, endpoint_of, tell_when_full
 from moderation.watching import drift_watch, follow_references, policy_feeds
 from moderation.working import Worker, WorkerLog
 
@@ -89,6 +96,7 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         # Whatever the engine waits for at its end, nobody else waits for any more.
         stack.callback(end_overdue(log.stop_overdue).start)
         build = _build_info()
+        metrics.show_methods(METHODS)
         metrics.describe(
             build=asdict(build),
             encoder=engine.encoder,
@@ -113,12 +121,15 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
             await worker.join(stack, registry=metrics.registry, log=log, on_gone=stops.signalled)
             reports = replace(reports, history=kept.history, worker=worker.place)
         else:
-            metrics_url = _show_metrics(settings, metrics, stack)
+            metrics_url = stack.enter_context(_metrics_server(settings, metrics, engine, stops)).url
         edge = _Edge(telemetry, log, tracer, identity)
         server = _server(settings, endpoint_of(settings, certificates), engine, reports, edge)
         feeds = policy_feeds(settings, engine.encoder, state, package.feed if package else None)
         others = [one.follow for one in (identity, certificates) if one is not None]
-        others.append(partial(follow_references, drift, settings, engine.encoder))
+        others += [
+            partial(follow_references, drift, settings, engine.encoder),
+            _watch_connections(server, settings.server.max_connections, metrics, log),
+        ]
         start = _Start()
         following = asyncio.create_task(_follow(engine, feeds, others, server, log, start))
         stack.push_async_callback(_cancelled, following)
@@ -169,21 +180,31 @@ def _watch(
         policy_age_s=engine.policies.age_s,
         policies_stale=engine.policies.is_stale,
         review_budgets=engine.policies.review_budgets,
-        ready=lambda: _is_well(engine) and not stops.asked.is_set(),
+        ready=partial(_is_ready, engine, stops),
         in_flight=lambda: engine.moderator.in_flight,
         active=lambda: engine.policies.status.active,
     )
     metrics.gpus.use = Gpus().use
+    metrics.pools.use = engine.pool_use
     if recorder is not None:
         metrics.watch_records(lambda: recorder.waiting)
     if identity is not None:
         metrics.tenants.usage = identity.tenants.usage
 
 
-def _show_metrics(settings: Settings, metrics: PrometheusTelemetry, stack: AsyncExitStack) -> str:
-    where = settings.metrics
-    shown = MetricsServer(metrics.registry, host=where.host, port=where.port)
-    return stack.enter_context(shown).url
+def _watch_connections(
+    server: GrpcServer, most: int, metrics: PrometheusTelemetry, log: LogTelemetry
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Have metrics ask how many there are; what tells that there can be no more."""
+    metrics.watch_connections(lambda: connections_at(server.port))
+    return partial(tell_when_full, lambda: server.port, most, log.connections_full)
+
+
+def _metrics_server(
+    settings: Settings, metrics: PrometheusTelemetry, engine: Engine, stops: Stops
+) -> MetricsServer:
+    where, is_ready = settings.metrics, partial(_is_ready, engine, stops)
+    return MetricsServer(metrics.registry, host=where.host, port=where.port, is_ready=is_ready)
 
 
 def _tell_what_runs_beside(engine: Engine, settings: Settings, log: LogTelemetry) -> None:
@@ -222,8 +243,11 @@ def _server(
         limits=ServerLimits(
             server.max_message_bytes,
             server.max_streams_per_connection,
+            server.max_batch_contents,
+            server.max_arrival_s,
             server.max_connections,
             server.max_connection_age_s,
+            server.max_connection_idle_s,
             shares_port=server.workers > 1,
         ),
         is_ready=engine.policies.is_ready,
@@ -286,6 +310,10 @@ async def _follow(
         await _tell_health(engine, server, log)
 
 
+def _is_ready(engine: Engine, stops: Stops) -> bool:
+    return _is_well(engine) and not stops.asked.is_set()
+
+
 def _is_well(engine: Engine) -> bool:
     return engine.policies.is_ready() and not engine.watchdog.is_stuck
 
@@ -300,10 +328,9 @@ async def _tell_health(engine: Engine, server: GrpcServer, log: LogTelemetry) ->
         if is_announced and not is_ready:
             log.too_old()
         is_well = _is_well(engine)
-        if is_well and not is_announced:
-            log.serving()
         if is_well != is_announced:
-            await (server.announce_serving if is_well else server.announce_not_serving)()
+            (log.serving if is_well else log.not_serving)()
+            (server.announce_serving if is_well else server.announce_not_serving)()
         is_announced = is_well
         await asyncio.sleep(READINESS_CHECK_S)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -9,6 +10,7 @@ from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.adapters.images.worker import WorkerLimits
 from moderation.adapters.images.workers import DecodeWorkers
 from moderation.core.content import PixelSpec
+from moderation.service.pools import ProcessUse
 from moderation.service.ports import ImageDecoder, Telemetry
 from moderation.settings import Settings
 
@@ -16,16 +18,25 @@ DecoderFor: TypeAlias = Callable[[PixelSpec], ImageDecoder]
 """Gives a decoder for an encoder's squares; waits until it works, or raises NotReady."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Where pictures are decoded, while that runs."""
+
+    decoder_for: DecoderFor
+    use: Callable[[], ProcessUse] = ProcessUse
+    """What processes of its own take."""
+
+
 @contextmanager
-def decoding(settings: Settings, telemetry: Telemetry, *, at_once: int) -> Iterator[DecoderFor]:
+def decoding(settings: Settings, telemetry: Telemetry, *, at_once: int) -> Iterator[Decoding]:
     """Decoders, of which so many may be at work at once, until the context ends."""
     limits = decode_limits(settings)
     if settings.decode.isolation == "thread":
-        yield partial(PillowDecoder, limits=limits)
+        yield Decoding(partial(PillowDecoder, limits=limits))
         return
     of_a_process = WorkerLimits(settings.decode.timeout_s, settings.decode.max_memory_bytes)
     with DecodeWorkers(at_once, of_a_process, limits, telemetry) as workers:
-        yield workers.decoder
+        yield Decoding(workers.decoder, workers.use)
 
 
 def decode_limits(settings: Settings) -> DecodeLimits:

@@ -42,6 +42,7 @@ from moderation.service.keeping import NO_KEEPER
 from moderation.service.moderator import Moderator
 from moderation.service.policy_store import PolicyStore
 from moderation.service.policy_tests import See
+from moderation.service.pools import PoolUse, ProcessUse
 from moderation.service.ports import (
     DecisionLog,
     ImageDecoder,
@@ -72,9 +73,23 @@ class Engine:
     see: See
     """Pictures one by one, for whoever has no event loop."""
     watchdog: Watchdog
+    decoder_processes: Callable[[], ProcessUse] = ProcessUse
+    """What they take; nothing where decoding has none of its own."""
     shadow: EncoderInfo | None = None
     misfit: str = ""
     """Why another precision would suit the device that runs, if one would."""
+
+    def pool_use(self) -> PoolUse:
+        """What is taken of all that is bounded; may be asked from any thread."""
+        decoders = self.contents.decoders
+        return PoolUse(
+            decoders=decoders.size,
+            decoders_busy=decoders.busy,
+            decode_waiting=decoders.waiting,
+            decoder_processes=self.decoder_processes(),
+            in_flight_bytes=self.moderator.in_flight_bytes,
+            fetches_in_flight=self.moderator.fetches_in_flight,
+        )
 
 
 def utc_now() -> datetime:
@@ -116,7 +131,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
     async with AsyncExitStack() as stack:
         shadowing = with_shadow and bool(settings.shadow_encoder.bundle)
         # Before the encoders, so that both start at the same time.
-        decoder_for = stack.enter_context(
+        decode = stack.enter_context(
             decoding(settings, telemetry, at_once=settings.decode.threads + shadowing)
         )
         decoding_threads = stack.enter_context(
@@ -129,7 +144,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             second = await loop.run_in_executor(reloading, load_second_encoder, settings)
         inference = stack.enter_context(ThreadPoolExecutor(encoder.batches_in_flight, "inference"))
         batcher = await stack.enter_async_context(_batcher(settings, encoder, inference, telemetry))
-        decoder = await loop.run_in_executor(reloading, decoder_for, encoder.info.pixels)
+        decoder = await loop.run_in_executor(reloading, decode.decoder_for, encoder.info.pixels)
         see = partial(_see, decoder, encoder)
         texts = kept_texts(settings, encoder.info, lambda: encoder, warn=telemetry.texts_not_kept)
         contents = ContentEncoder(
@@ -181,7 +196,9 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             images=images,
         )
         if second is not None:
-            second_decoder = await loop.run_in_executor(reloading, decoder_for, second.info.pixels)
+            second_decoder = await loop.run_in_executor(
+                reloading, decode.decoder_for, second.info.pixels
+            )
             moderator.show_to(await _shadow(stack, settings, second, second_decoder, telemetry))
         shadow = second.info if second else None
         watchdog = Watchdog(encoder, limit_s=settings.encoder.max_run_s, telemetry=telemetry)
@@ -193,6 +210,7 @@ async def running_engine(  # noqa: PLR0913 - what a server has beside what a com
             texts,
             see,
             watchdog,
+            decode.use,
             shadow,
             encoder.misfit,
         )
@@ -211,10 +229,15 @@ async def _shadow(
 ) -> EncoderShadow:
     chosen = settings.shadow_encoder
     executor = stack.enter_context(ThreadPoolExecutor(1, "shadow", initializer=_yield_to_others))
+    pairs = PairStore(chosen.directory, max_pairs=chosen.max_pairs)
+    try:
+        pairs.prepare()
+    except OSError as error:
+        raise OSError(f"shadow_encoder.directory cannot be used: {error}") from error
     shadow = EncoderShadow(
         SecondEncoder(second.info, second, second, decoder),
         limits=ShadowLimits(chosen.share, chosen.max_waiting),
-        sink=PairStore(chosen.directory, max_pairs=chosen.max_pairs),
+        sink=pairs,
         telemetry=telemetry,
         clock=utc_now,
         executor=executor,

@@ -9,7 +9,7 @@ from pathlib import Path
 from moderation.adapters.corpus_file import CorpusUnusable, load_corpus
 from moderation.adapters.encoders.dual_encoder import OnnxDualEncoder
 from moderation.adapters.policy_yaml.expectations import FOLDER, read_policy_tests
-from moderation.adapters.recent_store import RecentStore
+from moderation.adapters.recent_store import RecentStore, RecentUnavailable
 from moderation.core.content import Embeddings
 from moderation.core.encoder import EncoderInfo
 from moderation.core.scoring import CompiledPolicies
@@ -31,17 +31,19 @@ async def recent_keeper(
 ) -> Callable[[str, Embeddings], None]:
     """Where judged contents are offered until the stack is closed; raises RecentUnavailable."""
     recent = settings.recent
-    store = stack.enter_context(
-        RecentStore(
-            recent.directory,
-            encoder_id=encoder.encoder_id,
-            dim=encoder.dim,
-            max_frames=recent.max_frames,
-            max_age_s=recent.max_age_s,
-            clock=time.time,
-            part=part,
-        )
+    store = RecentStore(
+        recent.directory,
+        encoder_id=encoder.encoder_id,
+        dim=encoder.dim,
+        max_frames=recent.max_frames,
+        max_age_s=recent.max_age_s,
+        clock=time.time,
+        part=part,
     )
+    try:
+        stack.enter_context(store)
+    except RecentUnavailable as error:
+        raise RecentUnavailable(f"recent.directory {error}") from error
     writing = stack.enter_context(ThreadPoolExecutor(1, "recent"))
     keeper = await stack.enter_async_context(RecentKeeper(store, executor=writing))
     return keeper.offer

@@ -60,7 +60,12 @@ async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> Non
         port = stack.enter_context(reserved(server.host, server.port))
         supervisor = _Supervisor(settings, port, command, log)
         metrics = stack.enter_context(
-            MetricsServer(supervisor.registry, host=shown.host, port=shown.port)
+            MetricsServer(
+                supervisor.registry,
+                host=shown.host,
+                port=shown.port,
+                is_ready=lambda: supervisor.is_ready() and not stops.asked.is_set(),
+            )
         )
         supervisor.addresses = {
             "address": f"{server.host}:{port}",
@@ -103,6 +108,11 @@ class _Supervisor:
         self.registry.register(self._sums)
         self.addresses: Mapping[str, str] = {}
         """Where requests and scrapes go, to be told when somebody answers there."""
+
+    def is_ready(self) -> bool:
+        """Whether every worker that listens answers requests; may be asked from any thread."""
+        listening = self._listening().values()
+        return bool(listening) and all(process.is_serving for process in listening)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Start every worker, and replace those that die; raises WorkersLost."""
@@ -187,7 +197,10 @@ class _Supervisor:
             if not self._leader_listens.is_set():
                 self._log.listening(**self.addresses, told=message)
                 self._leader_listens.set()
-            return
+        elif message[wire.EVENT] == wire.SERVING:
+            self._serves(worker)
+
+    def _serves(self, worker: int) -> None:
         self._log.worker_serving(worker)
         is_new = worker not in self._have_served
         self._have_served.add(worker)
@@ -196,7 +209,9 @@ class _Supervisor:
 
     def _listening(self) -> dict[int, WorkerProcess]:
         return {
-            worker: process for worker, process in self._running.items() if process.is_listening
+            worker: process
+            for worker, process in self._running.copy().items()  # scrapes come from another thread
+            if process.is_listening
         }
 
     async def _count(self) -> None:

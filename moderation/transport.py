@@ -1,16 +1,20 @@
-"""Where the server listens and how connections are secured, from settings."""
+"""Where the server listens, how connections are secured, and how many there may be."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moderation.adapters.connections import connections_at
 from moderation.adapters.grpc.credentials import tls_credentials
 from moderation.adapters.grpc.server import Endpoint
 from moderation.settings import ServerSettings, Settings, is_reachable_from_outside
 
 if TYPE_CHECKING:
     from moderation.adapters.certificates import CertificateStore, CertificateTelemetry
+
+CONNECTIONS_CHECK_S = 5.0
 
 
 def certificate_store(
@@ -50,3 +54,20 @@ def _describes_itself(server: ServerSettings) -> bool:
     if server.reflection == "auto":
         return not is_reachable_from_outside(server.host)
     return server.reflection == "on"
+
+
+async def tell_when_full(
+    port: Callable[[], int],
+    most: int,
+    on_full: Callable[[int], None],
+    *,
+    every_s: float = CONNECTIONS_CHECK_S,
+) -> None:
+    """Tell once that there are as many connections as there may be, until there were fewer."""
+    was_full = False
+    while True:
+        count = connections_at(port())
+        if count >= most and not was_full:
+            on_full(count)
+        was_full = count >= most
+        await asyncio.sleep(every_s)

@@ -45,8 +45,13 @@ class WorkerLog(LogTelemetry):
         """See LogTelemetry."""
         self.tell(wire.SERVING)
 
-    def stopping(self) -> None:
+    def not_serving(self) -> None:
         """See LogTelemetry."""
+        self.tell(wire.NOT_SERVING)
+
+    def stopping(self) -> None:
+        """See LogTelemetry; a worker may be stopped alone."""
+        self.tell(wire.NOT_SERVING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,6 +275,7 @@ class RecordingTelemetry:
         """Sent together."""
         self.lost_spans: list[tuple[int, SpanLoss]] = []
         self.rpcs: list[tuple[str, str]] = []
+        self.rpc_s: list[float] = []
         """Method, status code."""
         self.rpc_told = asyncio.Event()
 
@@ -352,6 +353,7 @@ class RecordingTelemetry:
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         self.rpcs.append((method, code))
+        self.rpc_s.append(seconds)
         self.rpc_told.set()
 
     def spans_sent(self, count: int) -> None:

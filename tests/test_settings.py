@@ -179,6 +179,16 @@ def test_a_wrong_flag_is_blamed_even_if_the_variable_is_set_too(
     assert refusal({"server": {"port": -1}}).endswith("(from a flag)")
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["collector:4318", "grpc://collector:4317", "http://me:word@collector", "http://"]
+)
+def test_a_collector_that_is_no_url_is_refused_by_what_is_wanted(endpoint: str) -> None:
+    assert refusal({"tracing": {"endpoint": endpoint}}).startswith(
+        "tracing.endpoint: must be a URL that starts with http:// or https:// and names no user "
+        f"or password, such as http://collector:4318, got '{endpoint}'"
+    )
+
+
 @pytest.mark.parametrize("value", ["inf", "nan", "0", "-1"])
 @pytest.mark.parametrize("setting", ["limits.max_request_s", "policies.recheck_s"])
 def test_a_time_that_no_clock_can_wait_for_is_refused(

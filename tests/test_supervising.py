@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -134,3 +136,31 @@ def test_half_a_minute_is_the_most_that_a_worker_may_hang() -> None:
     each_s = process.METRICS_S + supervising.COUNT_EVERY_S
 
     assert 20 <= supervising.MAX_SILENCES * each_s <= 30
+
+
+async def ready_at(events: list[dict[str, object]]) -> int:
+    """The status that a probe of the supervisor gets, in little time."""
+    url = str(named(events, "listening")[0]["metrics"]).removesuffix("/metrics") + "/ready"
+
+    def ask() -> int:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return refused.code
+
+    return await asyncio.to_thread(ask)
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [("hang", 200), ("waver", 503)])
+async def test_a_probe_is_answered_by_what_workers_told_without_asking_them(
+    events: list[dict[str, object]], behaviour: str, status: int
+) -> None:
+    serving = asyncio.create_task(supervise(a_service(), workers_that(behaviour)))
+    await until_logged(events, "serving")
+    answered = await ready_at(events)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await serving
+
+    assert answered == status

@@ -24,6 +24,8 @@ from moderation.service.outcomes import (
 )
 from moderation.service.ports import EmbeddedTexts
 
+MOST_TOLD = 20
+"""Problems of one rejected policy set; thousands of files can be broken by one change."""
 LOSS: Mapping[DecoderLoss, str] = {
     DecoderLoss.CRASHED: "it died of a picture, which is answered as decoder_crashed",
     DecoderLoss.TIMEOUT: "it took too long for a picture, which is answered as decoder_timeout",
@@ -160,8 +162,11 @@ class LogTelemetry:
         if tuple(problems) == self._rejected:
             return
         self._rejected = tuple(problems)
-        for problem in problems:
+        for problem in problems[:MOST_TOLD]:
             self._log.error("policies_rejected", problem=str(problem))
+        if (more := len(problems) - MOST_TOLD) > 0:
+            told = f"and {more} more, which `moderation policy lint` lists"
+            self._log.error("policies_rejected", problem=told)
 
     def decisions_recorded(self, count: int, n_bytes: int) -> None:
         """See Telemetry; too frequent for a log, but for the first after a failure."""
@@ -270,9 +275,17 @@ class LogTelemetry:
         """Say that requests are answered from now on."""
         self._log.info("serving")
 
+    def not_serving(self) -> None:
+        """Requests are not answered for now; the policies or the encoder have told why."""
+
     def too_old(self) -> None:
         """Say that the policies were not confirmed for longer than is allowed."""
         self._log.error("policies_too_old", cure="make the policy files readable again")
+
+    def connections_full(self, count: int) -> None:
+        """Say that whoever connects now is turned away."""
+        cure = "raise server.max_connections, and the limit of file descriptors with it"
+        self._log.warning("connections_full", connections=count, cure=cure)
 
     def stopping(self) -> None:
         """Say that no more requests are taken."""

@@ -35,6 +35,12 @@ class PairStore:
         self._lines_per_file = max(1, max_pairs // 2)
         self._lines: int | None = None
 
+    def prepare(self) -> None:
+        """Make the directory, and see that pairs can be written there; raises OSError."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (self._directory / CURRENT).open("a"):
+            """It can be written."""
+
     def record(self, pair: Pair) -> None:
         """See PairSink; raises OSError."""
         current = self._directory / CURRENT

@@ -1,10 +1,12 @@
 """How full this process's memory is: by its cgroup's limit, or by a limit of our own."""
 
+import ctypes
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from moderation.adapters.cgroups import CGROUPS, PROC, groups_of
 
@@ -12,6 +14,9 @@ UNLIMITED = 2**60
 """The first version of cgroups says "no limit" by a number near 2**63."""
 LOOK_EVERY_S = 0.1
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+GIVES_BACK_FROM = 0.85
+"""Share of the memory in use."""
+GIVES_BACK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,27 @@ VERSIONS: Mapping[int, _Version] = {
 }
 
 
+def give_back() -> None:
+    """Have the C library return to the kernel what was freed, of which it keeps much otherwise.
+
+    After a burst of large messages a server could look full for as long as it runs. It may take
+    some milliseconds, in which other threads run. Only glibc needs it, and has it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def give_back_beside() -> None:
+    """The same on a thread of its own, for an event loop that must not wait."""
+    Thread(target=give_back, name="give-back-memory", daemon=True).start()
+
+
 class MemoryGauge:
-    """The share of its memory that the process takes, looked up a few times a second at most."""
+    """The share of its memory that the process takes, looked up a few times a second at most.
+
+    When little is left, what was freed is given back every now and then.
+    """
 
     def __init__(
         self,
@@ -40,6 +64,7 @@ class MemoryGauge:
         cgroups: Path = CGROUPS,
         proc: Path = PROC,
         clock: Callable[[], float] = time.monotonic,
+        give_back: Callable[[], None] = give_back_beside,
     ) -> None:
         """`max_bytes` limits this process alone; 0 goes by the cgroup, if that has a limit."""
         self._max_bytes = max_bytes
@@ -48,6 +73,8 @@ class MemoryGauge:
         self._group = None if max_bytes else _limited_group(cgroups, proc)
         self._share = 0.0
         self._look_at = 0.0
+        self._give_back = give_back
+        self._give_back_at = 0.0
 
     @property
     def is_limited(self) -> bool:
@@ -68,6 +95,9 @@ class MemoryGauge:
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
             self._share = self._measured()
+            if self._share > GIVES_BACK_FROM and now >= self._give_back_at:
+                self._give_back_at = now + GIVES_BACK_EVERY_S
+                self._give_back()
         return self._share
 
     def _measured(self) -> float:

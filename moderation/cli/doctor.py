@@ -16,6 +16,8 @@ from moderation.cli.flags import (
     Config,
     DecisionLog,
     Device,
+    Host,
+    Insecure,
     Keys,
     MetricsPort,
     Policies,
@@ -36,6 +38,7 @@ NO_SETTINGS = "mend them first; `moderation config` shows every setting"
 
 
 def doctor(
+    host: Host = None,
     port: Port = None,
     metrics_port: MetricsPort = None,
     workers: Workers = None,
@@ -45,6 +48,7 @@ def doctor(
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
     client_ca: ClientCa = None,
+    insecure: Insecure = None,
     keys: Keys = None,
     decision_log: DecisionLog = None,
     as_json: Annotated[
@@ -62,6 +66,8 @@ def doctor(
     from moderation.cli.examination.findings import broken
 
     flags = {
+        "server.host": host,
+        "server.insecure": insecure,
         "server.port": port,
         "metrics.port": metrics_port,
         "server.workers": workers,

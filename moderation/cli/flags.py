@@ -25,6 +25,7 @@ Bundle = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda, tensorrt, or cuda:0,cuda:1.")
 ]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0: any free.")]
 MetricsPort = Annotated[
     int | None, typer.Option("--metrics-port", help="Port of /metrics; 0: any free.")
@@ -40,6 +41,10 @@ TlsCertificate = Annotated[
     ),
 ]
 TlsKey = Annotated[str | None, typer.Option("--tls-key", help="PEM file of the certificate's key.")]
+Insecure = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="Allow plain text on an address others can reach."),
+]
 ClientCa = Annotated[
     str | None,
     typer.Option(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from moderation.cli.asking import why_not
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.flags import Config
 from moderation.cli.output import say
@@ -36,7 +37,7 @@ def health(
         status = connection.getresponse().status
         connection.close()
     except (OSError, HTTPException) as error:
-        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise CommandError(f"{address}: cannot be asked: {told}", Exit.UNAVAILABLE) from error
+        message = f"{address}: cannot be asked: {why_not(error)}"
+        raise CommandError(message, Exit.UNAVAILABLE) from error
     say("ready" if status == 200 else "not ready")
     return Exit.ALLOW if status == 200 else Exit.UNAVAILABLE

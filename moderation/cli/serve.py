@@ -15,6 +15,8 @@ from moderation.cli.flags import (
     Config,
     DecisionLog,
     Device,
+    Host,
+    Insecure,
     Keys,
     MetricsPort,
     Package,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    host: Host = None,
     port: Port = None,
     metrics_port: MetricsPort = None,
     workers: Workers = None,
@@ -52,10 +54,7 @@ def serve(
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
     client_ca: ClientCa = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option("--insecure", help="Allow plain text on an address others can reach."),
-    ] = None,
+    insecure: Insecure = None,
     keys: Keys = None,
     require_policy_tests: Annotated[
         bool | None,

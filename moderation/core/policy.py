@@ -294,8 +294,8 @@ class PolicySet:
     def require_policies(self, policy_ids: frozenset[str]) -> None:
         """Raise UnknownName if the set lacks one of these policies."""
         known = {policy.id: policy for policy in self.policies}
-        for policy_id in sorted(policy_ids - known.keys()):
-            raise UnknownName("options.policy_ids", _unknown(policy_id, known))
+        if unknown := policy_ids - known.keys():
+            raise UnknownName("options.policy_ids", _unknown(min(unknown), known))
 
 
 def policy_hash(policy: Policy) -> str:

@@ -205,6 +205,15 @@ class Admission:
             or self._over_part(n_bytes, priority, tenant, max_fetches)
         )
 
+    def excess_of_bytes(self, tenant: str = "") -> Excess | None:
+        """As `excess`, what speaks against any image now, however many places there are."""
+        room = Room(self._limits.max_in_flight, self._limits.max_in_flight_bytes)
+        return (
+            self._over_memory()
+            or self._over_bytes(LEAST_BYTES)
+            or self._tenants.excess_of_bytes(tenant, LEAST_BYTES, room)
+        )
+
     def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
         """Count a request that is not let in, and tell operators; what to tell its caller."""
         if priority is Priority.INTERACTIVE and excess.reason in FOR_WANT_OF_PLACES:

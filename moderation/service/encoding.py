@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from moderation.service.embedding_cache import ContentKey, EmbeddingCache
 from moderation.service.embedding_memory import NO_MEMORY, EmbeddingMemory
 from moderation.service.lanes import Priority, Urgency
 from moderation.service.outcomes import Lookup
+from moderation.service.pools import Pool, Task
 from moderation.service.ports import ImageDecoder, ImageEncoder, Telemetry
 from moderation.service.sharing import SharedWork
 from moderation.service.tracing import NO_STAGE, NO_TRACER, Stage, Tracer
@@ -62,6 +63,8 @@ class ContentEncoder:
         self._decoder = decoder
         self._batcher = batcher
         self._executor = executor
+        self.decoders = Pool(decode_threads)
+        """How busy those threads are."""
         # A thread takes decodings in the order of arrival: bulk that queued up there would be
         # in the way of whoever waits for an answer.
         self._bulk_decoding = asyncio.Semaphore(decode_threads)
@@ -141,14 +144,14 @@ class ContentEncoder:
         asked = loop.time()
         context = copy_context()  # what is logged on the thread names the request
 
-        def decode() -> tuple[float, Pixels]:
-            return loop.time(), context.run(self._decoder.decode, image)
+        def decode(task: Task) -> tuple[float, Pixels]:
+            with task.working():
+                return loop.time(), context.run(self._decoder.decode, image)
 
-        if urgency.priority is Priority.BULK:
-            async with self._turn_of_bulk(urgency):
-                started, frames = await loop.run_in_executor(self._executor, decode)
-        else:
-            started, frames = await loop.run_in_executor(self._executor, decode)
+        turn = self._turn_of_bulk(urgency) if urgency.priority is Priority.BULK else nullcontext()
+        with self.decoders.asked() as task:
+            async with turn:
+                started, frames = await loop.run_in_executor(self._executor, decode, task)
         return frames, started - asked, loop.time() - started
 
     @asynccontextmanager

@@ -61,6 +61,16 @@ class Moderator:
         """Requests that were let in and are not answered yet."""
         return self._admission.in_flight
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """Of the images of those requests, those to be fetched included."""
+        return self._admission.n_bytes
+
+    @property
+    def fetches_in_flight(self) -> int:
+        """Images that are being fetched."""
+        return self._admission.fetching
+
     async def moderate(
         self,
         content: Content | NamedContent,
@@ -98,6 +108,10 @@ class Moderator:
     def excess(self, priority: Priority, tenant: str = "") -> Excess | None:
         """What turns any request of this priority away now, before it is read; None if nothing."""
         return self._admission.excess(priority, tenant)
+
+    def excess_of_bytes(self, tenant: str = "") -> Excess | None:
+        """What turns any image away now for its bytes, before it is read; None if nothing."""
+        return self._admission.excess_of_bytes(tenant)
 
     def turn_away(self, excess: Excess, priority: Priority, tenant: str = "") -> Overloaded:
         """Tell operators of a request that is not read because of that; what to tell its caller."""

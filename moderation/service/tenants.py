@@ -108,6 +108,13 @@ class Tenants:
             or self._over_rate(tenant, account)
         )
 
+    def excess_of_bytes(self, name: str, n_bytes: int, room: Room) -> Excess | None:
+        """What speaks against so many more bytes, if anything does; room for them is all."""
+        tenant = self._tenants().get(name)
+        if tenant is None:
+            return None
+        return self._over_bytes(tenant, self._account(name), n_bytes, room)
+
     def turned_away(self, name: str) -> None:
         """Count a request that got no place because of its tenant's limits."""
         self._account(name).shed += 1

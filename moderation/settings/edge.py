@@ -29,6 +29,11 @@ class ServerSettings(Section):
     )
     max_message_bytes: Count = Field(64 * 2**20, description="Largest message, a batch included.")
     max_batch_contents: Count = Field(256, description="Most images in one ModerateBatch.")
+    max_arrival_s: Seconds = Field(
+        60.0,
+        description="Longest that the message of a call may take to arrive; a stream has "
+        "stream_idle_s for each.",
+    )
     items_in_flight: Count = Field(
         32, description="Most images of one batch or stream under way at once."
     )
@@ -39,6 +44,9 @@ class ServerSettings(Section):
     max_connection_age_s: Seconds = Field(
         3600.0,
         description="Age at which a client is told to connect anew; its streams have 5 minutes.",
+    )
+    max_connection_idle_s: Seconds = Field(
+        120.0, description="Longest that a connection may stay without an RPC."
     )
     stream_idle_s: Seconds = Field(
         300.0, description="Longest that a stream may stay without an image under way."

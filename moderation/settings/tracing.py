@@ -1,19 +1,32 @@
 """Where traces go, and how many of them."""
 
-from pydantic import Field
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from moderation.settings.section import Section
 
-COLLECTOR = r"^$|^https?://[^@\s]+$"
+COLLECTOR = re.compile(r"https?://[^@\s]+")
 """Without a user and password, which would be shown: those go into headers."""
+
+
+def _collector(endpoint: str) -> str:
+    if endpoint and not COLLECTOR.fullmatch(endpoint):
+        raise PydanticCustomError(
+            "endpoint",
+            "must be a URL that starts with http:// or https:// and names no user or password, "
+            "such as http://collector:4318",
+        )
+    return endpoint
 
 
 class TracingSettings(Section):
     """Traces by OpenTelemetry; they need the extra `tracing`."""
 
-    endpoint: str = Field(
+    endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         "",
-        pattern=COLLECTOR,
         description="Collector that takes OTLP over HTTP, such as http://collector:4318; "
         "empty: no traces.",
     )

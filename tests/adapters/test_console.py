@@ -75,6 +75,15 @@ def test_every_problem_of_a_rejected_set_is_an_error_line_with_its_place() -> No
     ]
 
 
+def test_of_very_many_problems_the_first_are_told_and_how_many_more_there_are() -> None:
+    telemetry, written = a_log()
+    telemetry.policies_rejected([Problem(f"{n}.yaml", 1, 1, "empty") for n in range(3000)])
+
+    told = [line["problem"] for line in lines(written)]
+    assert told[:2] == ["0.yaml:1:1: empty", "1.yaml:1:1: empty"]
+    assert told[20:] == ["and 2980 more, which `moderation policy lint` lists"]
+
+
 def test_the_same_rejection_is_told_once_and_its_end_too() -> None:
     telemetry, written = a_log()
     one, other = Problem("a.yaml", 1, 2, "empty"), Problem("b.yaml", 1, 2, "empty")

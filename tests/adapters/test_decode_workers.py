@@ -21,7 +21,15 @@ from moderation.adapters.images.workers import MODULE, DecodeWorkers, IsolatedDe
 from moderation.core.content import Crop, Interpolation, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
 from moderation.service.outcomes import DecoderLoss
-from tests.decoders import READY_S, Find, busy_decoder, decoders_of, ready_decoders, seconds_until
+from tests.decoders import (
+    READY_S,
+    WORKED_S,
+    Find,
+    busy_decoder,
+    decoders_of,
+    ready_decoders,
+    seconds_until,
+)
 from tests.fakes import RecordingTelemetry
 from tests.picture_builders import a_jpeg, large_png, slow_jpeg
 
@@ -89,6 +97,25 @@ def test_a_picture_that_takes_too_long_is_given_up(
         assert refusal(decoder, slow_jpeg()) is FailureCode.DECODER_TIMEOUT
         assert seconds_until(lambda: len(ready_decoders(mine)) == 1) < READY_S
         assert telemetry.decoders_lost == [DecoderLoss.TIMEOUT]
+
+
+def test_what_the_processes_take_is_told_those_that_died_included(
+    telemetry: RecordingTelemetry, mine: Find
+) -> None:
+    with workers(telemetry, count=2) as running, ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(refusal, running.decoder(SPEC), slow_jpeg())
+        victim = busy_decoder(mine)
+        before = running.use()
+        memory = sum(one.memory_info().rss for one in mine())
+        victim.kill()
+        slow.result()
+        after = running.use()
+        again = running.use()
+
+    assert before.cpu_s >= WORKED_S
+    assert before.memory_bytes == pytest.approx(memory, rel=0.2)
+    assert again.cpu_s >= after.cpu_s >= before.cpu_s
+    assert running.use().memory_bytes == 0
 
 
 def test_a_process_that_hangs_is_given_up(telemetry: RecordingTelemetry, mine: Find) -> None:

@@ -1,11 +1,13 @@
 """How full memory is, by cgroups of both versions and by a limit of our own."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from moderation.adapters.memory import LOOK_EVERY_S, MemoryGauge
+from moderation.adapters.memory import GIVES_BACK_EVERY_S, LOOK_EVERY_S, MemoryGauge
 
 V1_NO_LIMIT = "9223372036854771712"
 
@@ -135,3 +137,53 @@ def test_a_limit_of_our_own_counts_this_process(clock: Clock) -> None:
 
 def test_this_machine_can_be_read() -> None:
     assert 0 <= MemoryGauge().share() < 1
+
+
+def test_when_little_is_left_what_was_freed_is_given_back_now_and_then(
+    tmp_path: Path, clock: Clock
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cgroup").write_text("0::/a\n")
+    write_v2(tmp_path / "a", limit="1000", used=800)
+    times: list[float] = []
+    gauge = MemoryGauge(
+        cgroups=tmp_path,
+        proc=tmp_path / "proc",
+        clock=clock,
+        give_back=lambda: times.append(clock.now),
+    )
+
+    gauge.share()
+    write_v2(tmp_path / "a", limit="1000", used=900)
+    for _ in range(80):
+        clock.now += LOOK_EVERY_S
+        gauge.share()
+
+    soon = pytest.approx(LOOK_EVERY_S, abs=2 * LOOK_EVERY_S)
+    assert times == [soon, pytest.approx(GIVES_BACK_EVERY_S, abs=3 * LOOK_EVERY_S)]
+
+
+HOLDS_NOTHING = """
+import ctypes, os
+from moderation.adapters.memory import give_back
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+blocks = [libc.malloc(10_000) for _ in range(10_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 10_000)
+for block in blocks[:-1]:  # the last one keeps the heap's end where it is
+    libc.free(block)
+before = resident()
+give_back()
+print(before - resident())
+"""
+
+
+def test_what_the_c_library_kept_of_freed_memory_goes_back_to_the_kernel() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOLDS_NOTHING], capture_output=True, text=True, check=True
+    )
+
+    assert int(done.stdout) > 80e6

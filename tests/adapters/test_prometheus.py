@@ -1,6 +1,5 @@
 """What Prometheus scrapes, read as it does: over HTTP, from the real port."""
 
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from prometheus_client.samples import Sample
 
 from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
 from moderation.adapters.prometheus.access import MAX_TENANTS, OTHERS
+from moderation.adapters.prometheus.families import CODES
 from moderation.core.decision import Failure, Timings
 from moderation.core.errors import AccessReason, FailureCode, Problem, Unauthenticated
 from moderation.core.policy import Action, BoundEncoder, Mode
@@ -46,7 +46,7 @@ def telemetry() -> PrometheusTelemetry:
 
 @pytest.fixture
 def server(telemetry: PrometheusTelemetry) -> Iterator[MetricsServer]:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as running:
+    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0, is_ready=bool) as running:
         yield running
 
 
@@ -96,6 +96,21 @@ def test_closed_label_sets_are_there_before_anything_happens(server: MetricsServ
         assert seen[series("moderation_policy_reloads_total", result=result)] == 0
     for action in ("allow", "review", "block"):
         assert seen[series("moderation_decisions_total", action=action, profile="default")] == 0
+
+
+def test_methods_have_their_failures_counted_from_zero_on(
+    telemetry: PrometheusTelemetry, server: MetricsServer
+) -> None:
+    telemetry.show_methods(["/a.Service/Ask", "/a.Service/Tell"])
+    before = scraped(server)
+    telemetry.rpc_finished("/a.Service/Ask", "INTERNAL", 0.1)
+
+    bugs = series("moderation_rpcs_total", method="/a.Service/Ask", code="INTERNAL")
+    assert (before[bugs], scraped(server)[bugs]) == (0, 1)
+    assert {
+        code: before[series("moderation_rpcs_total", method="/a.Service/Tell", code=code)]
+        for code in CODES
+    } == dict.fromkeys(CODES, 0)
 
 
 def test_decisions_are_counted_by_action_and_profile_with_their_verdicts(
@@ -210,7 +225,8 @@ def test_only_the_active_version_is_shown(
 def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
-    now = {"age": 1.5, "ready": 0.0, "in flight": 0}
+    now = {"age": 1.5, "ready": 0.0, "in flight": 0, "connections": 1}
+    telemetry.watch_connections(lambda: int(now["connections"]))
     telemetry.watch(
         policies_stale=lambda: True,
         review_budgets=lambda: {"kids": 0.02},
@@ -221,7 +237,7 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     )
     before = scraped(server)
 
-    now |= {"age": 61.5, "ready": 1.0, "in flight": 7}
+    now |= {"age": 61.5, "ready": 1.0, "in flight": 7, "connections": 3}
     after = scraped(server)
 
     age, ready = series("moderation_policy_set_age_seconds"), series("moderation_ready")
@@ -229,6 +245,8 @@ def test_readiness_load_and_policy_age_are_asked_for_at_each_scrape(
     assert (after[age], after[ready]) == (61.5, 1.0)
     in_flight = series("moderation_in_flight")
     assert (before[in_flight], after[in_flight]) == (0, 7)
+    connections = series("moderation_connections")
+    assert (before[connections], after[connections]) == (1, 3)
 
 
 def test_build_and_encoder_are_named(telemetry: PrometheusTelemetry, server: MetricsServer) -> None:
@@ -326,39 +344,6 @@ def test_names_keep_to_the_conventions(server: MetricsServer) -> None:
         assert not family.name.endswith("_created")
 
 
-def test_a_port_that_is_taken_is_an_error_at_the_start(telemetry: PrometheusTelemetry) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-        with (
-            pytest.raises(
-                OSError, match=f"127.0.0.1:{port}, metrics.host and metrics.port: .*in use"
-            ),
-            MetricsServer(telemetry.registry, host="127.0.0.1", port=port),
-        ):
-            pytest.fail("the port was bound twice")
-
-
-def test_there_is_nothing_beside_the_metrics(server: MetricsServer) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", timeout=10)
-
-    refused.value.close()
-
-
-def test_a_probe_is_told_whether_the_service_is_ready(
-    telemetry: PrometheusTelemetry, server: MetricsServer
-) -> None:
-    url = f"http://127.0.0.1:{server.port}/ready"
-    with pytest.raises(urllib.error.HTTPError, match="503") as early:
-        urllib.request.urlopen(url, timeout=10)
-    early.value.close()
-
-    watch(telemetry, active=None)
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        assert (answer.status, answer.read()) == (200, b"ready\n")
-
-
 def test_certificates_show_when_they_expire_and_that_a_replacement_failed(
     telemetry: PrometheusTelemetry, server: MetricsServer
 ) -> None:
@@ -380,23 +365,6 @@ def test_certificates_show_when_they_expire_and_that_a_replacement_failed(
     assert mended[series(name, certificate="client_ca")] == LATER.timestamp()
     assert [seen[series(failed)] for seen in (before, broken, mended)] == [0, 1, 0]
     assert mended[series("moderation_tls_reload_failures_total")] == 1
-
-
-def test_the_port_is_free_again_after_the_end(telemetry: PrometheusTelemetry) -> None:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as first:
-        port = first.port
-
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=port) as second:
-        assert second.port == port
-        assert scraped(second)
-
-
-def test_a_server_that_never_started_closes_quietly(telemetry: PrometheusTelemetry) -> None:
-    server = MetricsServer(telemetry.registry, host="127.0.0.1", port=9464)
-
-    server.__exit__(None, None, None)
-
-    assert server.port == 9464
 
 
 def test_refused_callers_are_counted_by_reason(

@@ -195,7 +195,7 @@ def test_every_gauge_has_its_rule() -> None:
 def endpoint(sums: SummedMetrics) -> Iterator[MetricsServer]:
     registry = CollectorRegistry()
     registry.register(sums)
-    with MetricsServer(registry, host="127.0.0.1", port=0) as running:
+    with MetricsServer(registry, host="127.0.0.1", port=0, is_ready=bool) as running:
         yield running
 
 

@@ -71,6 +71,20 @@ async def test_what_serve_is_told_by_flags_is_looked_at_when_told_here_too(tmp_p
     }
 
 
+async def test_plain_text_for_others_is_fine_if_it_is_meant_as_serve_has_it(tmp_path: Path) -> None:
+    clip_bundle(tmp_path / "bundle")
+    flags = ["doctor", "--json", "--host", "0.0.0.0"]
+
+    refused = await moderation(*flags, env=variables(tmp_path))
+    meant = await moderation(*flags, "--insecure", env=variables(tmp_path))
+
+    found = [json.loads(line) for line in refused.out.splitlines()]
+    settings = [one["level"] for one in found if one["check"] == "settings"]
+    assert (refused.exit_code, settings) == (78, ["fail"])
+    assert "pass --insecure" in refused.out
+    assert meant.exit_code == 0, meant.out
+
+
 async def test_every_unknown_setting_is_told_at_once() -> None:
     env = {"MODERATION_SERVER__PROT": "1", "MODERATION_NOBODY": "2"}
 

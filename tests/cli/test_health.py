@@ -1,43 +1,35 @@
 """`moderation health` against the port that a server would have."""
 
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from moderation.adapters.prometheus import MetricsServer, PrometheusTelemetry
+from moderation.adapters.prometheus import MetricsServer
 from tests.cli.command import moderation
 from tests.client.scripted import dead_address
 
 
 @pytest.fixture
-def telemetry() -> PrometheusTelemetry:
-    return PrometheusTelemetry()
+def ready() -> Event:
+    return Event()
 
 
 @pytest.fixture
-def server(telemetry: PrometheusTelemetry) -> Iterator[MetricsServer]:
-    with MetricsServer(telemetry.registry, host="127.0.0.1", port=0) as running:
+def server(ready: Event) -> Iterator[MetricsServer]:
+    registry = CollectorRegistry()
+    with MetricsServer(registry, host="127.0.0.1", port=0, is_ready=ready.is_set) as running:
         yield running
 
 
-def become_ready(telemetry: PrometheusTelemetry) -> None:
-    telemetry.watch(
-        policy_age_s=lambda: 0.0,
-        policies_stale=lambda: False,
-        review_budgets=dict,
-        ready=lambda: True,
-        in_flight=lambda: 0,
-        active=lambda: None,
-    )
-
-
 async def test_a_server_is_asked_where_the_settings_say(
-    telemetry: PrometheusTelemetry, server: MetricsServer
+    ready: Event, server: MetricsServer
 ) -> None:
     env = {"MODERATION_METRICS__HOST": "0.0.0.0", "MODERATION_METRICS__PORT": str(server.port)}
 
     early = await moderation("health", env=env)
-    become_ready(telemetry)
+    ready.set()
     later = await moderation("health", env=env)
 
     assert (early.exit_code, early.out) == (69, "not ready\n")

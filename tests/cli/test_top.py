@@ -185,6 +185,18 @@ async def test_what_is_well_is_not_listed_but_what_is_wrong_is(
     assert name not in outs[1]
 
 
+@pytest.mark.parametrize("command", [("top", "--once", "--url"), ("health", "--metrics-address")])
+async def test_the_port_of_the_requests_is_told_without_a_byte_of_its_answer(
+    command: tuple[str, ...], server: Server
+) -> None:
+    ended = await moderation(*command, server.address)
+
+    assert ended.exit_code == 69
+    assert ended.err.endswith(
+        "what answers there speaks no HTTP; metrics have a port of their own (metrics.port)\n"
+    )
+
+
 async def test_into_a_pipe_frames_follow_each_other(server: Server) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "moderation", "top", "--interval", "0.1"),

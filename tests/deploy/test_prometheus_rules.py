@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moderation.adapters.prometheus import PrometheusTelemetry
-from moderation.adapters.prometheus.supervisor import SupervisorMetrics
+from moderation.adapters.prometheus.catalog import METRICS
+from moderation.adapters.prometheus.families import CODES
 from tests.deploy.monitoring import (
     ALERTS,
     ROOT,
@@ -67,19 +67,25 @@ def test_the_runbook_names_no_alert_that_is_gone() -> None:
 
 
 def test_rules_and_the_runbook_use_only_metrics_that_the_service_exposes() -> None:
-    registries = (PrometheusTelemetry().registry, SupervisorMetrics(2, lambda: 2).registry)
-    exposed = {family.name for registry in registries for family in registry.collect()}
     expressions = [rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path)]
     used = set(
         re.findall(r"(?<![:\w])moderation_\w+", " ".join([*expressions, *named_in_the_runbook()]))
     )
 
     unknown = {
-        name for name in used if re.sub(r"_(total|info|bucket|count|sum)$", "", name) not in exposed
+        name for name in used if re.sub(r"_(total|info|bucket|count|sum)$", "", name) not in METRICS
     }
 
     assert used
     assert not unknown
+
+
+def test_what_is_counted_by_status_code_is_counted_from_zero_on() -> None:
+    expressions = " ".join(rule["expr"] for path in (RULES, ALERTS) for rule in rules_of(path))
+    named = re.findall(r'\bcode=~"([A-Z_|]+)"', expressions)
+
+    assert named
+    assert {code for codes in named for code in codes.split("|")} <= set(CODES)
 
 
 def test_alerts_rules_and_the_runbook_use_only_rules_that_are_recorded() -> None:

@@ -13,6 +13,7 @@ from moderation.adapters.encoders.bundle_store import add_bundle
 from moderation.adapters.encoders.manifest import Manifest
 from moderation.adapters.policy_yaml import write_binding
 from moderation.client import Item, ModerationClient
+from moderation.settings import variable_of
 from tests.bundles import FAMILIES, clip_bundle, siglip_bundle
 from tests.cli.command import moderation
 from tests.e2e.server import Server, running_server, until
@@ -114,6 +115,26 @@ async def test_a_device_that_is_none_is_a_wrong_setting(policies: Path) -> None:
 
     assert ended.exit_code == 78
     assert "encoder.device" in ended.err
+
+
+@pytest.mark.parametrize("setting", ["recent.directory", "shadow_encoder.directory"])
+async def test_a_directory_that_cannot_be_written_ends_the_start_with_its_setting(
+    setting: str, policies: Path, tmp_path: Path
+) -> None:
+    bundle = clip_bundle(tmp_path / "bundle")
+    (tmp_path / "file").touch()
+    env = {variable_of(setting): str(tmp_path / "file" / "below")}
+    flags: list[str | Path] = ["--policies", policies, "--encoder", bundle]
+    if setting == "recent.directory":
+        env[variable_of("recent.enabled")] = "true"
+    else:
+        flags += ["--shadow-encoder", siglip_bundle(tmp_path / "second")]
+
+    ended = await moderation("serve", "--port", "0", "--metrics-port", "0", *flags, env=env)
+
+    assert ended.exit_code == 69
+    assert f"cannot start: {setting} " in ended.err
+    assert "Not a directory" in ended.err
 
 
 async def test_a_second_encoder_leaves_pairs_that_compare(policies: Path, tmp_path: Path) -> None:

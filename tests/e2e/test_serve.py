@@ -118,6 +118,18 @@ def test_metrics_tell_what_happened(client: ModerationClient, server: Server) ->
     )
     assert 'moderation_verdicts_total{action="block",mode="enforce",policy="alcohol"}' in text
     assert "moderation_ready 1.0" in text
+    assert "moderation_decoders 2.0" in text
+    assert "moderation_decoder_resident_memory_bytes 0.0" not in text
+    assert "moderation_in_flight_bytes 0.0" in text
+
+
+def test_the_first_bug_of_a_method_is_an_increase(server: Server) -> None:
+    with urllib.request.urlopen(server.metrics_url, timeout=PATIENCE_S) as answer:
+        text = answer.read().decode()
+
+    for method in ("moderation.v1.ModerationService/GetStatus", "grpc.health.v1.Health/Watch"):
+        for code in ("INTERNAL", "UNKNOWN"):
+            assert f'moderation_rpcs_total{{code="{code}",method="/{method}"}} 0.0' in text
 
 
 def test_the_starter_says_plainly_that_it_is_one(client: ModerationClient, server: Server) -> None:

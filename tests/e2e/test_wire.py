@@ -8,13 +8,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import psutil
 import pytest
 from hyperframe.frame import SettingsFrame
 
+from moderation.adapters.prometheus.endpoint import MAX_CONNECTIONS as METRICS_CONNECTIONS
 from moderation.client import ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
@@ -28,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 MB = 2**20
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 """What grpcio itself makes of a compression that it does not know; the protocol says otherwise."""
 MAX_MESSAGE = 2 * MB
@@ -40,6 +44,7 @@ ENV = {
     "MODERATION_SERVER__MAX_STREAMS_PER_CONNECTION": str(MAX_STREAMS),
     "MODERATION_SERVER__ITEMS_IN_FLIGHT": str(ITEMS_IN_FLIGHT),
     "MODERATION_SERVER__STREAM_IDLE_S": "1",
+    "MODERATION_SERVER__MAX_ARRIVAL_S": "2",
 }
 MANY = 1_000_000
 MANY_STREAMS = 500
@@ -240,6 +245,7 @@ def test_connections_that_say_nothing_are_closed_and_bounded(server: Server) -> 
             one.send(PREFACE[:8])
         time.sleep(0.2)
         assert psutil.Process(server.process.pid).num_fds() < MAX_CONNECTIONS + 60
+        assert server.wait_for("connections_full")["connections"] == MAX_CONNECTIONS
         for one in silent:
             one.settimeout(20)
             assert is_closed(one)
@@ -257,15 +263,38 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
+def test_connections_to_the_metrics_that_say_nothing_take_no_descriptor_from_requests(
+    server: Server,
+) -> None:
+    port = int(urlsplit(server.metrics_url).port or 0)
+    before = psutil.Process(server.process.pid).num_fds()
+
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        time.sleep(0.2)
+        held = psutil.Process(server.process.pid).num_fds() - before
+        until(lambda: is_ready(server))
+
+    assert held <= METRICS_CONNECTIONS + OWN_DESCRIPTORS
+
+
+def is_ready(server: Server) -> bool:
+    url = server.metrics_url.removesuffix("/metrics") + "/ready"
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 @pytest.mark.case(40)
-def test_half_a_message_keeps_nobody_waiting(server: Server) -> None:
-    connections = [RawConnection(server.address) for _ in range(20)]
-    for connection in connections:
-        connection.__enter__()
-        connection.send(connection.request(1), data(1, message(b"half", claimed=1000)))
-    time.sleep(0.5)
-    for connection in connections:
-        connection.__exit__(None, None, None)
+def test_calls_whose_message_stops_half_way_are_ended(server: Server) -> None:
+    with ExitStack() as open_:
+        connections = [open_.enter_context(RawConnection(server.address)) for _ in range(20)]
+        for connection in connections:
+            connection.send(connection.request(1), data(1, message(b"half", claimed=MB)))
+        assert {connection.status() for connection in connections} == {DEADLINE_EXCEEDED}
 
 
 @pytest.mark.case(43)

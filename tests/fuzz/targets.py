@@ -7,23 +7,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from moderation.adapters.grpc.convert import (
     content_from_proto,
     options_from_proto,
     priority_from_proto,
 )
+from moderation.adapters.grpc.messages import careful
 from moderation.adapters.images import DecodeLimits, PillowDecoder
 from moderation.adapters.policy_yaml import YamlPolicySource
 from moderation.core.content import Content, PixelSpec
 from moderation.core.errors import InvalidRequest, PolicySetRejected, UnjudgeableContent
 from moderation.service.lanes import Priority
 from moderation.v1 import moderation_pb2 as pb
+from tests.builders import a_policy_set
 from tests.pictures import JUDGEABLE, UNJUDGEABLE
 
 ROOT = Path(__file__).parents[2]
 PIXELS = PixelSpec(size_px=64)
+POLICIES = a_policy_set()
+MAX_FIELDS = 1000
+MESSAGE_BYTES = 100_000
+SLOW_S_A_BYTE = 2e-6
+"""A parser takes a hundredth of that; atheris makes Python several times as slow."""
 MAX_PIXELS = 1_000_000
 """Less than a server allows: a mutant is to show a fault, not to take its legal second."""
 
@@ -35,10 +41,18 @@ class Target:
     once: Callable[[bytes], None]
     seeds: Callable[[], Iterator[bytes]]
     max_bytes: int
+    slow_s_a_byte: float = 1.0
+    """Processor time beyond which each byte costs too much, above what any input may take."""
 
 
 decoder = PillowDecoder(
     PIXELS, DecodeLimits(max_pixels=MAX_PIXELS, max_animation_pixels=MAX_PIXELS)
+)
+
+SERVICE = "/moderation.v1.ModerationService"
+take_request = careful(pb.ModerateRequest.FromString, f"{SERVICE}/Moderate", most=MAX_FIELDS)
+take_batch = careful(
+    pb.ModerateBatchRequest.FromString, f"{SERVICE}/ModerateBatch", most=MAX_FIELDS
 )
 
 
@@ -60,21 +74,55 @@ def decode_image(image: bytes) -> None:
 
 
 def read_request(message: bytes) -> None:
-    """A request that parses becomes values, or names the field that is wrong."""
-    request = pb.ModerateRequest()
+    """A request that is taken becomes values and names that are known, or the field is named."""
+    request = take_request(message)
     try:
-        request.ParseFromString(message)
-    except DecodeError:
-        return
-    try:
-        content = content_from_proto(request.content, lambda: "made up")
-        options_from_proto(request.options)
-        priority_from_proto(request.options, Priority.INTERACTIVE)
+        if isinstance(request, InvalidRequest):
+            raise request
+        assert isinstance(request, pb.ModerateRequest)
+        read_options(request.options)
+        read_content(request.content)
     except InvalidRequest as refusal:
-        require(bool(refusal.field) and refusal.problem.isprintable(), refusal)
+        require_told(refusal)
+
+
+def read_batch(message: bytes) -> None:
+    """A batch that is taken has few contents, and what is wrong with one is wrong with that one."""
+    batch = take_batch(message)
+    try:
+        if isinstance(batch, InvalidRequest):
+            raise batch
+        assert isinstance(batch, pb.ModerateBatchRequest)
+        require(len(batch.contents) <= MAX_FIELDS, len(batch.contents))
+        read_options(batch.options)
+    except InvalidRequest as refusal:
+        require_told(refusal)
         return
+    for content in batch.contents:
+        try:
+            read_content(content)
+        except InvalidRequest as refusal:
+            require_told(refusal)
+
+
+def read_options(options: pb.ModerateOptions) -> None:
+    """Raise InvalidRequest for what nothing can be judged by."""
+    asked = options_from_proto(options)
+    POLICIES.profile(asked.profile)
+    POLICIES.require_policies(asked.policy_ids)
+    priority_from_proto(options, Priority.INTERACTIVE)
+
+
+def read_content(message: pb.Content) -> None:
+    """Raise InvalidRequest for what cannot be judged, whatever the image."""
+    content = content_from_proto(message, lambda: "made up")
     assert content.image if isinstance(content, Content) else content.uri
     assert content.content_id.isprintable()
+
+
+def require_told(refusal: InvalidRequest) -> None:
+    """Raise AssertionError unless its field is named, and nothing that breaks a line of a log."""
+    require(bool(refusal.field) and refusal.problem.isprintable(), refusal)
 
 
 def read_policy(text: bytes) -> None:
@@ -103,6 +151,16 @@ def requests() -> Iterator[bytes]:
         profile="strict", policy_ids=["weapons"], include_all_verdicts=True
     )
     yield pb.ModerateRequest(content=content, options=options).SerializeToString()
+    options.policy_ids[:] = ["gore"] * 5000
+    yield pb.ModerateRequest(content=content, options=options).SerializeToString()
+
+
+def batches() -> Iterator[bytes]:
+    """Two contents, and many that are empty."""
+    contents = [pb.Content(image=b"bytes"), pb.Content(uri="https://example.org/a.png")]
+    options = pb.ModerateOptions(policy_ids=["weapons"])
+    yield pb.ModerateBatchRequest(contents=contents, options=options).SerializeToString()
+    yield pb.ModerateBatchRequest(contents=[pb.Content()] * 5000).SerializeToString()
 
 
 def policies() -> Iterator[bytes]:
@@ -113,6 +171,7 @@ def policies() -> Iterator[bytes]:
 
 TARGETS: Mapping[str, Target] = {
     "image": Target(decode_image, pictures, max_bytes=100_000),
-    "request": Target(read_request, requests, max_bytes=4096),
+    "request": Target(read_request, requests, MESSAGE_BYTES, SLOW_S_A_BYTE),
+    "batch": Target(read_batch, batches, MESSAGE_BYTES, SLOW_S_A_BYTE),
     "policy": Target(read_policy, policies, max_bytes=4096),
 }

@@ -271,7 +271,7 @@ def test_what_is_turned_away_unread_would_have_been_turned_away_after_reading(
 ) -> None:
     tenant = Tenant("shop", limits=TenantLimits(max_in_flight=6, requests_per_s=1.0, burst=8.0))
     tenants = Tenants(lambda: {"shop": tenant}, max_share=1.0, clock=lambda: 0.0)
-    shares = iter([*[0.0] * len(inside), *[memory] * 2])
+    shares = iter([*[0.0] * len(inside), *[memory] * 3])
     admission = Admission(
         limits(max_memory_share=0.5), RecordingTelemetry(), memory_share=lambda: next(shares)
     )
@@ -284,7 +284,7 @@ def test_what_is_turned_away_unread_would_have_been_turned_away_after_reading(
                 under_way.enter_context(way)
         priority, n_bytes, is_of_shop = asks
         name = "shop" if is_of_shop else ""
-        excess = admission.excess(priority, name)
+        excess, of_bytes = admission.excess(priority, name), admission.excess_of_bytes(name)
         try:
             with admission.admitted(n_bytes, priority, name):
                 is_let_in = True
@@ -292,9 +292,27 @@ def test_what_is_turned_away_unread_would_have_been_turned_away_after_reading(
             is_let_in = False
             told = str(refusal)
 
-    assert not (excess and is_let_in)
+    assert not ((excess or of_bytes) and is_let_in)
     if excess:
         assert told == excess.message
+
+
+def test_bytes_under_way_are_known_apart_from_places() -> None:
+    tenant = Tenant("shop", limits=TenantLimits(max_in_flight=1, max_in_flight_bytes=10))
+    admission = Admission(limits(max_in_flight=2), RecordingTelemetry())
+    admission.share_among(Tenants(lambda: {"shop": tenant}, max_share=1.0, clock=lambda: 0.0))
+
+    with admission.admitted(9, BULK, "shop"):
+        assert admission.excess_of_bytes("shop") is None
+    with admission.admitted(10, BULK, "shop"):
+        of_shop = admission.excess_of_bytes("shop")
+        assert admission.excess_of_bytes() is None
+        with admission.admitted(990, INTERACTIVE):
+            of_all = admission.excess_of_bytes()
+
+    assert of_shop
+    assert of_all
+    assert (of_shop.reason, of_all.reason) == (ShedReason.TENANT_BYTES, ShedReason.IN_FLIGHT_BYTES)
 
 
 def test_to_ask_whether_there_is_room_takes_none_and_tells_nobody() -> None:

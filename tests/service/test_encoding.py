@@ -61,6 +61,31 @@ async def test_a_picture_whose_caller_left_before_its_turn_is_not_decoded() -> N
     assert engine.decoder.decoded == [b"a gun"]
 
 
+@pytest.mark.parametrize("priority", list(Priority))
+async def test_it_is_known_how_many_pictures_are_decoded_and_how_many_wait(
+    priority: Priority,
+) -> None:
+    async with running_engine() as engine:
+        engine.decoder.gate.close()
+        asked = [
+            asyncio.create_task(engine.encoder.encode(image, Urgency(priority)))
+            for image in (b"a gun", b"a kitten", b"a beach")
+        ]
+        await engine.decoder.gate.reached()
+        decoders = engine.encoder.decoders
+        under_way = decoders.size, decoders.busy, decoders.waiting
+        asked[2].cancel()
+        async with asyncio.timeout(10):
+            while decoders.waiting == under_way[2]:  # noqa: ASYNC110 - it gives up in its own time
+                await asyncio.sleep(0)
+        one_left = decoders.busy, decoders.waiting
+        engine.decoder.gate.open()
+        await asyncio.gather(*asked[:2])
+
+    assert (under_way, one_left) == ((1, 1, 2), (1, 1))
+    assert (decoders.busy, decoders.waiting) == (0, 0)
+
+
 def test_a_batch_with_one_vector_that_is_none_fails_as_a_whole() -> None:
     frames = [FakeImageDecoder().decode(text)[0] for text in (b"a gun", b"x")]
 

@@ -117,8 +117,10 @@ async def test_a_fetch_that_waits_keeps_nobody_from_the_encoder() -> None:
         with pytest.raises(Overloaded, match="4 images are being fetched"):
             await moderated(engine)
         beside = await engine.moderator.moderate(a_content(b"a kitten"), Options())
+        fetches = engine.moderator.fetches_in_flight
         release.set()
         actions = await asyncio.gather(*waiting)
 
+    assert (fetches, engine.moderator.fetches_in_flight) == (4, 0)
     assert beside.action is Action.ALLOW
     assert actions == [Action.BLOCK] * 4

@@ -196,9 +196,10 @@ async def test_what_is_under_way_is_counted() -> None:
         engine.images.gate.close()
         under_way = asyncio.create_task(engine.moderator.moderate(a_content(), Options()))
         await engine.images.gate.reached()
-        during = engine.moderator.in_flight
+        during = engine.moderator.in_flight, engine.moderator.in_flight_bytes
         engine.images.gate.open()
         decision = await under_way
 
-    assert (during, engine.moderator.in_flight) == (1, 0)
+    assert during == (1, len(a_content().image))
+    assert (engine.moderator.in_flight, engine.moderator.in_flight_bytes) == (0, 0)
     assert decision.scores is not None

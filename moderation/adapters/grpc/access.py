@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from moderation.adapters.grpc.interceptors import Context, Handler, MaybeHandler
 from moderation.adapters.grpc.unread import unread
-from moderation.core.errors import AccessRefused, InvalidRequest, ModerationError
+from moderation.core.errors import AccessRefused, ModerationError
 from moderation.core.identity import CertificateName, NameKind, Role
 from moderation.service.access import OPEN, Access, Presented, Visit
 from moderation.v1 import moderation_pb2
@@ -85,8 +85,7 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
     def _looking(self, handler: Handler, presented: Presented, method: str) -> Handler:
         """Looks at the connection too, which gRPC shows to what answers and to nothing before.
 
-        As `_refusing` it is of the form of a stream, whatever the method's own is: the message
-        of the other forms is read first.
+        As `_refusing` it is of the form of a stream, of which nothing is read before that.
         """
 
         async def answer(
@@ -117,28 +116,17 @@ class AccessInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # generic
 async def _answers(
     handler: Handler, requests: AsyncIterator[object], context: Context
 ) -> AsyncGenerator[object, None]:
-    """What a method of any form answers to a stream of requests."""
-    forms = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
-    answer: Any = next(filter(None, forms))  # the stubs know the form of threads only
-    request = requests if handler.request_streaming else await _only(requests)
+    """What a method, which takes a stream, answers to it."""
+    answer: Any = handler.stream_unary or handler.stream_stream  # the stubs know threads only
     if not inspect.isasyncgenfunction(answer):
-        response = await answer(request, context)
+        response = await answer(requests, context)
         if isinstance(response, ModerationError):  # of one that refuses: see `unread`
             raise response
         yield response
         return
-    async with aclosing(answer(request, context)) as answers:
+    async with aclosing(answer(requests, context)) as answers:
         async for one in answers:
             yield one
-
-
-async def _only(requests: AsyncIterator[object]) -> object:
-    """The message of a call that has one."""
-    async for request in requests:
-        if isinstance(request, InvalidRequest):  # its bytes could not be parsed
-            raise request
-        return request
-    raise InvalidRequest("message", "there is none")
 
 
 def certificate_names(connection: Mapping[str, Iterable[bytes]]) -> frozenset[CertificateName]:

@@ -37,6 +37,7 @@ PRIORITY: Mapping[pb.Priority, Priority] = {
     pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
     pb.PRIORITY_BULK: Priority.BULK,
 }
+MAX_POLICY_IDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,11 @@ def content_from_proto(content: pb.Content, new_id: Callable[[], str]) -> Conten
 
 
 def options_from_proto(options: pb.ModerateOptions) -> Options:
-    """Whether the names exist is for the active policy set to say."""
+    """Raises InvalidRequest; whether the names exist is for the active policy set to say."""
+    count = len(options.policy_ids)
+    if count > MAX_POLICY_IDS:
+        problem = f"names {count} policies; name up to {MAX_POLICY_IDS}, or none for all"
+        raise InvalidRequest("options.policy_ids", problem)
     return Options(
         profile=options.profile,
         policy_ids=frozenset(options.policy_ids),

@@ -1,7 +1,7 @@
 """What surrounds every RPC: its id, the error table, the bug report, the count and the time.
 
-Left to itself, grpcio answers UNKNOWN with the text of a Python exception, both
-for a handler that raises and for bytes that are no protobuf.
+Left to itself, grpcio answers UNKNOWN with the text of a Python exception. MessageInterceptor is
+for the same with bytes that are no protobuf.
 """
 
 import asyncio
@@ -9,16 +9,16 @@ import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, NoReturn, Protocol, Self, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError
-from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
 from moderation.adapters.grpc.request_ids import REQUEST_ID, request_id_from
 from moderation.adapters.grpc.status import Refusal, ReportBug, refusal_for, trailers_of
-from moderation.core.errors import InvalidRequest, ModerationError
+from moderation.core.errors import ModerationError
 from moderation.service.request_context import RequestContext, current_request, work_for
 from moderation.service.tracing import NO_TRACER, Tracer
 
@@ -35,7 +35,7 @@ EARLY_S = 0.1
 deadline passes so much before the one that is known here."""
 
 
-_FORMS: Mapping[tuple[bool, bool], Callable[[Handler], tuple[Callable[..., Handler], Any]]] = {
+FORMS: Mapping[tuple[bool, bool], Callable[[Handler], tuple[Callable[..., Handler], Any]]] = {
     (False, False): lambda one: (grpc.unary_unary_rpc_method_handler, one.unary_unary),
     (False, True): lambda one: (grpc.unary_stream_rpc_method_handler, one.unary_stream),
     (True, False): lambda one: (grpc.stream_unary_rpc_method_handler, one.stream_unary),
@@ -78,20 +78,18 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
         return self._wrapped(handler, handler_call_details.method)
 
     def _wrapped(self, handler: Handler, method: str) -> Handler:
-        make, behaviour = _FORMS[handler.request_streaming, handler.response_streaming](handler)
-        # Generated code answers a stream by a generator; grpcio's health service by writing.
+        make, behaviour = FORMS[handler.request_streaming, handler.response_streaming](handler)
+        # All methods answer a stream by a generator, but `unread` answers any call once.
         guard = self._guarded_stream if inspect.isasyncgenfunction(behaviour) else self._guarded
         return make(
             guard(behaviour, method),
-            request_deserializer=_tolerant(handler.request_deserializer),
+            request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
     def _guarded(self, behaviour: Answer, method: str) -> Answer:
         async def answer(request: object, context: Context) -> object:
             async with self._answering(method, context) as answering:
-                if isinstance(request, InvalidRequest):
-                    raise request
                 response = await behaviour(request, context)
                 if not isinstance(response, ModerationError):
                     return response
@@ -106,8 +104,6 @@ class EdgeInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # as above
                 self._answering(method, context),
                 aclosing(behaviour(request, context)) as responses,
             ):
-                if isinstance(request, InvalidRequest):
-                    raise request
                 async for response in responses:
                     yield response
 
@@ -146,7 +142,12 @@ class _Answering:
         work_for(RequestContext(self._request_id, span.trace_id, span.is_sampled))
         # After the answer, where it costs no message of its own. See `abort` for errors.
         self._context.set_trailing_metadata(((REQUEST_ID, self._request_id),))
+        _UNDER_WAY.set(self)
         return self
+
+    def begin(self) -> None:
+        """Count its time from now on."""
+        self._started = time.monotonic()
 
     def refuse(self, error: ModerationError) -> None:
         """Let the RPC end with an error that was returned; to raise it takes longer."""
@@ -176,10 +177,32 @@ class _Answering:
                 self._code = _why_cancelled(self._context)
             case AbortError():
                 self._code = _code_of(self._context)
+            case InternalError():
+                self._gone(error)
             case Exception():  # grpcio would answer UNKNOWN with the exception's text
                 refusal = refusal_for(error, self._report_bug)
                 self._code = refusal.code
-                await abort(self._context, refusal)
+                try:
+                    await abort(self._context, refusal)
+                except (InternalError, asyncio.CancelledError):
+                    self._gone(error)
+
+    def _gone(self, error: BaseException) -> NoReturn:
+        """End as if the news had come first that nobody waits for the answer any more.
+
+        grpcio knows that a call is over before it cancels what answers it, and meanwhile fails to
+        send: left to itself, it logs that as an error.
+        """
+        self._code = _why_cancelled(self._context)
+        raise asyncio.CancelledError from error
+
+
+_UNDER_WAY: ContextVar[_Answering] = ContextVar("under way")
+
+
+def message_arrived() -> None:
+    """Let the time of the RPC at hand begin now: how long its message took is its caller's."""
+    _UNDER_WAY.get().begin()
 
 
 async def abort(context: Context, refusal: Refusal) -> None:
@@ -190,20 +213,6 @@ async def abort(context: Context, refusal: Refusal) -> None:
 def _trailers(refusal: Refusal) -> tuple[tuple[str, str | bytes], ...]:
     """All that goes with the status, in place of what was set before: grpcio keeps one of them."""
     return (*trailers_of(refusal), (REQUEST_ID, current_request().request_id))
-
-
-def _tolerant(deserializer: Deserializer | None) -> Deserializer | None:
-    """Let bytes that cannot be parsed arrive as the error to answer them with."""
-    if deserializer is None:
-        return None
-
-    def deserialize(message: bytes) -> object:
-        try:
-            return deserializer(message)
-        except DecodeError:
-            return InvalidRequest("message", "is not valid protobuf of the expected type")
-
-    return deserialize
 
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:

@@ -8,11 +8,20 @@ from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from moderation.adapters.grpc.access import SERVICE
-from moderation.v1 import moderation_pb2_grpc
+from moderation.adapters.grpc.health import HealthServicer, Status
+from moderation.adapters.grpc.messages import MessageInterceptor
+from moderation.v1 import moderation_pb2, moderation_pb2_grpc
 
+METHODS = tuple(
+    f"/{service.full_name}/{method.name}"
+    for file in (moderation_pb2, health_pb2, reflection_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+)
+"""Every method that a server can have, as `/package.Service/Method`."""
 READINESS_NAMES = ("", SERVICE)
 """Under which it is asked whether to send requests: the whole server, and the one service."""
 LIVENESS_NAME = "liveness"
@@ -40,12 +49,15 @@ class StopTimes:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one connection may ask for, and how many there may be for how long."""
+    """What one connection and one message may ask for, and how many there may be for how long."""
 
     max_message_bytes: int
     max_streams_per_connection: int
+    max_batch_contents: int = 256
+    max_arrival_s: float = 60.0
     max_connections: int = 1000
     max_connection_age_s: float = 3600.0
+    max_connection_idle_s: float = 120.0
     shares_port: bool = False
     """With other processes of this service, between which the kernel deals out connections."""
 
@@ -77,8 +89,13 @@ class GrpcServer:
     ) -> None:
         self._endpoint = endpoint
         self._is_ready = is_ready
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stub
-        self._server = grpc.aio.server(interceptors=interceptors, options=_options(limits))
+        self._health = HealthServicer()
+        inmost = MessageInterceptor(
+            max_batch_contents=limits.max_batch_contents, max_arrival_s=limits.max_arrival_s
+        )
+        self._server = grpc.aio.server(
+            interceptors=(*interceptors, inmost), options=_options(limits)
+        )
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if endpoint.with_reflection:
@@ -103,8 +120,8 @@ class GrpcServer:
 
     async def __aenter__(self) -> Self:
         """Answer; raises OSError as `bind`, unless that was done before."""
-        await self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
-        await (self.announce_serving if self._is_ready() else self.announce_not_serving)()
+        self._health.set(LIVENESS_NAME, health_pb2.HealthCheckResponse.SERVING)
+        (self.announce_serving if self._is_ready() else self.announce_not_serving)()
         if not self.port:
             self.bind()
         await self._server.start()
@@ -117,7 +134,8 @@ class GrpcServer:
         traceback: TracebackType | None,
     ) -> None:
         """Close the port; what is under way still is cut off."""
-        await self._leave()
+        self._leave()
+        self._health.end_watches()
         await self._server.stop(LAST_S)
 
     async def drain(self, times: StopTimes, hurry: asyncio.Event) -> None:
@@ -127,21 +145,22 @@ class GrpcServer:
         not before: a client that was refused over an open one would come back to it.
         `hurry` ends the waiting.
         """
-        await self._leave()
+        self._leave()
         hurried = asyncio.create_task(hurry.wait())
         await asyncio.wait([hurried], timeout=times.drain_s)
+        self._health.end_watches()  # not before: who is let go asks again, as long as it can
         stopping = asyncio.create_task(self._server.stop(times.grace_s))
         await asyncio.wait([hurried, stopping], return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         stopping.cancel()
 
-    async def announce_serving(self) -> None:
+    def announce_serving(self) -> None:
         """Tell health checks that requests are answered from now on."""
-        await self._set_readiness(health_pb2.HealthCheckResponse.SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.SERVING)
 
-    async def announce_not_serving(self) -> None:
+    def announce_not_serving(self) -> None:
         """Tell health checks that this server should not be asked for now."""
-        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     def _bound(self) -> int:
         """The port; raises RuntimeError."""
@@ -150,15 +169,15 @@ class GrpcServer:
             return self._server.add_insecure_port(endpoint.address)
         return self._server.add_secure_port(endpoint.address, endpoint.credentials)
 
-    async def _leave(self) -> None:
+    def _leave(self) -> None:
         """Say NOT_SERVING for good; alive it is until the port is closed."""
         self._is_leaving = True
-        await self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._set_readiness(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def _set_readiness(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    def _set_readiness(self, status: Status) -> None:
         leaving = health_pb2.HealthCheckResponse.NOT_SERVING
         for name in READINESS_NAMES:
-            await self._health.set(name, leaving if self._is_leaving else status)
+            self._health.set(name, leaving if self._is_leaving else status)
 
 
 def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
@@ -166,6 +185,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
+        ("grpc.max_connection_idle_ms", int(limits.max_connection_idle_s * 1000)),
         ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
         # A second server on the same port would otherwise share its traffic silently.
         ("grpc.so_reuseport", int(limits.shares_port)),

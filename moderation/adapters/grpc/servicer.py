@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from moderation.adapters.grpc.access import VISIT
 from moderation.adapters.grpc.convert import (
@@ -16,6 +17,7 @@ from moderation.adapters.grpc.interceptors import Context
 from moderation.adapters.grpc.reports import Reports
 from moderation.adapters.grpc.status import ReportBug, refusal_for
 from moderation.adapters.grpc.streaming import map_unordered
+from moderation.core.decision import Options
 from moderation.core.errors import InvalidRequest
 from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
@@ -25,7 +27,8 @@ from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 
 Item = TypeVar("Item")
-ItemRequest = pb.ModerateRequest | pb.ModerateStreamRequest
+Asked: TypeAlias = tuple[Options, Priority]
+"""What to judge by, and how soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
-        decision = await self._decide(request, context, Priority.INTERACTIVE)
+        asked = _asked(request.options, Priority.INTERACTIVE)
+        decision = await self._decide(request.content, asked, context)
         return pb.ModerateResponse(decision=decision)
 
     async def ModerateBatch(
@@ -71,14 +75,14 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         if not 1 <= count <= self._limits.max_batch_contents:
             problem = f"has {count} images; send 1 to {self._limits.max_batch_contents}"
             raise InvalidRequest("contents", problem)
+        asked = _asked(request.options, Priority.BULK)  # once, and not for each image
         VISIT.get().require_profile(request.options.profile)
-        self._moderator.require(options_from_proto(request.options))
+        self._moderator.require(asked[0])
         results = [pb.ItemResult() for _ in request.contents]
 
         async def judge(position: int) -> None:
             content = request.contents[position]
-            item = pb.ModerateRequest(content=content, options=request.options)
-            results[position] = await self._answer_item(item, context)
+            results[position] = await self._answer_item(content, lambda: asked, context)
 
         # Not all at once: a large batch must not be turned away for being in its own way.
         judged = map_unordered(_counted(count), judge, limit=self._limits.items_in_flight)
@@ -95,7 +99,7 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         """Judge images as they come, and answer as they are judged."""
         results = map_unordered(
             _while_welcome(request_iterator),
-            lambda item: self._answer_item(item, context),
+            lambda item: self._answer_streamed(item, context),
             limit=self._limits.items_in_flight,
             idle_s=self._limits.stream_idle_s,
         )
@@ -121,35 +125,46 @@ class ModerationServicer(moderation_pb2_grpc.ModerationServiceServicer):
         """What is running, and how the last reload went."""
         return self._reports.status()
 
-    async def _decide(self, request: ItemRequest, context: Context, usual: Priority) -> pb.Decision:
-        visit = VISIT.get()
-        visit.require_profile(request.options.profile)
+    async def _decide(self, content: pb.Content, asked: Asked, context: Context) -> pb.Decision:
+        visit, (options, priority) = VISIT.get(), asked
+        visit.require_profile(options.profile)
         decision = await self._moderator.moderate(
-            content_from_proto(request.content, self._new_id),
-            options_from_proto(request.options),
+            content_from_proto(content, self._new_id),
+            options,
             within_s=context.time_remaining(),
-            priority=priority_from_proto(request.options, usual),
+            priority=priority,
             tenant=visit.caller.tenant.name,
         )
         answer = decision_to_proto(decision)
         answer.request_id = current_request().request_id
         return answer
 
-    async def _answer_item(
-        self, item: ItemRequest | InvalidRequest, context: Context
+    async def _answer_streamed(
+        self, item: pb.ModerateStreamRequest | InvalidRequest, context: Context
     ) -> pb.ItemResult:
-        result = pb.ItemResult()
+        if isinstance(item, InvalidRequest):  # it could not be parsed
+            return pb.ItemResult(error=self._item_error(item))
+        asked = partial(_asked, item.options, Priority.BULK)
+        return await self._answer_item(item.content, asked, context)
+
+    async def _answer_item(
+        self, content: pb.Content, asked: Callable[[], Asked], context: Context
+    ) -> pb.ItemResult:
+        content.content_id = content.content_id or self._new_id()
+        result = pb.ItemResult(content_id=content.content_id)
         try:
-            if isinstance(item, InvalidRequest):  # its bytes could not be parsed
-                raise item
-            item.content.content_id = item.content.content_id or self._new_id()
-            result.content_id = item.content.content_id
             with self._tracer.stage(Stage.ITEM):
-                result.decision.CopyFrom(await self._decide(item, context, Priority.BULK))
+                result.decision.CopyFrom(await self._decide(content, asked(), context))
         except Exception as error:  # one item must not end the batch or stream it is in
-            refusal = refusal_for(error, self._report_bug)
-            result.error.CopyFrom(refusal.to_item_error())
+            result.error.CopyFrom(self._item_error(error))
         return result
+
+    def _item_error(self, error: Exception) -> pb.ItemError:
+        return refusal_for(error, self._report_bug).to_item_error()
+
+
+def _asked(options: pb.ModerateOptions, usual: Priority) -> Asked:
+    return options_from_proto(options), priority_from_proto(options, usual)
 
 
 async def _while_welcome(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:

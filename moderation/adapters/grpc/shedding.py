@@ -1,6 +1,7 @@
 """Turns a call away before its message is read, when there is no room for any such."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import grpc
 from grpc.aio import ServerInterceptor
@@ -12,7 +13,9 @@ from moderation.service.lanes import Priority
 from moderation.service.moderator import Moderator
 
 MODERATE = f"/{SERVICE}/Moderate"
-"""The one method that carries one content. Of a batch or a stream each item has its own answer."""
+"""The one method that carries one content."""
+OF_SEVERAL = frozenset({f"/{SERVICE}/ModerateBatch", f"/{SERVICE}/ModerateStream"})
+"""Whose items have an answer each, and come when there is a place. But all need room in memory."""
 PRIORITY_KEY = "x-priority"
 PRIORITY_BY_NAME = {priority.name.lower(): priority for priority in Priority}
 
@@ -33,14 +36,16 @@ class SheddingInterceptor(ServerInterceptor):  # type: ignore[type-arg]  # gener
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
         """The method's handler, or one that refuses."""
-        if handler_call_details.method != MODERATE:
-            return await continuation(handler_call_details)
-        priority = priority_in(handler_call_details.invocation_metadata or ())
-        tenant = VISIT.get().caller.tenant.name
-        excess = self._moderator.excess(priority, tenant)
+        method, tenant = handler_call_details.method, VISIT.get().caller.tenant.name
+        priority, excess = Priority.BULK, None
+        if method == MODERATE:
+            priority = priority_in(handler_call_details.invocation_metadata or ())
+            excess = self._moderator.excess(priority, tenant)
+        elif method in OF_SEVERAL:
+            excess = self._moderator.excess_of_bytes(tenant)
         if excess is None:
             return await continuation(handler_call_details)
-        return unread(lambda: self._moderator.turn_away(excess, priority, tenant))
+        return unread(partial(self._moderator.turn_away, excess, priority, tenant))
 
 
 def priority_in(metadata: Iterable[tuple[str, str | bytes]]) -> Priority:

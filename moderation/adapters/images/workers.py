@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import resource
 import signal
 import socket
 import subprocess
@@ -16,10 +17,12 @@ from typing import Self
 
 from moderation.adapters.images import wire
 from moderation.adapters.images.limits import DecodeLimits
+from moderation.adapters.images.process_use import process_use
 from moderation.adapters.images.worker import OUT_OF_MEMORY, WorkerLimits
 from moderation.core.content import Pixels, PixelSpec
 from moderation.core.errors import FailureCode, NotReady, UnjudgeableContent
 from moderation.service.outcomes import DecoderLoss
+from moderation.service.pools import ProcessUse
 from moderation.service.ports import Telemetry
 
 START_S = 30.0
@@ -59,6 +62,11 @@ class Worker:
                 self._socket.close()
                 raise
         self._is_ready = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def is_alive(self) -> bool:
@@ -110,6 +118,9 @@ class DecodeWorkers:
         self._telemetry = telemetry
         self._arguments = json.dumps({"process": asdict(limits), "images": asdict(images)})
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+        self._all: set[Worker] = set()
+        self._children_s = _ended_children_s()
+        self._cpu_s = 0.0
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._replace_the_dead, name="decode-watch")
 
@@ -131,6 +142,7 @@ class DecodeWorkers:
         self._watch.join()
         for _ in range(self._count):
             self._idle.get().end()
+        self._all.clear()
 
     def decoder(self, spec: PixelSpec) -> "IsolatedDecoder":
         """A decoder for such squares, once there is a process that works; raises NotReady."""
@@ -160,11 +172,22 @@ class DecodeWorkers:
                 self._idle.put(worker)
         raise _not_ready()
 
+    def use(self) -> ProcessUse:
+        """What the processes take; may be asked from any thread."""
+        # In this order, and never less than before: what ends in between is missed, not doubled.
+        ended_s = _ended_children_s() - self._children_s
+        living = process_use([worker.pid for worker in self._all.copy()])
+        self._cpu_s = max(self._cpu_s, ended_s + living.cpu_s)
+        return ProcessUse(self._cpu_s, living.memory_bytes)
+
     def _start(self) -> Worker:
-        return Worker([sys.executable, "-P", "-m", MODULE], self._arguments)
+        worker = Worker([sys.executable, "-P", "-m", MODULE], self._arguments)
+        self._all.add(worker)
+        return worker
 
     def _replaced(self, worker: Worker, loss: DecoderLoss) -> Worker:
         worker.end()
+        self._all.discard(worker)
         self._telemetry.decoder_lost(loss)
         try:
             return self._start()
@@ -213,6 +236,12 @@ class IsolatedDecoder:
     def decode(self, image: bytes) -> Pixels:
         """RGB frames, uint8[frames, size, size, 3]; raises UnjudgeableContent or NotReady."""
         return self._workers.decode(self._spec, image)
+
+
+def _ended_children_s() -> float:
+    """CPU seconds of all children of this process that have ended, of which it has few others."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _loss(error: Exception, exit_code: int) -> DecoderLoss:

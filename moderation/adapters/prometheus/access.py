@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
+from moderation.adapters.prometheus import catalog
 from moderation.core.errors import AccessReason, AccessRefused, Problem
 from moderation.service.tenants import TenantUsage
 
@@ -19,22 +19,9 @@ class AccessMetrics:
     """An AccessTelemetry in a registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._refusals = Counter(
-            "moderation_auth_refusals",
-            "Calls that were refused for who made them, by reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self._failed = Gauge(
-            "moderation_keys_reload_failed",
-            "1 while the file of keys cannot be used and the last good keys count.",
-            registry=registry,
-        )
-        self._signers_failed = Gauge(
-            "moderation_jwks_reload_failed",
-            "1 while the keys that sign tokens cannot be had and the last good ones count.",
-            registry=registry,
-        )
+        self._refusals = catalog.counter("moderation_auth_refusals", registry)
+        self._failed = catalog.gauge("moderation_keys_reload_failed", registry)
+        self._signers_failed = catalog.gauge("moderation_jwks_reload_failed", registry)
         for reason in AccessReason:  # a rate needs a first value
             self._refusals.labels(reason.value)
 
@@ -68,19 +55,9 @@ class TenantMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        in_flight = GaugeMetricFamily(
-            "moderation_tenant_in_flight",
-            "Contents that were let in and not answered, by tenant.",
-            labels=["tenant"],
-        )
-        admitted = CounterMetricFamily(
-            "moderation_tenant_admitted", "Contents that were let in, by tenant.", labels=["tenant"]
-        )
-        shed = CounterMetricFamily(
-            "moderation_tenant_shed",
-            "Contents turned away because their tenant had too many.",
-            labels=["tenant"],
-        )
+        in_flight = catalog.gauge_family("moderation_tenant_in_flight")
+        admitted = catalog.counter_family("moderation_tenant_admitted")
+        shed = catalog.counter_family("moderation_tenant_shed")
         for one in _bounded(self.usage()):
             in_flight.add_metric([one.tenant], one.in_flight)
             admitted.add_metric([one.tenant], one.admitted)

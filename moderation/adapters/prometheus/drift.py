@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from moderation.adapters.prometheus import catalog
 from moderation.service.drift import PolicyDrift
 
 
@@ -17,21 +17,9 @@ class ScoreDrift(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        psi = GaugeMetricFamily(
-            "moderation_policy_score_psi",
-            "Population stability index of a policy's scores against its reference.",
-            labels=["policy"],
-        )
-        scores = GaugeMetricFamily(
-            "moderation_policy_scores_compared",
-            "Contents in the window that is compared with the reference.",
-            labels=["policy"],
-        )
-        outdated = GaugeMetricFamily(
-            "moderation_policy_reference_outdated",
-            "1 while a policy's reference is of another wording, so that nothing is compared.",
-            labels=["policy"],
-        )
+        psi = catalog.gauge_family("moderation_policy_score_psi")
+        scores = catalog.gauge_family("moderation_policy_scores_compared")
+        outdated = catalog.gauge_family("moderation_policy_reference_outdated")
         for one in self.drifts():
             outdated.add_metric([one.policy_id], float(one.is_outdated))
             if not one.is_outdated:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from moderation.adapters.prometheus import catalog
 from moderation.service.gpus import GpuUse
 
 
@@ -18,19 +18,9 @@ class GpuMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        used = GaugeMetricFamily(
-            "moderation_gpu_memory_used_bytes",
-            "Memory of a GPU that is taken, by whatever process.",
-            labels=["gpu"],
-        )
-        memory = GaugeMetricFamily(
-            "moderation_gpu_memory_bytes", "Memory that a GPU has.", labels=["gpu"]
-        )
-        utilization = GaugeMetricFamily(
-            "moderation_gpu_utilization_ratio",
-            "Share of the last moments in which something ran on a GPU.",
-            labels=["gpu"],
-        )
+        used = catalog.gauge_family("moderation_gpu_memory_used_bytes")
+        memory = catalog.gauge_family("moderation_gpu_memory_bytes")
+        utilization = catalog.gauge_family("moderation_gpu_utilization_ratio")
         for one in self.use():
             gpu = [str(one.number)]
             used.add_metric(gpu, one.memory_used_bytes)

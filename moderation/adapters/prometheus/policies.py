@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from moderation.adapters.prometheus import catalog
 from moderation.core.decision import PolicyScores, Verdict
 from moderation.core.policy import DEFAULT_PROFILE, Action, Mode, Policy
 from moderation.core.scoring import CompiledPolicies
@@ -105,11 +106,7 @@ class ReviewBudgets(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        family = GaugeMetricFamily(
-            "moderation_review_budget",
-            "Share of contents that people have time to review, by profile that states one.",
-            labels=["profile"],
-        )
+        family = catalog.gauge_family("moderation_review_budget")
         for profile, budget in self.budgets().items():
             family.add_metric([profile], budget)
         yield family
@@ -118,11 +115,7 @@ class ReviewBudgets(Collector):
 def _histograms(
     ids: Iterable[str], buckets: NDArray[np.int64], sums: NDArray[np.float64]
 ) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(
-        "moderation_policy_score",
-        "Scores by policy, of whatever content it judged.",
-        labels=["policy"],
-    )
+    family = catalog.histogram_family("moderation_policy_score")
     edges = [*(floatToGoString(edge) for edge in SCORES), "+Inf"]
     for policy_id, row, total in zip(ids, buckets.cumsum(axis=1), sums, strict=True):
         cumulative = list(zip(edges, row.tolist(), strict=True))
@@ -131,11 +124,7 @@ def _histograms(
 
 
 def _verdict_counters(ids: Iterable[str], verdicts: NDArray[np.int64]) -> CounterMetricFamily:
-    family = CounterMetricFamily(
-        "moderation_verdicts",
-        "Verdicts above ALLOW, by policy, action and mode; shadow verdicts never acted.",
-        labels=["policy", "action", "mode"],
-    )
+    family = catalog.counter_family("moderation_verdicts")
     for policy_id, counts in zip(ids, verdicts, strict=True):
         kinds = product(ACTIONS, MODES)
         for (action, mode), count in zip(kinds, counts.ravel().tolist(), strict=True):
@@ -144,11 +133,7 @@ def _verdict_counters(ids: Iterable[str], verdicts: NDArray[np.int64]) -> Counte
 
 
 def _thresholds(active: CompiledPolicies | None) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "moderation_policy_threshold",
-        "The default profile's thresholds, by policy and the action from there on.",
-        labels=["policy", "action"],
-    )
+    family = catalog.gauge_family("moderation_policy_threshold")
     if active is None:
         return family
     cuts = active.cuts[DEFAULT_PROFILE]

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from moderation.adapters.prometheus.catalog import METRICS
+
 Snapshot: TypeAlias = Sequence[Sequence[Any]]
 """Of each family its name, type, help, and samples: each its name, labels and value."""
 Rule: TypeAlias = Callable[[float, float], float]
@@ -32,6 +34,13 @@ COUNTED = ("counter", "histogram", "summary")
 RULE_BY_GAUGE: Mapping[str, Rule] = {
     # Amounts, of which each process has its own.
     "moderation_in_flight": added,
+    "moderation_connections": added,
+    "moderation_in_flight_bytes": added,
+    "moderation_image_fetches_in_flight": added,
+    "moderation_decoders": added,
+    "moderation_decoders_busy": added,
+    "moderation_decode_waiting": added,
+    "moderation_decoder_resident_memory_bytes": added,
     "moderation_admission_limit": added,
     "moderation_queue_depth": added,
     "moderation_embedding_cache_bytes": added,
@@ -147,7 +156,7 @@ class SummedMetrics(Collector):
                 family.add(key, value)
         _gather(families, snapshot_of(self._own))
         if not self._living:
-            nobody = _Family(READY, "gauge", "1 while the service answers requests.")
+            nobody = _Family(READY, "gauge", METRICS[READY].text)
             nobody.add((READY, ()), 0.0)
             families[READY] = nobody
         return families

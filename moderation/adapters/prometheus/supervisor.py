@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
+
+from moderation.adapters.prometheus import catalog
 
 
 class SupervisorMetrics:
@@ -22,16 +22,6 @@ class SupervisorMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        Gauge(
-            "moderation_workers", "Worker processes that take requests.", registry=self.registry
-        ).set_function(listening)
-        Gauge(
-            "moderation_workers_wanted",
-            "Worker processes that there are meant to be.",
-            registry=self.registry,
-        ).set(wanted)
-        self.lost = Counter(
-            "moderation_worker_restarts",
-            "Worker processes that ended unasked, and were replaced.",
-            registry=self.registry,
-        )
+        catalog.gauge("moderation_workers", self.registry).set_function(listening)
+        catalog.gauge("moderation_workers_wanted", self.registry).set(wanted)
+        self.lost = catalog.counter("moderation_worker_restarts", self.registry)

@@ -6,22 +6,23 @@ label has a small closed set of values; none carries an id or a text of a caller
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     GCCollector,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
 
+from moderation.adapters.prometheus import catalog
 from moderation.adapters.prometheus.access import AccessMetrics, TenantMetrics
 from moderation.adapters.prometheus.drift import ScoreDrift
 from moderation.adapters.prometheus.families import (
+    CODES,
     RELOAD_RESULTS,
     STAGES,
     EncodingMetrics,
@@ -33,6 +34,7 @@ from moderation.adapters.prometheus.families import (
 )
 from moderation.adapters.prometheus.gpus import GpuMetrics
 from moderation.adapters.prometheus.policies import Active, PolicyCounts, ReviewBudgets
+from moderation.adapters.prometheus.pools import PoolMetrics
 from moderation.adapters.prometheus.transport import CertificateMetrics
 from moderation.core.decision import Decision, PolicyScores
 from moderation.core.encoder import EncoderInfo
@@ -73,27 +75,17 @@ class PrometheusTelemetry:
         self._records = RecordMetrics(self.registry)
         self._traces = TraceMetrics(self.registry)
         self.access = AccessMetrics(self.registry)
-        self.tenants = TenantMetrics()
-        self.registry.register(self.tenants)
-        self.gpus = GpuMetrics()
-        self.registry.register(self.gpus)
         self.certificates = CertificateMetrics(self.registry)
-        self._counts, self._budgets = PolicyCounts(), ReviewBudgets()
-        self.registry.register(self._counts)
-        self.registry.register(self._budgets)
-        self._drift = ScoreDrift()
-        self.registry.register(self._drift)
+        self.tenants, self.gpus, self.pools = TenantMetrics(), GpuMetrics(), PoolMetrics()
+        self._counts, self._budgets, self._drift = PolicyCounts(), ReviewBudgets(), ScoreDrift()
+        asked = self.tenants, self.gpus, self.pools, self._counts, self._budgets, self._drift
+        for collector in asked:
+            self.registry.register(collector)
         self._count_drift: Callable[[PolicyScores], None] | None = None
-        self._ready = Gauge(
-            "moderation_ready", "1 while the service answers requests.", registry=self.registry
-        )
-        self._build = Info("moderation_build", "What is running.", registry=self.registry)
-        self._encoder = Info("moderation_encoder", "The encoder in use.", registry=self.registry)
-        self._shadow_encoder = Info(
-            "moderation_shadow_encoder",
-            "The encoder that sees a share of the content, where there is one.",
-            registry=self.registry,
-        )
+        self._ready = catalog.gauge("moderation_ready", self.registry)
+        self._build = catalog.LateInfo("moderation_build", self.registry)
+        self._encoder = catalog.LateInfo("moderation_encoder", self.registry)
+        self._shadow_encoder = catalog.LateInfo("moderation_shadow_encoder", self.registry)
         # Looking a series up by its labels takes longer than counting, and every request counts.
         self._rpcs = cache(self._requests.rpcs.labels)
         self._rpc_seconds = cache(self._requests.rpc_seconds.labels)
@@ -120,6 +112,11 @@ class PrometheusTelemetry:
         for family, values in closed:
             for value in values:
                 family.labels(value)
+
+    def show_methods(self, methods: Iterable[str]) -> None:
+        """Have these counted from 0 on: the first failure of one would be no increase otherwise."""
+        for method, code in product(methods, CODES):
+            self._requests.rpcs.labels(method, code)
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         """See Telemetry; a request whose spans are kept is an exemplar of its duration."""
@@ -288,6 +285,10 @@ class PrometheusTelemetry:
         """Have it count every score, and ask it at every scrape."""
         self._count_drift = watch.scored
         self._drift.drifts = watch.drifts
+
+    def watch_connections(self, connections: Callable[[], int]) -> None:
+        """Ask at every scrape how many there are."""
+        self._requests.connections.set_function(connections)
 
     def watch_records(self, waiting: Callable[[], int]) -> None:
         """Ask at every scrape how many answers wait for their record."""

@@ -2,29 +2,18 @@
 
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+
+from moderation.adapters.prometheus import catalog
 
 
 class CertificateMetrics:
     """Fulfils the certificates' telemetry; without TLS no date is shown."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._not_after = Gauge(
-            "moderation_tls_not_after_timestamp_seconds",
-            "When the certificate in force expires: server, or client_ca for the last authority.",
-            ["certificate"],
-            registry=registry,
-        )
-        self._failed = Gauge(
-            "moderation_tls_reload_failed",
-            "1 while the certificate files cannot be used and the last good ones are in force.",
-            registry=registry,
-        )
-        self._failures = Counter(
-            "moderation_tls_reload_failures",
-            "Times that replaced certificate files were judged and could not be used.",
-            registry=registry,
-        )
+        self._not_after = catalog.gauge("moderation_tls_not_after_timestamp_seconds", registry)
+        self._failed = catalog.gauge("moderation_tls_reload_failed", registry)
+        self._failures = catalog.counter("moderation_tls_reload_failures", registry)
 
     def certificates_loaded(
         self,

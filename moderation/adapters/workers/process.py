@@ -33,6 +33,7 @@ class WorkerProcess:
         self._answers: asyncio.Queue[Any] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read(reader))
         self.is_listening = False
+        self.is_serving = False
 
     @classmethod
     async def started(
@@ -108,6 +109,7 @@ class WorkerProcess:
                     self._answers.put_nowait(message[wire.METRICS])
                 else:
                     self.is_listening |= message[wire.EVENT] == wire.LISTENING
+                    self.is_serving = message[wire.EVENT] == wire.SERVING
                     self._hears(message)
         except (EOFError, OSError):
             self._answers.put_nowait(None)

@@ -12,6 +12,7 @@ METRICS = "metrics"
 EVENT = "event"
 LISTENING = "listening"
 SERVING = "serving"
+NOT_SERVING = "not_serving"
 
 
 def pack(message: object) -> bytes:

@@ -21,8 +21,8 @@ def look(settings: Settings) -> Iterator[Finding]:
     side = max(LEAST_SIDE_PX, settings.decode.min_side_px)
     started = perf_counter()
     try:
-        with decoding(settings, FanOutTelemetry(), at_once=1) as decoder_for:
-            decoder_for(PixelSpec(LEAST_SIDE_PX)).decode(_picture(side))
+        with decoding(settings, FanOutTelemetry(), at_once=1) as decode:
+            decode.decoder_for(PixelSpec(LEAST_SIDE_PX)).decode(_picture(side))
     except NotReady as error:
         yield broken(str(error), where, "see docs/decoding.md")
         return

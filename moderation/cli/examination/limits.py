@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from moderation.adapters.cgroups import cpu_quota
 from moderation.adapters.memory import PAGE_BYTES, MemoryGauge
+from moderation.adapters.prometheus.endpoint import MAX_CONNECTIONS
 from moderation.cli.examination.findings import Finding, doubtful, good
 from moderation.core.errors import BundleRejected
 from moderation.settings import Settings, bundle_store
 
 OTHER_DESCRIPTORS = 64
-"""Libraries, logs, the metrics' port, policy files."""
+"""Libraries, logs, policy files."""
 DESCRIPTORS_PER_DECODER = 4
 SERVICE_BYTES = 400 * 2**20
 """Beside its bundle: a server with the starter encoder took 434 MB after its first batches."""
@@ -28,7 +29,8 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 def descriptors(settings: Settings, soft: int, hard: int) -> Finding:
     """A connection holds one; a server without any left accepts nobody."""
-    others = OTHER_DESCRIPTORS + DESCRIPTORS_PER_DECODER * settings.decode.threads
+    decoders = DESCRIPTORS_PER_DECODER * settings.decode.threads
+    others = OTHER_DESCRIPTORS + MAX_CONNECTIONS + decoders
     wanted = settings.server.max_connections + others
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return good(f"{soft} file descriptors suffice, {wanted} may be used", "RLIMIT_NOFILE")

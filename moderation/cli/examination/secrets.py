@@ -11,19 +11,24 @@ from moderation.settings import Settings, setting_names
 FILE = "_file"
 KEY = "key"
 KEYS_FILE = "identity.keys_file"
+PUBLIC_KEYS = "package.public_keys"
 FOR_OTHERS = 0o077
 
 
 def look(settings: Settings) -> Iterator[Finding]:
-    """Every setting that names a file, if it has a value."""
-    names = [name for name in setting_names() if name.endswith(FILE) and value_of(settings, name)]
-    for name in names:
-        path = Path(str(value_of(settings, name)))
+    """Every file that a setting names."""
+    named = [
+        (name, Path(str(value_of(settings, name))))
+        for name in setting_names()
+        if name.endswith(FILE) and value_of(settings, name)
+    ]
+    named += [(PUBLIC_KEYS, path) for path in settings.package.key_files]
+    for name, path in named:
         found = _file(name, path)
         yield found
         if name == KEYS_FILE and found.level is not Level.FAIL:
             yield from _keys(path)
-    if not names:
+    if not named:
         yield good("no setting names a file with a key or a certificate")
 
 
@@ -35,7 +40,7 @@ def _file(setting: str, path: Path) -> Finding:
         return broken(f"cannot be read: {error.strerror}", where, "mend the path or its rights")
     if not content.strip():
         return broken("is empty", where, "write the key or certificate into it")
-    if KEY in setting and mode & FOR_OTHERS:
+    if KEY in setting and setting != PUBLIC_KEYS and mode & FOR_OTHERS:
         rights = f"{mode & 0o777:o}"
         cure = f"chmod 600 {path}, and let it belong to the service's user"
         return doubtful(f"other users can get at the key (mode {rights})", where, cure)

@@ -100,12 +100,18 @@ CONTRADICTIONS = (
 
 def look(settings: Settings) -> Iterator[Finding]:
     """See Check."""
-    found = [one for one in CONTRADICTIONS if one.is_there(settings)]
+    found = [*_refusals(settings), *_contradictions(settings)]
+    yield from found or [good("they are known, valid, and do not contradict each other")]
+
+
+def _refusals(settings: Settings) -> Iterator[Finding]:
     try:
         refuse_what_cannot_serve(settings)
     except CommandError as error:
         yield broken(str(error), "server", "`moderation serve` refuses to start until then")
-    for one in found:
-        yield doubtful(one.what, one.where, one.cure)
-    if not found:
-        yield good("they are known, valid, and do not contradict each other")
+
+
+def _contradictions(settings: Settings) -> Iterator[Finding]:
+    for one in CONTRADICTIONS:
+        if one.is_there(settings):
+            yield doubtful(one.what, one.where, one.cure)

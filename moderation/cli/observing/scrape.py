@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from moderation.cli.asking import page_at
+from moderation.cli.asking import page_at, why_not
 from moderation.cli.exits import CommandError, Exit
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
@@ -76,9 +76,10 @@ def scraped(url: str) -> Scrape:
         error.close()
         raise NoMetrics(f"it answers with HTTP {error.code}") from error
     except urllib.error.URLError as error:
-        raise NoMetrics(str(getattr(error.reason, "strerror", "") or error.reason)) from error
+        reason = error.reason
+        raise NoMetrics(why_not(reason if isinstance(reason, OSError) else error)) from error
     except (OSError, HTTPException) as error:
-        raise NoMetrics(str(error) or type(error).__name__) from error
+        raise NoMetrics(why_not(error)) from error
     except ValueError as error:
         raise NoMetrics("what answers there shows no metrics") from error
     if OURS not in values:

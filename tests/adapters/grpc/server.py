@@ -51,7 +51,9 @@ async def served(
     max_batch_contents: int = 64,
     items_in_flight: int = 8,
     max_message_bytes: int = 1 << 20,
+    max_arrival_s: float = PATIENCE_S,
     max_connection_age_s: float = 3600.0,
+    max_connection_idle_s: float = 3600.0,
     with_reflection: bool = True,
     limits: Limits = ROOMY,
     interceptors: Sequence[AccessInterceptor] = (),
@@ -83,7 +85,14 @@ async def served(
                 SheddingInterceptor(engine.moderator),
             ],
             endpoint=Endpoint("127.0.0.1:0", credentials, with_reflection=with_reflection),
-            limits=ServerLimits(max_message_bytes, 64, max_connection_age_s=max_connection_age_s),
+            limits=ServerLimits(
+                max_message_bytes,
+                64,
+                max_batch_contents,
+                max_arrival_s,
+                max_connection_age_s=max_connection_age_s,
+                max_connection_idle_s=max_connection_idle_s,
+            ),
         )
         async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from hyperframe.frame import SettingsFrame
 
 from moderation.adapters.grpc.access import SERVICE
 from moderation.adapters.grpc.interceptors import EdgeInterceptor
@@ -21,6 +22,7 @@ from moderation.core.errors import PolicySetRejected
 from moderation.v1 import moderation_pb2 as pb
 from moderation.v1 import moderation_pb2_grpc
 from tests.adapters.grpc.server import Served, refused, served
+from tests.e2e.http2 import RawConnection, data, message
 from tests.fakes import PATIENCE_S, RecordingTelemetry
 
 NO_HURRY = asyncio.Event
@@ -40,7 +42,7 @@ async def health_of(
 async def test_health_tells_the_truth_under_both_names() -> None:
     async with served() as service:
         before = [await health_of(service), await health_of(service, SERVICE)]
-        await service.server.announce_serving()
+        service.server.announce_serving()
         after = [await health_of(service), await health_of(service, SERVICE)]
 
     assert before == [NOT_SERVING, NOT_SERVING]
@@ -50,12 +52,12 @@ async def test_health_tells_the_truth_under_both_names() -> None:
 async def test_the_process_is_alive_whether_or_not_it_can_be_asked() -> None:
     async with served() as service:
         alive = [await health_of(service, LIVENESS_NAME)]
-        await service.server.announce_serving()
-        await service.server.announce_not_serving()  # as with policies that are too old
+        service.server.announce_serving()
+        service.server.announce_not_serving()  # as with policies that are too old
         alive.append(await health_of(service, LIVENESS_NAME))
         draining = asyncio.create_task(service.server.drain(StopTimes(PATIENCE_S, 0), NO_HURRY()))
         await asyncio.sleep(0.05)
-        await service.server.announce_serving()  # which a stop must not be talked out of
+        service.server.announce_serving()  # which a stop must not be talked out of
         alive.append(await health_of(service, LIVENESS_NAME))
         ready = [await health_of(service), await health_of(service, SERVICE)]
         draining.cancel()
@@ -75,22 +77,59 @@ async def test_health_of_an_unknown_service_is_not_found() -> None:
 
 async def test_a_watcher_of_health_sees_the_server_become_ready_and_stop() -> None:
     async with served() as service:
-        stub = health_pb2_grpc.HealthStub(service.channel)
-        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        watch = health_pb2_grpc.HealthStub(service.channel).Watch(health_pb2.HealthCheckRequest())
         seen = [(await watch.read()).status]
-        await service.server.announce_serving()
+        service.server.announce_serving()
         seen.append((await watch.read()).status)
-        stopping = asyncio.create_task(service.server.__aexit__(None, None, None))
+        times = StopTimes(drain_s=0.05, grace_s=PATIENCE_S)
+        await asyncio.wait_for(service.server.drain(times, NO_HURRY()), 1)
         seen.append((await watch.read()).status)
-        watch.cancel()
-        await stopping
+        assert await watch.code() is grpc.StatusCode.OK
 
     assert seen == [NOT_SERVING, SERVING, NOT_SERVING]
 
 
+async def test_a_watcher_stays_until_the_port_is_closed() -> None:
+    async with served() as service:
+        service.server.announce_serving()
+        watch = health_pb2_grpc.HealthStub(service.channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == SERVING
+        draining = asyncio.create_task(service.server.drain(StopTimes(PATIENCE_S, 0), NO_HURRY()))
+        assert (await watch.read()).status == NOT_SERVING
+        await asyncio.sleep(0.05)
+        assert not watch.done()
+        draining.cancel()
+
+
+async def test_a_watcher_that_never_reads_keeps_nobody_waiting() -> None:
+    async with served() as service:
+        with RawConnection(f"127.0.0.1:{service.server.port}") as deaf:
+            deaf.send(
+                SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: 0}),
+                deaf.request(1, "/grpc.health.v1.Health/Watch"),
+                data(1, message(b""), end=True),
+            )
+            await asyncio.sleep(0.1)
+            service.server.announce_serving()
+            health = await health_of(service)
+            drained = service.server.drain(StopTimes(0, 0.05), NO_HURRY())
+            await asyncio.wait_for(drained, 1)
+
+    assert health == SERVING
+
+
+async def test_every_name_is_listed_with_its_health() -> None:
+    async with served() as service:
+        stub = health_pb2_grpc.HealthStub(service.channel)
+        statuses = (await stub.List(health_pb2.HealthListRequest())).statuses
+
+    health = {name: one.status for name, one in statuses.items()}
+    assert health == {"": NOT_SERVING, SERVICE: NOT_SERVING, LIVENESS_NAME: SERVING}
+
+
 async def test_a_stop_answers_on_until_clients_had_time_to_leave() -> None:
     async with served() as service:
-        await service.server.announce_serving()
+        service.server.announce_serving()
         draining = asyncio.create_task(service.server.drain(StopTimes(PATIENCE_S, 0), NO_HURRY()))
         await asyncio.sleep(0.05)
         health = await health_of(service)
@@ -227,3 +266,15 @@ async def test_a_connection_of_the_greatest_age_is_closed_and_another_one_made()
         await service.stub.Moderate(GUN)
 
         assert [code for _, code in service.engine.telemetry.rpcs] == ["OK", "OK"]
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed_and_another_one_made() -> None:
+    async with served(max_connection_idle_s=0.2) as service:
+        with RawConnection(f"127.0.0.1:{service.server.port}") as silent:
+            await asyncio.to_thread(silent.until_closed, within_s=10)
+        await service.stub.Moderate(GUN)
+        async with asyncio.timeout(10):
+            await service.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        answer = await service.stub.Moderate(GUN)
+
+    assert answer.decision.action == pb.ACTION_BLOCK

@@ -16,6 +16,7 @@ from tests.builders import NOON, a_policy, a_policy_set
 
 GUN = pb.Content(image=b"a gun", content_id="upload-1")
 KITTEN = pb.Content(image=b"a kitten", content_id="upload-2")
+TOO_MANY = ["weapons"] * 257
 REJECTED = PolicySetRejected((Problem("policies/x.yaml", 3, 7, "phrases: must not be empty"),))
 
 
@@ -95,6 +96,10 @@ async def test_content_that_cannot_be_judged_is_answered_by_the_profiles_posture
             pb.ModerateRequest(content=GUN, options=pb.ModerateOptions(policy_ids=["nothing"])),
             "options.policy_ids",
         ),
+        (
+            pb.ModerateRequest(content=GUN, options=pb.ModerateOptions(policy_ids=TOO_MANY)),
+            "options.policy_ids",
+        ),
     ],
 )
 async def test_a_wrong_request_is_refused_with_the_field_named(
@@ -131,6 +136,7 @@ async def test_a_batch_is_answered_in_order_and_bad_items_fail_alone() -> None:
         (0, pb.ModerateOptions(), "contents"),
         (65, pb.ModerateOptions(), "contents"),
         (2, pb.ModerateOptions(profile="nowhere"), "options.profile"),
+        (2, pb.ModerateOptions(policy_ids=TOO_MANY), "options.policy_ids"),
     ],
 )
 async def test_a_batch_that_is_wrong_as_a_whole_is_refused_as_a_whole(
@@ -169,6 +175,10 @@ async def test_bad_items_never_end_a_stream() -> None:
         pb.ModerateStreamRequest(
             content=KITTEN, options=pb.ModerateOptions(policy_ids=["nothing"])
         ),
+        pb.ModerateStreamRequest(
+            content=pb.Content(image=b"a kitten", content_id="2"),
+            options=pb.ModerateOptions(policy_ids=TOO_MANY),
+        ),
         b"\xff\xff\xff",
         pb.ModerateStreamRequest(content=GUN),
     ]
@@ -187,6 +197,7 @@ async def test_bad_items_never_end_a_stream() -> None:
 
     assert by_id["1"].decision.failure.code == pb.FAILURE_CODE_NOT_AN_IMAGE
     assert by_id["upload-2"].error.field == "options.policy_ids"
+    assert "names 257 policies" in by_id["2"].error.message
     assert (by_id[""].error.code, by_id[""].error.field) == (3, "message")
     assert by_id["upload-1"].decision.action == pb.ACTION_BLOCK
 

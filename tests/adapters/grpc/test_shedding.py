@@ -154,6 +154,23 @@ async def test_a_tenant_that_has_its_part_is_refused_before_anything_is_read() -
     assert service.engine.telemetry.sheds == [ShedReason.TENANT_IN_FLIGHT]
 
 
+@pytest.mark.parametrize("method", ["ModerateBatch", "ModerateStream"])
+async def test_without_room_in_memory_no_batch_and_no_stream_is_read(method: str) -> None:
+    path = f"/moderation.v1.ModerationService/{method}"
+    few_bytes = TenantLimits(max_in_flight_bytes=len(GUN.content.image))
+    async with for_a_shop(few_bytes) as service:
+        async with held(service, GUN, WITH_KEY):
+            error = await refused(raw(service, path)(NO_PROTOBUF, metadata=WITH_KEY))
+        answer = await service.stub.ModerateBatch(
+            pb.ModerateBatchRequest(contents=[GUN.content]), metadata=WITH_KEY
+        )
+
+    assert error.code() is EXHAUSTED
+    assert error.details() == "this tenant has 5 bytes under way"
+    assert service.engine.telemetry.sheds == [ShedReason.TENANT_BYTES]
+    assert answer.results[0].decision.action == pb.ACTION_BLOCK
+
+
 async def test_who_shows_no_credential_is_not_told_whether_there_is_room() -> None:
     async with for_a_shop(ONE_AT_ONCE) as service, held(service, GUN, WITH_KEY):
         error = await refused(raw(service, MODERATE)(NO_PROTOBUF))

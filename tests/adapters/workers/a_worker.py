@@ -49,6 +49,8 @@ async def serve(connection: socket.socket, behaviour: str, detail: str) -> int:
         encoder = {"encoder": "starter", "encoder_id": "e", "device": "CPU", "notice": "Starter."}
         link.tell(wire.LISTENING, tls=False, **encoder)
         link.tell(wire.SERVING)
+        if behaviour == "waver":
+            link.tell(wire.NOT_SERVING)
         code = await ended
     os._exit(code)  # what hangs in a thread would be waited for
 

@@ -52,6 +52,17 @@ async def test_a_worker_tells_what_happens_and_what_it_counts() -> None:
     assert heard[0]["encoder"] == "starter"
 
 
+@pytest.mark.parametrize(("behaviour", "is_serving"), [("serve", True), ("waver", False)])
+async def test_whether_it_answers_requests_is_what_it_said_last(
+    behaviour: str, is_serving: bool
+) -> None:
+    async with worker(behaviour) as one:
+        await until_listening(one)
+        await one.metrics()  # answered after all that it told at its start
+
+        assert one.is_serving is is_serving
+
+
 async def test_a_large_answer_arrives_whole() -> None:
     async with worker("many") as one:
         await until_listening(one)

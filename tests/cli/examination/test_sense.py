@@ -2,7 +2,7 @@ import pytest
 
 from moderation.cli.examination.findings import Level
 from moderation.cli.examination.sense import CONTRADICTIONS, look
-from tests.cli.examination.patients import levels, settings_of, worst
+from tests.cli.examination.patients import levels, settings_of
 
 BROKEN_BY: dict[str, dict[str, object]] = {
     "server.max_message_bytes": {"server__max_message_bytes": 2**20},
@@ -40,8 +40,9 @@ def test_each_contradiction_is_told_and_no_other(setting: str) -> None:
     assert finding.cure
 
 
-def test_what_no_server_starts_with_fails() -> None:
-    finding = worst(look(settings_of(server__port=7000, metrics__port=7000)))
+def test_what_no_server_starts_with_fails_and_is_not_called_good_too() -> None:
+    (finding,) = look(settings_of(server__port=7000, metrics__port=7000))
 
     assert finding.level is Level.FAIL
+    assert finding.cure
     assert "server.port and metrics.port are both 7000" in finding.what

@@ -224,6 +224,19 @@ def test_a_key_has_to_be_there_and_for_nobody_else(
     assert finding.where == f"decision_log.digest_key_file {path}"
 
 
+def test_keys_that_sign_packages_have_to_be_there_and_may_be_read_by_all(tmp_path: Path) -> None:
+    there, gone = tmp_path / "new.pub", tmp_path / "old.pub"
+    there.write_text("a public key")
+    there.chmod(0o644)
+
+    found = secrets.look(settings_of(package__public_keys=f"{there}, {gone}"))
+
+    assert [(one.level, one.where) for one in found] == [
+        (Level.OK, f"package.public_keys {there}"),
+        (Level.FAIL, f"package.public_keys {gone}"),
+    ]
+
+
 def test_a_file_of_keys_that_a_start_would_refuse_is_told_with_its_places(tmp_path: Path) -> None:
     path = tmp_path / "keys.yaml"
     path.write_text("tenants: {shop: {keys: {one: {hash: x}}}}")
