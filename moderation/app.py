@@ -96,7 +96,6 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
         # Whatever the engine waits for at its end, nobody else waits for any more.
         stack.callback(end_overdue(log.stop_overdue).start)
         build = _build_info()
-        metrics.show_methods(METHODS)
         metrics.describe(
             build=asdict(build),
             encoder=engine.encoder,
@@ -175,7 +174,8 @@ def _watch(
     identity: Identity | None,
     stops: Stops,
 ) -> None:
-    """Have metrics ask those who know, at every scrape."""
+    """Tell metrics of the methods that there are, and whom to ask at every scrape."""
+    metrics.show_methods(METHODS)
     metrics.watch(
         policy_age_s=engine.policies.age_s,
         policies_stale=engine.policies.is_stale,
