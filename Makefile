@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test format lint types contracts generated tests proto pages site lock fuzz sbom clean
+.PHONY: demo test format lint types contracts generated tests proto pages site lock fuzz endurance sbom clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python samples/demo.py $(ARGS)
@@ -41,6 +41,10 @@ tests: $(VENV)/.development
 # Ten minutes for each; what is found lies in findings/.
 fuzz: $(VENV)/.development
 	for name in image policy request batch; do $(BIN)/python -m tests.fuzz $$name --seconds 600 || exit 1; done
+
+# 100,000 requests for leaks, 100 kills of a server that records, 100 restarts and 100 kills of one of two.
+endurance: $(VENV)/.development
+	ENDURANCE_ROUNDS=200 TEST_KILLS=100 ROLLING_RESTARTS=100 $(BIN)/python -m pytest -s tests/e2e/test_endurance.py tests/e2e/test_decision_log_kills.py tests/e2e/test_rolling_restarts.py
 
 # What a CPU installation consists of, with the digests that pip checks, as CycloneDX.
 sbom: $(VENV)/.development

@@ -6,7 +6,9 @@ held against the dearest pictures that are allowed.
     python -m benchmarks.hostile
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -20,7 +22,7 @@ from moderation.core.content import PixelSpec
 from moderation.core.errors import UnjudgeableContent
 from moderation.service.telemetry import FanOutTelemetry
 from tests.decoders import decoders_of
-from tests.picture_builders import a_jpeg, large_png
+from tests.picture_builders import a_jpeg, large_animation, large_png
 from tests.pictures import UNJUDGEABLE
 
 UPLOAD_BYTES = 8 * 2**20
@@ -28,25 +30,43 @@ MB = 2**20
 MS = 1000.0
 
 
+LEGAL: Mapping[str, Callable[[], bytes]] = {
+    "a small jpeg (allowed)": a_jpeg,
+    "a large png (allowed)": large_png,
+    "a large animation (allowed)": large_animation,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one upload took of a decoding process."""
+
+    cpu_s: float
+    peak_bytes: float
+    """By how much the most memory that was resident grew."""
+    answer: str
+
+
 def main() -> None:
     """Print a line for each kind, the dearest first."""
+    builders = {name: build for name, (build, _) in UNJUDGEABLE.items()}
+    with measured() as cost:
+        costs = {name: cost(build()) for name, build in {**LEGAL, **builders}.items()}
+    table = Table("what", "answer", "CPU, ms", "memory, MB", title="8 MiB uploads")
+    for name, one in sorted(costs.items(), key=lambda item: -item[1].cpu_s):
+        table.add_row(name, one.answer, f"{MS * one.cpu_s:.0f}", f"{one.peak_bytes / MB:.0f}")
+    Console(width=100).print(table)
+
+
+@contextmanager
+def measured() -> Iterator[Callable[[bytes], Cost]]:
+    """What tells the cost of an image, filled up to the size of an upload."""
     limits = WorkerLimits(timeout_s=30, max_memory_bytes=2**30)
-    lines: list[tuple[float, float, str, str]] = []
     with DecodeWorkers(1, limits, DecodeLimits(), FanOutTelemetry()) as workers:
         decoder = workers.decoder(PixelSpec(224))
         decoder.decode(filled(a_jpeg()))  # its buffers have the size of the upload from now on
         (process,) = decoders_of(psutil.Process().pid)
-        legal: dict[str, Callable[[], bytes]] = {
-            "a small jpeg (allowed)": a_jpeg,
-            "a large png (allowed)": large_png,
-        }
-        builders = {name: build for name, (build, _) in UNJUDGEABLE.items()}
-        for name, build in {**legal, **builders}.items():
-            lines.append((*cost(process, decoder, filled(build())), name))
-    table = Table("what", "answer", "CPU, ms", "memory, MB", title="8 MiB uploads")
-    for cpu_s, n_bytes, answer, name in sorted(lines, reverse=True):
-        table.add_row(name, answer, f"{MS * cpu_s:.0f}", f"{n_bytes / MB:.0f}")
-    Console(width=100).print(table)
+        yield lambda image: cost_of(process, decoder, filled(image))
 
 
 def filled(image: bytes) -> bytes:
@@ -54,10 +74,8 @@ def filled(image: bytes) -> bytes:
     return image + bytes(max(0, UPLOAD_BYTES - len(image)))
 
 
-def cost(
-    process: psutil.Process, decoder: IsolatedDecoder, image: bytes
-) -> tuple[float, float, str]:
-    """Processor time, growth of the peak of memory in bytes, and the answer."""
+def cost_of(process: psutil.Process, decoder: IsolatedDecoder, image: bytes) -> Cost:
+    """Of these bytes as they are."""
     Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew
     before, peak_before = process.cpu_times(), peak(process)
     try:
@@ -67,7 +85,7 @@ def cost(
         answer = refusal.code.value
     after = process.cpu_times()
     spent = after.user + after.system - before.user - before.system
-    return spent, max(0.0, peak(process) - peak_before), answer
+    return Cost(spent, max(0.0, peak(process) - peak_before), answer)
 
 
 def peak(process: psutil.Process) -> float:

@@ -50,7 +50,7 @@ from moderation.service.telemetry import FanOutTelemetry
 from moderation.service.tracing import Tracer
 from moderation.service.watchdog import Pulse
 from moderation.settings import Settings
-from moderation.stopping import EXIT_LOST, Stops, stop_signals
+from moderation.stopping import EXIT_LOST, Stops, end_overdue, stop_signals
 from moderation.tracing import tracing
 from moderation.transport import certificate_store, endpoint_of, tell_when_full
 from moderation.watching import drift_watch, follow_references, policy_feeds
@@ -93,8 +93,9 @@ async def serve_until_stopped(settings: Settings, worker: Worker | None = None) 
                 images=images,
             )
         )
+        # Whatever the engine waits for at its end, nobody else waits for any more.
+        stack.callback(end_overdue(log.stop_overdue).start)
         build = _build_info()
-        metrics.show_methods(METHODS)
         metrics.describe(
             build=asdict(build),
             encoder=engine.encoder,
@@ -173,7 +174,8 @@ def _watch(
     identity: Identity | None,
     stops: Stops,
 ) -> None:
-    """Have metrics ask those who know, at every scrape."""
+    """Tell metrics of the methods that there are, and whom to ask at every scrape."""
+    metrics.show_methods(METHODS)
     metrics.watch(
         policy_age_s=engine.policies.age_s,
         policies_stale=engine.policies.is_stale,

@@ -1,11 +1,17 @@
-"""How a process of the service is asked to stop: by a signal, and by a second one to hurry."""
+"""How a process of the service is asked to stop, by one signal or two, and that it does end."""
 
 import asyncio
+import os
 import signal
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 EXIT_LOST = 70
 """Of a process that cannot go on; as for other errors inside, supervisors start it anew."""
+
+CLOSE_S = 4.0
+"""From the closed port to the end of the process: less than a supervisor waits before it kills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +33,18 @@ def stop_signals() -> Stops:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stops.signalled)
     return stops
+
+
+def end_overdue(before: Callable[[], None]) -> threading.Timer:
+    """What ends the process `CLOSE_S` after it is started, if the process lives that long.
+
+    An orderly end waits for every thread, and one in which a device or a disk hangs never ends.
+    """
+
+    def end() -> None:
+        before()
+        os._exit(EXIT_LOST)
+
+    timer = threading.Timer(CLOSE_S, end)
+    timer.daemon = True
+    return timer

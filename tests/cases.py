@@ -14,6 +14,7 @@ import pytest
 IA = "INVALID_ARGUMENT"
 UJ = "unjudgeable: the profile's posture"
 RE = "RESOURCE_EXHAUSTED with a time to wait"
+TOO_MUCH = "RESOURCE_EXHAUSTED, by gRPC itself; to come again would be in vain"
 DE = "DEADLINE_EXCEEDED"
 UA = "UNAVAILABLE"
 PD = "PERMISSION_DENIED"
@@ -21,6 +22,7 @@ UN = "UNAUTHENTICATED"
 UI = "UNIMPLEMENTED"
 OK = "judged"
 NS = "NOT_SERVING, and why"
+REFUSES = "does not start, and says why"
 LKG = "refused at its place; the last good set stays"
 
 GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
@@ -56,12 +58,12 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
     },
     "gRPC wire": {
         29: ("bytes that are no message", IA),
-        30: ("a message over the limit", RE),
-        31: ("a bomb of gzip", RE),
-        32: ("a length of 4 GiB", RE),
+        30: ("a message over the limit", TOO_MUCH),
+        31: ("a bomb of gzip", TOO_MUCH),
+        32: ("a length of 4 GiB", TOO_MUCH),
         33: ("an unknown method", UI),
-        34: ("20 KB of metadata", RE),
-        35: ("an unknown compression", UI),
+        34: ("20 KB of metadata", TOO_MUCH),
+        35: ("an unknown compression", "INTERNAL, by gRPC itself"),
         36: ("a flood of pings", "the connection ends"),
         37: ("rapid resets", "others see nothing"),
         38: ("more streams than allowed", "not opened"),
@@ -89,11 +91,11 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
         58: ("a killed worker", "replaced"),
     },
     "Model and GPU": {
-        59: ("a file of the bundle missing", NS),
-        60: ("one bit flipped", NS),
-        61: ("a pickle", "refused"),
-        62: ("a graph of a wrong shape", "refused"),
-        63: ("a demanded GPU that is not there", "refuses to start"),
+        59: ("a file of the bundle missing", REFUSES),
+        60: ("one bit flipped", REFUSES),
+        61: ("a pickle", REFUSES),
+        62: ("a graph of a wrong shape", REFUSES),
+        63: ("a demanded GPU that is not there", REFUSES),
         64: ("a batch that does not fit the memory", "in parts, then RESOURCE_EXHAUSTED"),
         65: ("an encoder that hangs", f"{DE}, NOT_SERVING, then a restart"),
         66: ("an exchange of what judges under load", "no error, one version an answer"),
@@ -148,6 +150,8 @@ GROUPS: Mapping[str, Mapping[int, tuple[str, str]]] = {
 }
 
 COUNT = 107
+SERVER_TESTS = "tests/e2e/"
+"""Where a server runs in a process of its own; the other tests are of parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +197,15 @@ class CaseTable:
 
 
 def table_of(shown: Mapping[int, Iterable[Shown]]) -> str:
-    """The table in Markdown: number, case, answer, how many tests showed it, and one of them."""
+    """The table in Markdown: number, case, answer, how many tests showed it, and one of them.
+
+    One to a real server, if there is any.
+    """
     lines = ["# Cases of bad input and failure", ""]
     for group, cases in GROUPS.items():
         lines += [f"## {group}", ""]
-        lines += ["| case | | answer | tests | outcome | where |", "|--:|---|---|--:|---|---|"]
+        lines += ["| case | | answer | tests | outcome | shown by | where |"]
+        lines += ["|--:|---|---|--:|---|---|---|"]
         lines += [_row(number, *cases[number], list(shown.get(number, ()))) for number in cases]
         lines.append("")
     return "\n".join(lines)
@@ -206,8 +214,11 @@ def table_of(shown: Mapping[int, Iterable[Shown]]) -> str:
 def _row(number: int, what: str, answer: str, tests: list[Shown]) -> str:
     outcomes = {one.outcome for one in tests}
     worst = next((word for word in ("failed", "skipped", "passed") if word in outcomes), "not run")
-    where = f"`{tests[0].test.partition('[')[0]}`" if tests else ""
-    return f"| {number} | {what} | {answer} | {len(tests)} | {worst} | {where} |"
+    to_a_server = [one for one in tests if one.test.startswith(SERVER_TESTS)]
+    shown_by = "server" if to_a_server else "unit" if tests else ""
+    first = next(iter(to_a_server or tests), None)
+    where = f"`{first.test.partition('[')[0]}`" if first else ""
+    return f"| {number} | {what} | {answer} | {len(tests)} | {worst} | {shown_by} | {where} |"
 
 
 def mark_reports(items: Iterable[pytest.Item]) -> None:

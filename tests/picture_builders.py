@@ -158,6 +158,14 @@ def large_png() -> bytes:
     return encoded(Image.new("RGB", (5000, 5000), (10, 20, 30)), "PNG", compress_level=1)
 
 
+def large_animation() -> bytes:
+    """A WebP of as many pixels in all its frames as are allowed, and of little use for caches."""
+    frames = [
+        Image.effect_noise((160, 160), 50).resize((1600, 1600)).convert("RGBA") for _ in range(2)
+    ]
+    return animated("WEBP", frames * 12, quality=5, method=0)
+
+
 def gif_header(width: int, height: int) -> bytes:
     """The signature and the screen of a GIF, with a palette of black and white."""
     return b"GIF89a" + struct.pack("<HHBxx", width, height, 0x80) + bytes(3) + b"\xff" * 3

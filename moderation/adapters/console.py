@@ -291,6 +291,10 @@ class LogTelemetry:
         """Say that no more requests are taken."""
         self._log.info("stopping")
 
+    def stop_overdue(self) -> None:
+        """Say that something hangs which the end of the process would wait for."""
+        self._log.critical("stop_overdue", what_follows="exit without waiting for what hangs")
+
     def bug(self, incident_id: str, error: BaseException) -> None:
         """Log a bug once, with its traceback, under the id that the caller was given."""
         self._log.error("bug", incident_id=incident_id, exc_info=error)

@@ -206,10 +206,10 @@ def _contents_of(path: Path, since: float) -> tuple[int, list[NDArray[Any]]]:
     return shape.dim, list(_whole_contents(records[records["written_at"] > since]))
 
 
-def erase_recent(directory: Path, content_id: str) -> int:
+def erase_recent(directory: Path, content_id: str, *, is_prefix: bool = False) -> int:
     """Overwrite every frame of a content, in all files there; how many there were.
 
-    May be called while a server writes.
+    With `is_prefix`, of all contents whose ids begin so. May be called while a server writes.
     """
     erased = 0
     for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -217,14 +217,20 @@ def erase_recent(directory: Path, content_id: str) -> int:
         try:
             shape = _shape_of(file, path)
             records = _records(file, shape)
-            key = np.frombuffer(_key(content_id), dtype=np.uint8)
-            for slot in np.flatnonzero((records["key"] == key).all(axis=1)):
+            for slot in _slots_of(records, content_id, is_prefix=is_prefix):
                 _blank(file, shape.record.itemsize, int(slot))
                 erased += 1
             os.fsync(file)
         finally:
             os.close(file)
     return erased
+
+
+def _slots_of(records: NDArray[Any], content_id: str, *, is_prefix: bool) -> NDArray[np.intp]:
+    if is_prefix:
+        return np.flatnonzero(np.strings.startswith(records["content_id"], _shown_id(content_id)))
+    key = np.frombuffer(_key(content_id), dtype=np.uint8)
+    return np.flatnonzero((records["key"] == key).all(axis=1))
 
 
 def _path(directory: Path, encoder_id: str, part: int = 0) -> Path:

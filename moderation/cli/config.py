@@ -8,7 +8,7 @@ from rich.table import Table
 
 from moderation.cli.flags import Config
 from moderation.cli.output import say, say_table
-from moderation.settings import Settings, load_settings, setting_names, variable_of
+from moderation.settings import Settings, load_settings, setting_names, shown_url, variable_of
 
 PAGE = """\
 # Settings
@@ -17,7 +17,8 @@ A value comes from, in this order: a flag of the command line, an environment va
 named by `--config` or `MODERATION_CONFIG` (TOML or YAML), the default. A wrong value or an unknown
 name ends the start with a message that says which setting it was and where it came from.
 
-`moderation config` shows the values in force, `moderation config --toml` a file to start from.
+`moderation config` shows the values in force, `moderation config --toml` a file to start from. Of
+a URL both leave out user, password and query, in which secrets may be.
 """
 
 
@@ -53,9 +54,10 @@ def markdown(settings: Settings) -> str:
 
 
 def value_of(settings: Settings, name: str) -> object:
-    """The value of the setting `section.name`."""
+    """The value of the setting `section.name`; of a URL only what others may see."""
     section, field = name.split(".")
-    return getattr(getattr(settings, section), field)
+    value = getattr(getattr(settings, section), field)
+    return shown_url(value) if isinstance(value, str) and "://" in value else value
 
 
 def meaning_of(name: str) -> str:

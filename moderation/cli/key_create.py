@@ -38,12 +38,15 @@ def create(
     from moderation.adapters.identity.keys_editing import KeysEditor, NewKey
     from moderation.identity import keys_source
 
+    created, expires_at = datetime.now(UTC), _moment(expires)
+    if expires_at is not None and expires_at <= created:
+        raise CommandError(f"--expires: {expires} has passed; the key would be dead", Exit.USAGE)
     new = NewKey(
         id=key_id or f"{tenant}-{secrets.token_hex(4)}",
         tenant=tenant,
         roles=tuple(role or [Role.MODERATE]),
-        created=datetime.now(UTC),
-        expires=_moment(expires),
+        created=created,
+        expires=expires_at,
     )
     try:
         token = KeysEditor(keys_source(path)).create(new)

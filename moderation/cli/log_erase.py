@@ -1,8 +1,8 @@
 """`moderation log erase`: remove what was kept of a content, wherever that is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -13,13 +13,22 @@ from moderation.cli.output import say
 from moderation.settings import Settings, load_settings
 
 SHA256 = "sha256:"
+Wanted: TypeAlias = Sequence[tuple[str, bool]]
+"""Content ids, and whether each is only how ids begin."""
 
 
 def erase(
     content_ids: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--content-id", help="Content id, whole; may be repeated."),
-    ],
+    ] = None,
+    prefixes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--content-id-prefix",
+            help="How content ids begin, such as a person's user-17/; may be repeated.",
+        ),
+    ] = None,
     image: Annotated[
         Path | None, typer.Option(help="The picture, to find what is kept by its digest.")
     ] = None,
@@ -28,24 +37,33 @@ def erase(
 ) -> int:
     """Overwrite decisions on contents, their embeddings and scores; a server may be running."""
     settings = load_settings({}, config)
+    wanted = _wanted(content_ids or [], prefixes or [])
     from moderation.adapters.decision_log.records import RecordUnreadable
 
     try:
-        digests, damaged = _erase_records(content_ids, log_directory(log, settings), settings)
-        _erase_embeddings(content_ids, settings.recent.directory)
+        digests, damaged = _erase_records(wanted, log_directory(log, settings), settings)
+        _erase_embeddings(wanted, settings.recent.directory)
         shown = [] if image is None else [image.read_bytes()]
         _erase_pairs(digests, shown, settings.shadow_encoder.directory)
         _erase_cached(digests, shown, settings.cache.directory)
     except (OSError, RecordUnreadable) as error:
         raise CommandError(str(error), Exit.SOFTWARE) from error
     if damaged:
-        told = "\n".join(f"{place}: holds the id too, and is damaged" for place in damaged)
+        told = "\n".join(f"{place}: holds such an id too, and is damaged" for place in damaged)
         raise CommandError(f"{told}\nremove what is left there by hand", Exit.SOFTWARE)
     return Exit.ALLOW
 
 
+def _wanted(content_ids: list[str], prefixes: list[str]) -> Wanted:
+    if not content_ids and not prefixes:
+        raise CommandError("say what to erase: --content-id or --content-id-prefix", Exit.USAGE)
+    if "" in prefixes:
+        raise CommandError("--content-id-prefix is empty: every id begins so", Exit.USAGE)
+    return [(one, False) for one in content_ids] + [(one, True) for one in prefixes]
+
+
 def _erase_records(
-    content_ids: list[str], directory: Path, settings: Settings
+    wanted: Wanted, directory: Path, settings: Settings
 ) -> tuple[set[str], list[str]]:
     """The contents' digests, as the log had them, and damaged lines that hold the ids."""
     from moderation.adapters.decision_log.erasing import erase_content
@@ -54,8 +72,8 @@ def _erase_records(
 
     codec, digests, records = record_codec(settings), set[str](), 0
     damaged: list[str] = []
-    for content_id in content_ids:
-        erased = erase_content(directory, content_id, codec, utc_now())
+    for content_id, is_prefix in wanted:
+        erased = erase_content(directory, content_id, codec, utc_now(), is_prefix=is_prefix)
         records += erased.records
         digests |= erased.content_digests
         damaged += map(str, erased.damaged)
@@ -63,11 +81,11 @@ def _erase_records(
     return digests, damaged
 
 
-def _erase_embeddings(content_ids: list[str], directory: Path) -> None:
+def _erase_embeddings(wanted: Wanted, directory: Path) -> None:
     from moderation.adapters.recent_store import erase_recent
 
     if directory.is_dir():
-        frames = sum(erase_recent(directory, content_id) for content_id in content_ids)
+        frames = sum(erase_recent(directory, name, is_prefix=prefix) for name, prefix in wanted)
         say(f"{frames} embeddings overwritten in {directory}")
 
 

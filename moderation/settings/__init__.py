@@ -1,5 +1,6 @@
 """Every setting of the service, and how they are read."""
 
+from moderation.settings.addresses import shown_url
 from moderation.settings.edge import ServerSettings
 from moderation.settings.places import (
     bundle_store,
@@ -33,5 +34,6 @@ __all__ = [
     "reachable_here",
     "setting_names",
     "share_of",
+    "shown_url",
     "variable_of",
 ]

@@ -34,7 +34,7 @@ class DecodeSettings(Section):
     max_scans: Count = Field(50, description="Most scans of a progressive JPEG.")
     max_frames: Count = Field(1000, description="Most frames of an animation.")
     max_animation_pixels: Count = Field(
-        200_000_000, description="Most pixels of all frames of an animation together."
+        64_000_000, description="Most pixels of all frames of an animation together."
     )
     max_frames_judged: Count = Field(8, description="Frames looked at, evenly spaced.")
     max_aspect_ratio: float = Field(

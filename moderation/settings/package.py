@@ -1,11 +1,10 @@
 """Policies that come as a signed package, from somewhere else."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from moderation.settings.addresses import is_safe_url
+from moderation.settings.addresses import is_safe_url, shown_url
 from moderation.settings.section import Seconds, Section
 
 
@@ -48,10 +47,8 @@ class PackageSettings(Section):
 
     @property
     def shown_source(self) -> str:
-        """The path, or the URL as it may stand in a log: without its query."""
-        if not self.is_remote:
-            return self.source
-        return urlsplit(self.source)._replace(query="", fragment="").geturl()
+        """The path, or the URL as others may see it."""
+        return shown_url(self.source) if self.is_remote else self.source
 
     @property
     def key_files(self) -> tuple[Path, ...]:

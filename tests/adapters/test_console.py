@@ -183,6 +183,7 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
     )
     telemetry.serving()
     telemetry.stopping()
+    telemetry.stop_overdue()
 
     told = lines(written)
     assert [line["event"] for line in told] == [
@@ -190,6 +191,7 @@ def test_a_start_tells_where_requests_go_and_what_the_encoder_cannot_see() -> No
         "encoder_notice",
         "serving",
         "stopping",
+        "stop_overdue",
     ]
     assert told[0]["address"] == "127.0.0.1:1"
     assert told[0]["tls"] is True

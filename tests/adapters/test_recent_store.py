@@ -201,6 +201,15 @@ def test_a_long_content_id_is_erased_by_the_whole_of_it(tmp_path: Path, clock: C
     assert np.array_equal(read_recent(tmp_path, encoder_id="e").embeddings, frames("a cat"))
 
 
+def test_all_contents_whose_ids_begin_alike_are_erased(tmp_path: Path, clock: Clock) -> None:
+    with a_store(tmp_path, clock) as store:
+        for one in ("é-17/a", "é-17/b", "é-170/a", "b"):
+            store.append([(one, frames("a gun", "a cat"))])
+
+    assert erase_recent(tmp_path, "é-17/", is_prefix=True) == 4
+    assert ids(tmp_path) == ["é-170/a", "b"]
+
+
 def test_erasing_what_is_not_there_erases_nothing(tmp_path: Path, clock: Clock) -> None:
     with a_store(tmp_path, clock) as store:
         store.append([("a", frames("a gun"))])

@@ -2,10 +2,12 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from moderation.adapters.identity.keys_editing import KeysEditor, NewKey
 from moderation.cli.exits import CommandError, Exit
 from moderation.cli.key_create import create
 from moderation.cli.key_list import list_keys
@@ -82,7 +84,9 @@ def test_a_certificate_is_listed_and_revoked_as_a_key_is(tmp_path: Path, capsys:
 
 
 def test_an_expired_key_is_listed_as_one(tmp_path: Path, capsys: Shown) -> None:
-    create("shop", expires="2020-01-01T00:00:00Z", keys=tmp_path / "keys.yaml")
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    key = NewKey("shop-old", "shop", (Role.READ,), created=past, expires=past)
+    KeysEditor(keys_source(tmp_path / "keys.yaml")).create(key)
 
     list_keys(tmp_path / "keys.yaml")
 
@@ -109,6 +113,8 @@ def test_a_wrong_wish_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         create("bank", key_id="one", keys=keys)
     with pytest.raises(CommandError, match="--expires: must be a day"):
         create("shop", expires="soon", keys=keys)
+    with pytest.raises(CommandError, match="2020-01-01 has passed; the key would be dead"):
+        create("shop", expires="2020-01-01", keys=keys)
     with pytest.raises(KeysRejected, match="there is no key two; `moderation key list` shows"):
         revoke("two", keys)
 

@@ -234,6 +234,43 @@ async def test_with_keyed_digests_the_picture_is_needed_for_the_pairs(tmp_path: 
     assert "1 embeddings overwritten" in with_it.out
 
 
+async def test_what_was_kept_of_a_person_is_erased_by_how_their_ids_begin(tmp_path: Path) -> None:
+    recent = RecentStore(
+        tmp_path / "recent",
+        encoder_id="e",
+        dim=FAKE_DIM,
+        max_frames=9,
+        max_age_s=3600,
+        clock=lambda: 1_000_000.0,
+    )
+    names = ("user-17/a", "user-17/b", "user-170/a")
+    with recent as store:
+        store.append([(name, embedding_of(name)[None]) for name in names])
+    with a_log(tmp_path / "log") as written:
+        record(written, *names)
+    env = {"MODERATION_RECENT__DIRECTORY": str(tmp_path / "recent")}
+    command = ("log", "erase", "--log", tmp_path / "log")
+
+    ended = await moderation(*command, "--content-id-prefix", "user-17/", env=env)
+
+    assert ended.exit_code == 0, ended.err
+    assert [line.split(" ")[0] for line in ended.out.splitlines()] == ["2", "2"]
+    left = everything_in(tmp_path)
+    assert b"user-17/" not in left
+    assert b"user-170/" in left
+
+
+@pytest.mark.parametrize("flags", [(), ("--content-id-prefix", "")])
+async def test_what_would_erase_nothing_or_all_is_refused(log: Path, flags: tuple[str]) -> None:
+    before = contents_in(log)
+
+    ended = await moderation("log", "erase", "--log", log, *flags)
+
+    assert ended.exit_code == 64
+    assert "--content-id-prefix" in ended.err
+    assert contents_in(log) == before
+
+
 async def test_a_damaged_line_that_holds_the_id_is_told(log: Path) -> None:
     (segment,) = files_of(log)
     segment.write_bytes(segment.read_bytes().replace(b'"d-1"', b'"d-9"'))
@@ -242,7 +279,7 @@ async def test_a_damaged_line_that_holds_the_id_is_told(log: Path) -> None:
 
     assert ended.exit_code == 70
     assert ended.out == f"0 decisions erased in {log}\n"
-    assert f"{segment}:2: holds the id too, and is damaged" in ended.err
+    assert f"{segment}:2: holds such an id too, and is damaged" in ended.err
 
 
 async def test_what_is_held_stays(log: Path) -> None:

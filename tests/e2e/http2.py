@@ -2,7 +2,8 @@
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from hyperframe.frame import (
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MODERATE = "/moderation.v1.ModerationService/Moderate"
 FRAME_HEADER_BYTES = 9
+REFUSED_STREAM = 7
 Headers = Sequence[tuple[str, str]]
 
 
@@ -71,9 +73,7 @@ class RawConnection:
 
     def status(self) -> int | None:
         """The gRPC status that the server ends an RPC with; None if it closes without one."""
-        while header := self._exactly(FRAME_HEADER_BYTES):
-            frame, length = Frame.parse_frame_header(memoryview(header))
-            frame.parse_body(memoryview(self._exactly(length)))
+        for frame in self._frames():
             if isinstance(frame, HeadersFrame):
                 fields = dict(self._decoder.decode(frame.data, raw=True))
                 if status := fields.get(b"grpc-status"):
@@ -81,6 +81,18 @@ class RawConnection:
             if isinstance(frame, RstStreamFrame):
                 return None
         return None
+
+    def refusals(self, expected: int) -> int:
+        """How many streams the server refuses to open: no more than these are waited for."""
+        refused = filter(is_refusal, self._frames())
+        return sum(1 for _ in islice(refused, expected))
+
+    def _frames(self) -> Iterator[Frame]:
+        """What the server sends, until it closes; raises TimeoutError if it says nothing."""
+        while header := self._exactly(FRAME_HEADER_BYTES):
+            frame, length = Frame.parse_frame_header(memoryview(header))
+            frame.parse_body(memoryview(self._exactly(length)))
+            yield frame
 
     def _exactly(self, n: int) -> bytes:
         received = b""
@@ -98,6 +110,10 @@ class RawConnection:
         except ConnectionResetError:
             pass
         return received
+
+
+def is_refusal(frame: Frame) -> bool:
+    return isinstance(frame, RstStreamFrame) and frame.error_code == REFUSED_STREAM
 
 
 def message(body: bytes, *, claimed: int | None = None, compressed: bool = False) -> bytes:

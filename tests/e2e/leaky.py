@@ -1,8 +1,10 @@
-"""The server with a leak planted: what every check of memory must catch."""
+"""The server with a leak planted where TEST_LEAK says: what every check of memory must catch."""
 
+import os
 from typing import Any
 from unittest.mock import patch
 
+from moderation.adapters.images import workers
 from moderation.cli.main import run
 from moderation.core.decision import Decision
 from moderation.service.moderator import Moderator
@@ -20,5 +22,8 @@ async def judge_and_leak(*request: Any, **options: Any) -> Decision:  # noqa: AN
 
 
 if __name__ == "__main__":
+    if os.environ["TEST_LEAK"] == "decoders":
+        with patch.object(workers, "MODULE", "tests.e2e.leaky_decoder"):
+            run()
     with patch.object(Moderator, "moderate", judge_and_leak):
         run()

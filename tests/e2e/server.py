@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ COUNTS_LINES = "COVERAGE_PROCESS"
 STATE = "MODERATION_POLICIES__STATE_DIRECTORY"
 CACHE = "MODERATION_POLICIES__CACHE_DIRECTORY"
 DRAIN = "MODERATION_SERVER__DRAIN_S"
+GRACE = "MODERATION_SERVER__GRACE_S"
+RETURN_WHAT_IS_FREED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""For glibc, which otherwise keeps freed memory by the thread, so that leaks drown in the noise."""
 
 
 @dataclass
@@ -52,6 +56,13 @@ class Server:
     def metrics_url(self) -> str:
         """Where metrics are."""
         return str(self.first("listening")["metrics"])
+
+    def metrics(self) -> dict[str, float]:
+        """Every series as it is now, by its name and labels."""
+        with urllib.request.urlopen(self.metrics_url, timeout=PATIENCE_S) as page:
+            lines = page.read().decode().splitlines()
+        series = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in series}
 
     def first(self, event: str) -> dict[str, Any]:
         """The first log event of this name that was seen."""

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,7 @@ CAT = (ROOT / "samples" / "cat-portrait.jpg").read_bytes()
 
 
 def lookups(server: Server, result: str) -> float:
-    with urllib.request.urlopen(server.metrics_url, timeout=10) as page:
-        lines = page.read().decode().splitlines()
-    name = f'moderation_embedding_lookups_total{{result="{result}"}} '
-    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+    return server.metrics()[f'moderation_embedding_lookups_total{{result="{result}"}}']
 
 
 def test_a_restart_knows_what_was_encoded_before_until_it_is_erased(tmp_path: Path) -> None:

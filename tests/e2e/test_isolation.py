@@ -1,7 +1,6 @@
 """Decoding processes of a real server that are killed, run out of time or memory, or orphaned."""
 
 import signal
-import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -65,11 +64,7 @@ def is_judged(client: ModerationClient) -> bool:
 
 
 def restarts(server: Server, reason: str) -> float:
-    with urllib.request.urlopen(server.metrics_url, timeout=20) as answer:
-        lines = answer.read().decode().splitlines()
-    name = f'moderation_decoder_restarts_total{{reason="{reason}"}} '
-    (value,) = (line.removeprefix(name) for line in lines if line.startswith(name))
-    return float(value)
+    return server.metrics()[f'moderation_decoder_restarts_total{{reason="{reason}"}}']
 
 
 @pytest.mark.case(58)

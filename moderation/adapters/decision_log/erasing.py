@@ -49,13 +49,36 @@ class _Found:
     record: DecisionRecord
 
 
-def erase_content(directory: Path, content_id: str, codec: RecordCodec, now: datetime) -> Erased:
-    """Erase every decision on a content; a server may be writing.
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """One content, or all whose ids begin alike."""
+
+    content_id: str
+    is_prefix: bool
+
+    @property
+    def needle(self) -> bytes:
+        """What a line in plain holds if it is of these; others may hold it, too."""
+        quoted = json.dumps(self.content_id)
+        return (quoted[:-1] if self.is_prefix else quoted).encode("ascii")
+
+    def includes(self, content_id: str) -> bool:
+        """Whether it is one of these."""
+        if self.is_prefix:
+            return content_id.startswith(self.content_id)
+        return content_id == self.content_id
+
+
+def erase_content(
+    directory: Path, content_id: str, codec: RecordCodec, now: datetime, *, is_prefix: bool = False
+) -> Erased:
+    """Erase every decision on a content, or on all whose ids begin so; a server may be writing.
 
     Raises Held, and then nothing was erased, RecordUnreadable or OSError.
     """
     holds = read_holds(directory)
-    found = list(_decisions_on(directory, content_id, codec))
+    sought = _Sought(content_id, is_prefix)
+    found = list(_decisions_on(directory, sought, codec))
     for one in found:
         if hold := holds.on(one.record):
             raise Held(_held(one, hold))
@@ -63,7 +86,7 @@ def erase_content(directory: Path, content_id: str, codec: RecordCodec, now: dat
         lines = [(one.place, one.line) for one in found if one.place.path == segment]
         overwrite(segment, lines, now)
     digests = frozenset(one.record.content_digest for one in found)
-    return Erased(len(found), digests, tuple(_damaged(directory, content_id)))
+    return Erased(len(found), digests, tuple(_damaged(directory, sought)))
 
 
 def erase_all_but(
@@ -92,21 +115,19 @@ def _kept_of(line: Line, now: datetime) -> dict[str, object]:
     return {"erased_at": at, "action": line.fields["action"]}
 
 
-def _decisions_on(directory: Path, content_id: str, codec: RecordCodec) -> Iterator[_Found]:
-    needle = json.dumps(content_id).encode("ascii")
+def _decisions_on(directory: Path, sought: _Sought, codec: RecordCodec) -> Iterator[_Found]:
     for writer in writers_of(directory):
         for segment in segments_of(writer):
-            for place, line in _decisions(segment, needle):
+            for place, line in _decisions(segment, sought.needle):
                 record = codec.decode(line)
-                if record.content_id == content_id:
+                if sought.includes(record.content_id):
                     yield _Found(place, line, record)
 
 
-def _damaged(directory: Path, content_id: str) -> Iterator[Place]:
-    needle = json.dumps(content_id).encode("ascii")
+def _damaged(directory: Path, sought: _Sought) -> Iterator[Place]:
     for writer in writers_of(directory):
         for place in chain.from_iterable(map(places_of, segments_of(writer))):
-            if needle in place.raw and not isinstance(line_at(place), Line):
+            if sought.needle in place.raw and not isinstance(line_at(place), Line):
                 yield place
 
 

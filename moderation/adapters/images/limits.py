@@ -20,7 +20,7 @@ class DecodeLimits:
     """Below this there is nothing to recognise, only a colour."""
     max_scans: int = 50
     """Of a progressive JPEG; encoders write about ten."""
-    max_animation_pixels: int = 200_000_000
+    max_animation_pixels: int = 64_000_000
     """Of all frames together: to judge the last, every one before it has to be decoded."""
 
     def check_bytes(self, size: int) -> None:

@@ -72,6 +72,17 @@ def test_a_server_goes_on_writing_while_contents_are_erased(tmp_path: Path) -> N
     assert verify(tmp_path).problems == []
 
 
+def test_decisions_on_all_contents_whose_ids_begin_alike_are_erased(tmp_path: Path) -> None:
+    with a_log(tmp_path) as store:
+        record(store, 'é"17/a', 'é"17/b', 'é"170/a', 'x é"17/')
+
+    erased = erase_content(tmp_path, 'é"17/', RecordCodec(), NOON, is_prefix=True)
+
+    assert erased.records == 2
+    assert contents_in(tmp_path) == ['é"170/a', 'x é"17/']
+    assert verify(tmp_path).problems == []
+
+
 def test_an_id_within_another_is_not_erased(tmp_path: Path) -> None:
     with a_log(tmp_path) as store:
         record(store, "them", "them/2")

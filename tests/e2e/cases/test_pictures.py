@@ -10,7 +10,7 @@ import pytest
 from moderation.client import Action, InvalidRequest, Item, ModerationClient
 from moderation.v1 import moderation_pb2 as pb
 from tests.e2e.cases.conftest import ROOT
-from tests.e2e.server import running_server
+from tests.e2e.server import Server, running_server
 from tests.picture_builders import a_jpeg, turned
 from tests.picture_mutants import mutants
 from tests.pictures import JUDGEABLE, UNJUDGEABLE
@@ -94,14 +94,19 @@ def test_no_bytes_are_no_request(client: ModerationClient) -> None:
 
 
 @pytest.mark.parametrize("name", with_cases(UNJUDGEABLE))
-def test_hostile_bytes_are_answered_and_never_allowed(client: ModerationClient, name: str) -> None:
+def test_hostile_bytes_are_answered_counted_and_never_allowed(
+    client: ModerationClient, server: Server, name: str
+) -> None:
     build, code = UNJUDGEABLE[name]
+    series = f'moderation_unjudgeable_total{{code="{code.value}"}}'
+    before = server.metrics().get(series, 0)
 
     decision = client.moderate(build())
 
     assert Action(decision.action) is Action.REVIEW
     assert pb.FailureCode.Name(decision.failure.code) == f"FAILURE_CODE_{code.name}"
     assert str(ROOT) not in str(decision)
+    assert server.metrics()[series] == before + 1
 
 
 @pytest.mark.parametrize("name", with_cases(JUDGEABLE))
@@ -155,7 +160,7 @@ def decided(client: ModerationClient, images: Mapping[str, bytes]) -> dict[str, 
     return decisions
 
 
-@pytest.mark.case(25)
+@pytest.mark.case(25, 26)
 @pytest.mark.timeout(1200)
 def test_pictures_that_could_crash_a_decoder_are_answered(client: ModerationClient) -> None:
     images = crash_corpus()
