@@ -8,6 +8,7 @@ overload the encoder works for those only who still wait.
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -177,12 +178,20 @@ class Batcher(Generic[Item, Result]):
         sizes = range(min(self._max_batch_size, len(self._lanes)), 0, -1)
         if len(self._lanes) > self._max_batch_size:
             # Some must wait for another batch, and it cannot be helped if they are late then.
-            return max(sizes, key=self._in_time_per_s)
+            return self._most_in_time(sizes)
         return next((n for n in sizes if all(map(self._in_time(n), self._lanes.next(n)))), 1)
 
-    def _in_time_per_s(self, size: int) -> float:
-        ready = min(size, self._lanes.count(self._in_time(size)))
-        return ready / (self._run_times.within_s(size) or 1.0)
+    def _most_in_time(self, sizes: Sequence[int]) -> int:
+        """The size by which the most a second are ready by their deadlines."""
+        # Looked up once for all sizes: the event loop waits for this before each batch.
+        now, deadlines = asyncio.get_running_loop().time(), self._lanes.deadlines()
+
+        def in_time_per_s(size: int) -> float:
+            run_s = self._run_times.within_s(size)
+            in_time = len(deadlines) - bisect_left(deadlines, now + run_s)
+            return min(size, in_time) / (run_s or 1.0)
+
+        return max(sizes, key=in_time_per_s)
 
     async def _answer(self, entries: Sequence[_Entry[Item, Result]]) -> None:
         loop = asyncio.get_running_loop()

@@ -85,9 +85,9 @@ class Lanes(Generic[Entry]):
                 self._lanes[priority] = [entry for entry in lane if not unwanted(entry)]
         return removed
 
-    def count(self, fits: Callable[[Entry], bool]) -> int:
-        """How many that wait fit, in both lanes."""
-        return sum(fits(entry) for lane in self._lanes.values() for entry in lane)
+    def deadlines(self) -> list[float]:
+        """Of all that wait in both lanes, the soonest first."""
+        return sorted(entry.urgency.deadline for lane in self._lanes.values() for entry in lane)
 
     def next(self, most: int, fits: Callable[[Entry], bool] = anything) -> list[Entry]:
         """The next so many that fit, bulk's share included; all stay where they are."""

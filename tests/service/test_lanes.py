@@ -90,9 +90,16 @@ def test_who_does_not_fit_is_passed_over_and_keeps_its_place() -> None:
     def is_odd(one: Job) -> bool:
         return one.number % 2 == 1
 
-    assert lanes.count(is_odd) == 2
     assert numbers(lanes.take(2, is_odd)) == [1, 3]
     assert numbers(lanes.take(9)) == [0, 2, 4]
+
+
+def test_deadlines_of_both_lanes_are_in_order() -> None:
+    lanes = lanes_of(BULK, INTERACTIVE, BULK)
+    for job, deadline in zip(lanes.next(3), (3.0, 1.0, 2.0), strict=True):
+        job.urgency.deadline = deadline
+
+    assert lanes.deadlines() == [1.0, 2.0, 3.0]
 
 
 def test_to_look_at_what_is_next_takes_nothing() -> None:
