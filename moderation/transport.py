@@ -66,7 +66,8 @@ async def tell_when_full(
     """Tell once that there are as many connections as there may be, until there were fewer."""
     was_full = False
     while True:
-        count = connections_at(port())
+        # Not on the event loop: the table is that of the whole network namespace.
+        count = await asyncio.to_thread(connections_at, port())
         if count >= most and not was_full:
             on_full(count)
         was_full = count >= most
